@@ -1,0 +1,1 @@
+"""Zending's service: the rules, their data, the doors and the wiring."""

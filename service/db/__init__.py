@@ -1,0 +1,1 @@
+"""Tables, roles, row-level security and the session; queries live beside their table."""

@@ -1,0 +1,35 @@
+"""The declarative base: one naming convention and one mapping of Python types to columns for every table."""
+
+import uuid
+from datetime import date, datetime
+
+from sqlalchemy import BigInteger, Date, DateTime, LargeBinary, MetaData, Text, Uuid
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import DeclarativeBase
+
+
+class Base(DeclarativeBase):
+    """Every table of the service.
+
+    Times are ``timestamptz``; text has no length in the database (limits are rules of the domain); ids are UUIDv7.
+    """
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map = {  # noqa: RUF012  SQLAlchemy reads this attribute from the class
+        uuid.UUID: Uuid,
+        datetime: DateTime(timezone=True),
+        date: Date,
+        bytes: LargeBinary,
+        str: Text,
+        int: BigInteger,
+        dict: JSONB,
+        list: JSONB,
+    }
