@@ -1,0 +1,57 @@
+"""One document looked at from beginning to end; this runs in the child, behind the walls of `sandbox`."""
+
+from service.inspection import bombs, readability
+from service.inspection.active import survey
+from service.inspection.attachments import Attachments
+from service.inspection.findings import Answer, Findings, Note
+from service.inspection.limits import InspectionLimits
+from service.inspection.opening import Opened, Refused, check_kind, open_document
+
+
+def examine(data: bytes, limits: InspectionLimits) -> Answer:
+    """The findings about one document; a refusal is a finding too.
+
+    Raises:
+        MemoryError: it takes more memory than the child may have.
+    """
+    try:
+        return _examine(data, limits)
+    except Refused as refused:
+        return Answer(Findings(refusal=refused.code))
+
+
+def _examine(data: bytes, limits: InspectionLimits) -> Answer:
+    if len(data) > limits.size:
+        raise Refused("too_large")
+    check_kind(data)
+    opened = open_document(data)
+    pages = len(opened.pdf.pages)
+    if pages == 0:
+        raise Refused("no_pages")
+    if pages > limits.pages:
+        raise Refused("too_many_pages")
+    found = survey(opened.pdf)
+    if found.forbids_changes:
+        raise Refused("certified_no_changes")
+    attachments = Attachments(limits)
+    attachments.take(found)
+    bombs.weigh(opened.pdf, len(opened.data), limits)
+    notes = [*readability.notes(opened.pdf)]
+    if found.outside_action:
+        notes.insert(0, Note("outside_action"))
+    if opened.replacement is not None:
+        notes.insert(0, Note("repaired"))
+    findings = Findings(
+        pages=pages,
+        signatures=found.signatures,
+        certified=found.certified,
+        pdf_version=_version(opened),
+        notes=tuple(notes),
+    )
+    return Answer(findings, opened.replacement, tuple(attachments.parts))
+
+
+def _version(opened: Opened) -> str:
+    """The later of the header's version and the catalogue's (ISO 32000-2, 7.5.2)."""
+    stated = str(opened.pdf.Root.get("/Version", ""))[1:4]
+    return max(opened.pdf.pdf_version, stated) if stated[:1].isdigit() else opened.pdf.pdf_version

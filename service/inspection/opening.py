@@ -1,0 +1,166 @@
+"""From bytes to an opened PDF: is it one, is it only one, is it whole, can it be repaired."""
+
+import io
+import re
+from dataclasses import dataclass
+from typing import Final
+
+import pikepdf
+
+from service.inspection.limits import MIB, InspectionLimits
+
+_HEADER: Final = re.compile(rb"(?:\xef\xbb\xbf)?[\x00\t\n\x0c\r ]{0,1000}%PDF-[1-9]\.[0-9]")
+_LATE_HEADER: Final = re.compile(rb"%PDF-[1-9]\.[0-9]")
+_HEADER_WINDOW: Final = 1024
+_BLANK: Final = b"\x00\t\n\x0c\r "
+
+# Another file's mark at a fixed place: tar, ISO 9660.
+_FIXED_MARKS: Final = ((257, b"ustar"), (0x8001, b"CD001"))
+# Another file's beginning, after the end of the PDF.
+_APPENDED_MARKS: Final = (b"PK\x03\x04", b"PK\x05\x06", b"Rar!\x1a", b"7z\xbc\xaf\x27", b"\x7fELF", b"MZ", b"#!")
+_WEB_MARKS: Final = re.compile(rb"<(?:script|html|body|iframe|svg)\b", re.IGNORECASE)
+_ZIP_END: Final = b"PK\x05\x06"
+_ZIP_END_LENGTH: Final = 22
+_ZIP_COMMENT: Final = 65_535
+_REFERENCE: Final = re.compile(rb"\b(\d{1,10}) (\d{1,5}) R\b")
+_OTHER_HEADER: Final = re.compile(rb"\A(?:MZ|\x7fELF|PK|GIF8|\xff\xd8\xff|\x89PNG|#!|<|Rar!|7z)")
+
+
+class Refused(Exception):
+    """The document is refused; ``code`` is one of `codes.REFUSALS`."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """An opened document and, when it had to be repaired, the bytes that were opened instead."""
+
+    pdf: pikepdf.Pdf
+    data: bytes
+    replacement: bytes | None = None
+
+
+def bound_decoders(limits: InspectionLimits) -> None:
+    """Bound qpdf's own decoders and parser; process-wide, so once per process."""
+    pikepdf.settings.set_qpdf_limits(
+        doc_max_warnings=200,
+        parser_max_nesting=200,
+        max_stream_filters=8,
+        dct_max_memory=limits.stream_bytes,
+        dct_max_progressive_scans=100,
+        flate_max_memory=limits.stream_bytes,
+        png_max_memory=limits.stream_bytes,
+        run_length_max_memory=limits.stream_bytes,
+        tiff_max_memory=limits.stream_bytes,
+    )
+
+
+def check_kind(data: bytes) -> None:
+    """Refuse what is not a PDF, or is something else as well.
+
+    Raises:
+        Refused: ``not_a_pdf``, ``polyglot``.
+    """
+    if _HEADER.match(data) is None:
+        late = _LATE_HEADER.search(data, 0, _HEADER_WINDOW) is not None
+        raise Refused("polyglot" if late and _OTHER_HEADER.match(data) else "not_a_pdf")
+    if any(data.startswith(mark, place) for place, mark in _FIXED_MARKS) or _ends_as_zip(data):
+        raise Refused("polyglot")
+    end = data.rfind(b"%%EOF")
+    tail = data[end + 5 :].strip(_BLANK) if end >= 0 else b""
+    if any(mark in tail[:64] for mark in _APPENDED_MARKS) or _WEB_MARKS.search(tail[:MIB]) is not None:
+        raise Refused("polyglot")
+
+
+def _ends_as_zip(data: bytes) -> bool:
+    """Whether a ZIP reader, which starts from the end, would find an archive.
+
+    An end record somewhere near the end proves nothing (an attachment may be an archive); one whose comment reaches
+    exactly to the end of the file does.
+    """
+    window = data[-(_ZIP_END_LENGTH + _ZIP_COMMENT) :]
+    at = window.rfind(_ZIP_END)
+    while at >= 0:
+        rest = len(window) - at - _ZIP_END_LENGTH
+        if rest >= 0 and int.from_bytes(window[at + 20 : at + 22], "little") == rest:
+            return True
+        at = window.rfind(_ZIP_END, 0, at)
+    return False
+
+
+def open_document(data: bytes) -> Opened:
+    """Open a PDF strictly; when that fails, repair it if nothing is lost and no signature breaks.
+
+    Raises:
+        Refused: ``encrypted``, ``damaged``, ``damaged_signed``.
+    """
+    pdf = _open(data, repair=False)
+    if pdf is not None:
+        return Opened(pdf, data)
+    replacement = _repair(data)
+    pdf = _open(replacement, repair=False)
+    if pdf is None or pdf.check_pdf_syntax():
+        raise Refused("damaged")
+    return Opened(pdf, replacement, replacement)
+
+
+def _open(data: bytes, *, repair: bool) -> pikepdf.Pdf | None:
+    """The document, or None when it cannot be opened or something in it does not hold."""
+    try:
+        pdf = pikepdf.open(
+            io.BytesIO(data),
+            attempt_recovery=repair,
+            inherit_page_attributes=False,
+            suppress_warnings=True,
+            conversion_mode="implicit",
+        )
+        if pdf.is_encrypted:
+            raise Refused("encrypted")
+        # Reading every object is what finds a broken one; the page list finds a broken or looping page tree.
+        for _ in pdf.objects:
+            continue
+        len(pdf.pages)
+    except pikepdf.PasswordError as error:
+        raise Refused("encrypted") from error
+    except (pikepdf.PdfError, ValueError, TypeError, RuntimeError) as error:
+        if "encrypt" in str(error):
+            raise Refused("encrypted") from error
+        return None
+    return None if pdf.get_warnings() and not repair else pdf
+
+
+def _repair(data: bytes) -> bytes:
+    """The document written anew from what its objects say.
+
+    Raises:
+        Refused: ``damaged`` when an object that another one refers to is lost or the pages had to be guessed,
+            ``damaged_signed``.
+    """
+    pdf = _open(data, repair=True)
+    if pdf is None:
+        raise Refused("damaged")
+    if b"/ByteRange" in data:
+        raise Refused("damaged_signed")
+    if any("page" in str(warning) for warning in pdf.get_warnings()) or _lost_objects(pdf):
+        raise Refused("damaged")
+    out = io.BytesIO()
+    try:
+        pdf.save(out, deterministic_id=True)
+    except (pikepdf.PdfError, ValueError, RuntimeError) as error:
+        raise Refused("damaged") from error
+    return out.getvalue()
+
+
+def _lost_objects(pdf: pikepdf.Pdf) -> set[tuple[int, int]]:
+    present, wanted = set(), set()
+    for held in [*pdf.objects, pdf.trailer]:
+        if not isinstance(held, pikepdf.Object):
+            continue
+        present.add(held.objgen)
+        whole = held.stream_dict if isinstance(held, pikepdf.Stream) else held
+        for number, generation in _REFERENCE.findall(whole.unparse(resolved=True)):
+            wanted.add((int(number), int(generation)))
+    return wanted - present

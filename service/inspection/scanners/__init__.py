@@ -1,0 +1,1 @@
+"""Malware scanners: `base` says what one must do, the other modules are drivers."""
