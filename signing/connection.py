@@ -1,0 +1,120 @@
+"""One kept HTTP connection whose every exchange is bounded in time and size."""
+
+import http.client
+import io
+import socket
+import ssl
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+from urllib.parse import urlsplit
+
+from signing.errors import TimeStampUnavailable
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What came back: status, content type without parameters, body."""
+
+    status: int
+    content_type: str
+    body: bytes
+
+
+class _Deadlined(io.RawIOBase):
+    """Reads a socket until a moment; a peer that drips bytes can't stretch the wait (a plain time-out restarts)."""
+
+    def __init__(self, sock: socket.socket, until: float) -> None:
+        self._sock = sock
+        self._until = until
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override] # any buffer, as io calls it
+        remaining = self._until - time.monotonic()
+        if remaining <= 0:
+            raise TimeoutError
+        self._sock.settimeout(remaining)
+        return self._sock.recv_into(buffer)
+
+    def makefile(self, _mode: str) -> io.BufferedReader:
+        """What http.client asks its socket for."""
+        return io.BufferedReader(self)
+
+
+class KeptConnection:
+    """An HTTP/1.1 connection that stays open between requests. Not for use by two threads at once."""
+
+    def __init__(self, url: str, *, timeout: float, largest_reply: int, tls: ssl.SSLContext | None = None) -> None:
+        parts = urlsplit(url)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise ValueError("a time-stamp authority's address starts with http:// or https://")
+        self._timeout = timeout
+        self._largest = largest_reply
+        self._target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        if parts.scheme == "https":
+            context = tls or ssl.create_default_context()
+            self._http: http.client.HTTPConnection = http.client.HTTPSConnection(
+                parts.hostname, parts.port, timeout=timeout, context=context
+            )
+        else:
+            self._http = http.client.HTTPConnection(parts.hostname, parts.port, timeout=timeout)
+
+    def post(self, body: bytes, headers: Mapping[str, str]) -> Reply:
+        """Send ``body`` and read the reply.
+
+        A kept connection that the other side has closed meanwhile is opened again, once.
+
+        Raises:
+            TimeStampUnavailable: no connection, no complete reply in time, or one that is too large.
+        """
+        kept = self._http.sock is not None
+        try:
+            try:
+                return self._exchange(body, headers)
+            except (http.client.RemoteDisconnected, ConnectionError):
+                if not kept:
+                    raise
+                self.close()
+                return self._exchange(body, headers)
+        except (OSError, http.client.HTTPException) as error:
+            self.close()
+            raise TimeStampUnavailable(
+                "The time-stamp authority could not be reached or did not answer properly in time.",
+                context={"fault": type(error).__name__},
+            ) from error
+        except TimeStampUnavailable:
+            self.close()
+            raise
+
+    def _exchange(self, body: bytes, headers: Mapping[str, str]) -> Reply:
+        until = time.monotonic() + self._timeout
+        if self._http.sock is not None:
+            self._http.sock.settimeout(self._timeout)
+        self._http.response_class = lambda sock, *args, **named: http.client.HTTPResponse(  # type: ignore[assignment]
+            _Deadlined(sock, until),  # type: ignore[arg-type] # only makefile() is used of it
+            *args,
+            **named,
+        )
+        self._http.request("POST", self._target, body, dict(headers))
+        with self._http.getresponse() as response:
+            content = response.read(self._largest + 1)
+            if len(content) > self._largest:
+                raise TimeStampUnavailable("The time-stamp authority's reply is too large.")
+            kind = response.headers.get("Content-Type", "").split(";")[0].strip().lower()
+            return Reply(response.status, kind, content)
+
+    def close(self) -> None:
+        """Close the connection; the next request opens it again."""
+        self._http.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

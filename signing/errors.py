@@ -1,0 +1,88 @@
+"""What can go wrong while sealing or checking: one family with stable codes."""
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+
+class SigningError(Exception):
+    """Something kept a seal, a token or a check from being made.
+
+    Attributes:
+        code: stable, machine-readable name of the fault.
+        retryable: True when the same call can succeed later without anybody touching the document.
+        detail: a sentence that is safe to show to users; never holds content or names.
+        context: ids and numbers for logs only.
+    """
+
+    code: ClassVar[str] = "signing_failed"
+    retryable: ClassVar[bool] = False
+
+    def __init__(self, detail: str, *, context: Mapping[str, str] | None = None) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.context = dict(context or {})
+
+
+class Unsealable(SigningError):
+    """The document itself can never be sealed as it is; no retry and no other setting will change that."""
+
+    code = "unsealable"
+
+
+class PdfUnreadable(Unsealable):
+    """The bytes are not a PDF whose structure can be extended."""
+
+    code = "pdf_unreadable"
+
+
+class PdfEncrypted(Unsealable):
+    """The document is encrypted: nothing can be added without its password."""
+
+    code = "pdf_encrypted"
+
+
+class ChangesForbidden(Unsealable):
+    """A signature in the document forbids every later change (DocMDP level 1, ISO 32000-2, 12.8.2.2)."""
+
+    code = "pdf_certified_no_changes"
+
+
+class KeyUnusable(SigningError):
+    """The key or its certificate can't be used: wrong password, no match, too weak, outside its validity.
+
+    Retryable because an operator repairs the key while the document waits unharmed.
+    """
+
+    code = "key_unusable"
+    retryable = True
+
+
+class SealCheckFailed(SigningError):
+    """The finished seal did not pass its own check and was thrown away."""
+
+    code = "seal_check_failed"
+    retryable = True
+
+
+class TimeStampUnavailable(SigningError):
+    """The time-stamp authority could not be reached, was too slow or is out of order for now."""
+
+    code = "timestamp_unavailable"
+    retryable = True
+
+
+class TimeStampRefused(SigningError):
+    """The authority understood the request and will not serve it: settings must be changed, waiting won't help."""
+
+    code = "timestamp_refused"
+
+
+class TimeStampInvalid(SigningError):
+    """What the authority sent is not an acceptable token for our request, so nothing of it was used."""
+
+    code = "timestamp_invalid"
+    retryable = True
+
+    def __init__(self, reason: str, detail: str, *, context: Mapping[str, str] | None = None) -> None:
+        super().__init__(detail, context={"reason": reason, **(context or {})})
+        self.reason = reason
