@@ -1,0 +1,105 @@
+"""What a key ring must do, whichever outside party keeps the keys.
+
+Every implementation passes ``tests/contract/test_key_rings.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+from uuid import UUID
+
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+MATERIAL_BYTES: Final = 32
+"""Length of every key: AES-256 and HMAC-SHA-256 alike."""
+
+CACHE_MAX_AGE_SECONDS: Final = 60.0
+"""How long a process may go on using a key without asking its keeper again."""
+
+Clock = Callable[[], float]
+"""Seconds of a monotonic clock."""
+
+
+@dataclass(frozen=True)
+class KeyEncryptionKey:
+    """A key-encryption key: never used on content itself, only to derive keys for one purpose each.
+
+    Attributes:
+        id: name of the key, 1 to 255 ASCII characters; stands in clear beside everything that the key protects.
+        material: 32 secret bytes; kept out of ``repr``.
+    """
+
+    id: str
+    material: bytes = field(repr=False)
+    _ciphers: dict[bytes, AESGCM] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def cipher(self, purpose: bytes) -> AESGCM:
+        """AES-256-GCM under the key derived for ``purpose`` (HKDF-SHA-256, RFC 5869, empty salt).
+
+        Derived keys are kept inside this object, so that they leave the process together with it.
+        """
+        found = self._ciphers.get(purpose)
+        if found is None:
+            derived = HKDF(algorithm=SHA256(), length=MATERIAL_BYTES, salt=None, info=purpose).derive(self.material)
+            found = self._ciphers[purpose] = AESGCM(derived)
+        return found
+
+
+class KeyRing(Protocol):
+    """Key-encryption keys, one line of generations per organisation and year of retention.
+
+    What must hold:
+
+    - A key that was returned by ``wrap_key``, ``rotate`` or ``index_key`` is durable: it survives loss of power at once
+      after the return.
+    - Processes and threads that ask for the same first key at the same moment get the same key.
+    - A destroyed key never comes back, not even under a race with its creation. Processes that hold a copy stop using
+      it within `CACHE_MAX_AGE_SECONDS`.
+    - All methods may be called from several threads and are safe to repeat.
+
+    Errors of all methods besides those named: `KeyRingUnreachable` (try again later) and `KeyRingUnusable` (a person
+    must look).
+    """
+
+    def wrap_key(self, organisation: UUID, year: int) -> KeyEncryptionKey:
+        """The newest key for what ``organisation`` must keep until ``year``; made on first use.
+
+        Raises:
+            KeyDestroyed: the newest key of that year was destroyed; `rotate` opens the year again.
+        """
+        ...
+
+    def rotate(self, organisation: UUID, year: int) -> KeyEncryptionKey:
+        """Make a new generation of the key and return it; older generations go on opening what they closed.
+
+        Other processes go on closing with the former generation for at most `CACHE_MAX_AGE_SECONDS`: wait that long
+        before searching for what must be encrypted anew.
+        """
+        ...
+
+    def key(self, key_id: str) -> KeyEncryptionKey:
+        """The key with this id.
+
+        Raises:
+            KeyDestroyed: it was destroyed.
+            KeyUnknown: this key ring has never had it.
+        """
+        ...
+
+    def destroy(self, key_id: str) -> None:
+        """Destroy the key for good: all that it protects becomes noise, in backups too (crypto-shredding).
+
+        Durable once it returns; destroying twice does no harm.
+
+        Raises:
+            KeyUnknown: this key ring has never had it.
+        """
+        ...
+
+    def index_key(self) -> bytes:
+        """The 32-byte key of the keyed hashes by which recipients' numbers are found (HMAC-SHA-256)."""
+        ...

@@ -1,0 +1,324 @@
+"""A key ring in a folder: one file per key, for the demo and for small installations.
+
+Layout: ``<id>.key`` (mode 0600) holds a key, ``<id>.destroyed`` is its tombstone, ``index.key`` holds the index key,
+and ``.new-*`` are files in the making. Ids are computed from organisation, year and generation, so that two processes
+that make the same key meet in the same file name. A tombstone always wins over a key file: one that returns from a
+backup stays dead as long as the tombstones are restored too.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import errno
+import hashlib
+import json
+import os
+import re
+import secrets
+import stat
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+from uuid import UUID
+
+from service.vault.durable import fsync_folder, make_durable_folder, write_all
+from service.vault.errors import KeyDestroyed, KeyRingUnreachable, KeyRingUnusable, KeyUnknown
+from service.vault.keyring.base import CACHE_MAX_AGE_SECONDS, MATERIAL_BYTES, Clock, KeyEncryptionKey
+
+_FORMAT: Final = 1
+_ID: Final = re.compile(r"[a-z2-7]{16}")
+_INDEX: Final = "index"
+_LARGEST_FILE: Final = 4096
+_OPEN_TO_OTHERS: Final = 0o077
+_YEARS: Final = range(2000, 10_000)
+
+
+@dataclass(frozen=True)
+class _Line:
+    """The line of generations of one organisation and year."""
+
+    organisation: UUID
+    year: int
+
+    def id(self, generation: int) -> str:
+        """80 bits of a hash: short enough to stand beside every encrypted column, and no name of a file to guess."""
+        text = f"zending key|{self.organisation}|{self.year}|{generation}"
+        return base64.b32encode(hashlib.sha256(text.encode()).digest()[:10]).decode().lower()
+
+
+@dataclass(frozen=True)
+class _Cached:
+    key: KeyEncryptionKey
+    seen_at: float
+
+
+class FileKeyRing:
+    """A `KeyRing` in ``folder``, which is made (mode 0700) if it does not exist.
+
+    Args:
+        folder: holds keys and nothing else; belongs to the service's user and is closed to everybody else.
+        clock: seconds of a monotonic clock.
+        max_age: seconds for which a key is used without looking at its file again.
+
+    Raises:
+        KeyRingUnusable: the folder can be entered by others.
+        KeyRingUnreachable: it cannot be made or read.
+    """
+
+    def __init__(self, folder: Path, *, clock: Clock = time.monotonic, max_age: float = CACHE_MAX_AGE_SECONDS) -> None:
+        self._folder = folder
+        self._clock = clock
+        self._max_age = max_age
+        self._lock = threading.Lock()
+        self._keys: dict[str, _Cached] = {}
+        self._newest: dict[_Line, _Cached] = {}
+        try:
+            make_durable_folder(folder, mode=0o700)
+            if folder.stat().st_mode & _OPEN_TO_OTHERS:
+                raise KeyRingUnusable("The folder of the key ring is open to other users of this machine.")
+            self._finish_destructions()
+            self._index = self._opened_index()
+        except OSError as error:
+            raise _unreachable(error) from error
+
+    def wrap_key(self, organisation: UUID, year: int) -> KeyEncryptionKey:
+        """See `KeyRing.wrap_key`."""
+        line = _line(organisation, year)
+        with self._lock:
+            self._forget_aged()
+            cached = self._newest.get(line)
+        if cached is not None:
+            return cached.key
+        try:
+            generation = max(1, self._last_generation(line))
+            return self._made(line, generation)
+        except OSError as error:
+            raise _unreachable(error) from error
+
+    def rotate(self, organisation: UUID, year: int) -> KeyEncryptionKey:
+        """See `KeyRing.rotate`."""
+        line = _line(organisation, year)
+        try:
+            return self._made(line, self._last_generation(line) + 1)
+        except OSError as error:
+            raise _unreachable(error) from error
+
+    def key(self, key_id: str) -> KeyEncryptionKey:
+        """See `KeyRing.key`."""
+        with self._lock:
+            self._forget_aged()
+            cached = self._keys.get(key_id)
+        if cached is not None:
+            return cached.key
+        if _ID.fullmatch(key_id) is None:
+            raise _unknown(key_id)
+        try:
+            self._refuse_destroyed(key_id)
+            return self._remember(KeyEncryptionKey(key_id, self._read(key_id)))
+        except FileNotFoundError:
+            if self._tombstone(key_id).exists():
+                raise _destroyed(key_id) from None
+            raise _unknown(key_id) from None
+        except OSError as error:
+            raise _unreachable(error) from error
+
+    def destroy(self, key_id: str) -> None:
+        """See `KeyRing.destroy`."""
+        if _ID.fullmatch(key_id) is None:
+            raise _unknown(key_id)
+        try:
+            if not self._tombstone(key_id).exists() and not self._file(key_id).exists():
+                raise _unknown(key_id)
+            # The tombstone first: from here on the key is dead, whatever interrupts the rest.
+            self._bury(key_id)
+            self._erase(key_id)
+        except OSError as error:
+            raise _unreachable(error) from error
+        finally:
+            self._forget(key_id)
+
+    def index_key(self) -> bytes:
+        """See `KeyRing.index_key`."""
+        return self._index
+
+    def _opened_index(self) -> bytes:
+        """The index key, made together with the key ring.
+
+        A new one in a key ring that is in use would find nobody any more: its loss is told, never papered over.
+        """
+        if not self._file(_INDEX).exists() and any(self._folder.glob("*.key")):
+            raise KeyRingUnusable("The key ring has lost its index key: restore it.")
+        self._create(_INDEX, {"format": _FORMAT, "use": _INDEX})
+        return self._read(_INDEX)
+
+    def _made(self, line: _Line, generation: int) -> KeyEncryptionKey:
+        """The key of that generation, made if it is not there, durable either way."""
+        key_id = line.id(generation)
+        self._refuse_destroyed(key_id)
+        self._create(
+            key_id,
+            {
+                "format": _FORMAT,
+                "organisation": str(line.organisation),
+                "year": line.year,
+                "generation": generation,
+            },
+        )
+        # A destruction that ran between the two looks may have removed the file that we then made anew.
+        self._refuse_destroyed(key_id)
+        return self._remember(KeyEncryptionKey(key_id, self._read(key_id)), line)
+
+    def _create(self, name: str, facts: dict[str, str | int]) -> None:
+        """Make ``<name>.key`` durable with fresh material unless it exists; a half-written key is never visible."""
+        target = self._file(name)
+        if not target.exists():
+            material = secrets.token_bytes(MATERIAL_BYTES)
+            text = json.dumps({**facts, "material": base64.b64encode(material).decode(), "check": _check(material)})
+            draft = self._folder / f".new-{secrets.token_hex(16)}"
+            try:
+                descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+                try:
+                    write_all(descriptor, text.encode())
+                    os.fsync(descriptor)
+                finally:
+                    os.close(descriptor)
+                # Where another process was first, its key is the key.
+                with contextlib.suppress(FileExistsError):
+                    os.link(draft, target)
+            finally:
+                draft.unlink(missing_ok=True)
+        # Also when another process made it: it may not have reached its own fsync yet.
+        fsync_folder(self._folder)
+
+    def _read(self, name: str) -> bytes:
+        """The material in ``<name>.key``, checked against its name, its own check value and its mode."""
+        try:
+            descriptor = os.open(self._file(name), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except OSError as error:
+            if error.errno == errno.ELOOP:
+                raise KeyRingUnusable("A key file is a link.", context={"key": name}) from error
+            raise
+        with os.fdopen(descriptor, "rb") as file:
+            mode = os.fstat(descriptor).st_mode
+            text = file.read(_LARGEST_FILE)
+        if not stat.S_ISREG(mode) or mode & _OPEN_TO_OTHERS:
+            raise KeyRingUnusable("A key file is open to other users of this machine.", context={"key": name})
+        material = _material(text, name)
+        if material is None:
+            # A file that is being overwritten by its destruction is not a damaged one.
+            self._refuse_destroyed(name)
+            raise KeyRingUnusable("A key file is damaged or under another key's name.", context={"key": name})
+        return material
+
+    def _last_generation(self, line: _Line) -> int:
+        generation = 0
+        while self._file(line.id(generation + 1)).exists() or self._tombstone(line.id(generation + 1)).exists():
+            generation += 1
+        return generation
+
+    def _refuse_destroyed(self, key_id: str) -> None:
+        if self._tombstone(key_id).exists():
+            # Usually gone already. What fails here is tried again at the next look; the answer stays the same.
+            with contextlib.suppress(OSError):
+                self._erase(key_id)
+            raise _destroyed(key_id)
+
+    def _bury(self, key_id: str) -> None:
+        descriptor = os.open(self._tombstone(key_id), os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        fsync_folder(self._folder)
+
+    def _erase(self, key_id: str) -> None:
+        """Overwrite and remove the key file; the overwriting helps only on media that write in place."""
+        path = self._file(key_id)
+        try:
+            descriptor = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return
+        try:
+            write_all(descriptor, bytes(os.fstat(descriptor).st_size))
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        path.unlink(missing_ok=True)
+        fsync_folder(self._folder)
+
+    def _finish_destructions(self) -> None:
+        """Remove key files whose destruction was cut short, or which a restored backup brought back."""
+        for tombstone in self._folder.glob("*.destroyed"):
+            self._erase(tombstone.stem)
+
+    def _remember(self, key: KeyEncryptionKey, line: _Line | None = None) -> KeyEncryptionKey:
+        with self._lock:
+            cached = _Cached(key, self._clock())
+            self._keys[key.id] = cached
+            if line is not None:
+                self._newest[line] = cached
+        return key
+
+    def _forget(self, key_id: str) -> None:
+        with self._lock:
+            self._keys.pop(key_id, None)
+            self._newest = {line: cached for line, cached in self._newest.items() if cached.key.id != key_id}
+
+    def _forget_aged(self) -> None:
+        """Drop all copies that are too old, those that nobody asks for included."""
+        oldest = self._clock() - self._max_age
+        for stale in [key_id for key_id, cached in self._keys.items() if cached.seen_at <= oldest]:
+            del self._keys[stale]
+        for line in [line for line, cached in self._newest.items() if cached.seen_at <= oldest]:
+            del self._newest[line]
+
+    def _file(self, name: str) -> Path:
+        return self._folder / f"{name}.key"
+
+    def _tombstone(self, key_id: str) -> Path:
+        return self._folder / f"{key_id}.destroyed"
+
+
+def _line(organisation: UUID, year: int) -> _Line:
+    if year not in _YEARS:
+        raise ValueError(f"{year} is no year of retention")
+    return _Line(organisation, year)
+
+
+def _material(text: bytes, name: str) -> bytes | None:
+    """The key in the text of ``<name>.key``; None where the text is damaged or belongs to another name."""
+    try:
+        facts = json.loads(text)
+        material = base64.b64decode(facts["material"], validate=True)
+        if name == _INDEX:
+            named = facts["use"] == _INDEX
+        else:
+            named = name == _Line(UUID(facts["organisation"]), facts["year"]).id(facts["generation"])
+        whole = facts["format"] == _FORMAT and facts["check"] == _check(material)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
+    return material if named and whole and len(material) == MATERIAL_BYTES else None
+
+
+def _check(material: bytes) -> str:
+    """Tells a torn or edited file from a whole one; says nothing about 256 random bits."""
+    return hashlib.sha256(b"zending key check|" + material).hexdigest()[:16]
+
+
+def _unknown(key_id: str) -> KeyUnknown:
+    # Shown only when it has the shape of an id: damaged bytes do not belong in a log.
+    shown = key_id if _ID.fullmatch(key_id) else "malformed"
+    return KeyUnknown("The key of this content is not in the key ring.", context={"key": shown})
+
+
+def _destroyed(key_id: str) -> KeyDestroyed:
+    return KeyDestroyed("The key of this content was destroyed.", context={"key": key_id})
+
+
+def _unreachable(error: OSError) -> KeyRingUnreachable:
+    return KeyRingUnreachable(
+        "The key ring cannot be reached at this moment.", context={"cause": os.strerror(error.errno or 0)}
+    )
