@@ -1,0 +1,213 @@
+"""Pages as they come brought to pages as they are printed: upright A4 that shows what the screen shows."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from io import BytesIO
+from typing import Final
+
+import pikepdf
+from pikepdf import Array, Dictionary, Name
+
+from printing.errors import LetterRefused, Problem
+from printing.profiles import MM, PageSize
+
+INHERITABLE: Final = ("/Resources", "/MediaBox", "/CropBox", "/Rotate")
+KEPT: Final = (*INHERITABLE, "/Contents", "/Group", "/UserUnit")
+"""What of a page dictionary is printed; everything else (links, tags, thumbnails, actions) stays behind."""
+
+_EXACT: Final = 1.0  # points: a page this near to A4 is taken as it is
+_HIDDEN: Final = 0b100010  # annotation flags Hidden and NoView
+_PRINT: Final = 0b100
+_PUSH_BUTTON: Final = 1 << 16
+
+
+@dataclass(frozen=True)
+class Note:
+    """What was changed about a page to print it: ``PAGE_SCALED``, ``PAGE_CENTRED`` or ``PAGE_TURNED``.
+
+    Attributes:
+        part: 0 for the document, then the number of the attachment.
+        page: counted from 1 within the part.
+    """
+
+    code: str
+    part: int
+    page: int
+
+
+def open_part(data: bytes) -> pikepdf.Pdf:
+    """Open a document that is to be printed.
+
+    Raises:
+        LetterRefused: ``PDF_ENCRYPTED`` or ``PDF_UNREADABLE``.
+    """
+    try:
+        pdf = pikepdf.open(BytesIO(data))
+    except pikepdf.PasswordError as error:
+        raise LetterRefused(Problem("PDF_ENCRYPTED", "The document is protected by a password.")) from error
+    except pikepdf.PdfError as error:
+        raise LetterRefused(Problem("PDF_UNREADABLE", "The document cannot be read.")) from error
+    if pdf.is_encrypted:
+        raise LetterRefused(Problem("PDF_ENCRYPTED", "The document is encrypted."))
+    if not len(pdf.pages):
+        raise LetterRefused(Problem("PDF_UNREADABLE", "The document has no pages."))
+    return pdf
+
+
+def _inherited(obj: pikepdf.Object, key: str) -> pikepdf.Object | None:
+    for _ in range(64):  # a page tree is never so deep; a loop of parents ends here
+        if key in obj:
+            return obj[key]
+        if "/Parent" not in obj:
+            return None
+        obj = obj["/Parent"]
+    return None
+
+
+def printed_part(page: pikepdf.Page) -> Dictionary:
+    """A page dictionary with only what is printed, its inherited entries written out."""
+    found: dict[str, pikepdf.Object] = {"/Type": Name.Page}
+    for key in KEPT:
+        value = _inherited(page.obj, key) if key in INHERITABLE else page.obj.get(key)
+        if value is not None:
+            found[key] = value
+    return Dictionary(found)
+
+
+def visible_box(page: Dictionary) -> tuple[float, float, float, float]:
+    """Left, bottom, right, top in points of what a viewer shows, before it is turned."""
+    media = _corners(page.get("/MediaBox"))
+    crop = _corners(page.get("/CropBox")) if "/CropBox" in page else media
+    box = (max(media[0], crop[0]), max(media[1], crop[1]), min(media[2], crop[2]), min(media[3], crop[3]))
+    return box if box[0] < box[2] and box[1] < box[3] else media
+
+
+def _corners(box: pikepdf.Object | None) -> tuple[float, float, float, float]:
+    if not isinstance(box, Array) or len(box) != 4:  # noqa: PLR2004 - a rectangle has four numbers
+        return (0, 0, 612, 792)  # what readers assume
+    a, b, c, d = (float(value) for value in box.as_list())
+    return (min(a, c), min(b, d), max(a, c), max(b, d))
+
+
+def visible_size(page: pikepdf.Page) -> tuple[float, float]:
+    """Width and height in points as a viewer shows the page, turned and in its user unit."""
+    shown = printed_part(page)
+    box = visible_box(shown)
+    unit = float(shown.get("/UserUnit", 1))
+    width, height = (box[2] - box[0]) * unit, (box[3] - box[1]) * unit
+    return (height, width) if int(shown.get("/Rotate", 0)) % 180 else (width, height)
+
+
+def flatten(pdf: pikepdf.Pdf) -> None:
+    """Draw what form fields and printable annotations show into the pages, and drop the rest of them.
+
+    A field that a viewer shows is printed also when its print flag is missing: the recipient must see on paper what the
+    sender saw on the screen. Buttons and comments follow their flag. An invisible seal leaves nothing.
+    """
+    for page in pdf.pages:
+        for annotation in _annotations(page):
+            flags = int(annotation.get("/F", 0))
+            if annotation.get("/Subtype") == Name.Widget and not flags & _HIDDEN and not _is_button(annotation):
+                annotation.F = flags | _PRINT
+    if "/AcroForm" in pdf.Root:
+        pdf.generate_appearance_streams()
+    pdf.flatten_annotations("print")
+
+
+def _annotations(page: pikepdf.Page) -> Iterator[Dictionary]:
+    found = page.obj.get("/Annots")
+    if isinstance(found, Array):
+        yield from (entry for entry in found.as_list() if isinstance(entry, Dictionary))
+
+
+def _is_button(widget: Dictionary) -> bool:
+    kind, flags = _inherited(widget, "/FT"), _inherited(widget, "/Ff")
+    return kind == Name.Btn and flags is not None and bool(int(flags) & _PUSH_BUTTON)
+
+
+def place(pdf: pikepdf.Pdf, page: pikepdf.Page, size: PageSize) -> tuple[Dictionary, tuple[str, ...]]:
+    """Bring a page to upright A4.
+
+    A page of that size stays as it is. One within the tolerance is centred. A wide one is turned so that its top lies
+    left. One that is too large is made smaller, in proportion; a small one keeps its size, centred.
+
+    Returns:
+        The dictionary to print, which belongs to ``pdf``, and the codes of what was changed.
+    """
+    shown = printed_part(page)
+    box = visible_box(shown)
+    width, height = size.width * MM, size.height * MM
+    upright = int(shown.get("/Rotate", 0)) % 360 == 0 and float(shown.get("/UserUnit", 1)) == 1
+    exact = abs(box[2] - box[0] - width) < _EXACT and abs(box[3] - box[1] - height) < _EXACT
+    sheet = Array([0, 0, round(width, 3), round(height, 3)])
+    if upright and exact and abs(box[0]) < _EXACT and abs(box[1]) < _EXACT:
+        shown.MediaBox = sheet
+        for key in ("/CropBox", "/Rotate", "/UserUnit"):
+            if key in shown:
+                del shown[key]
+        return shown, ()
+    for key in ("/TrimBox", "/ArtBox", "/BleedBox"):
+        if key in page.obj:
+            del page.obj[key]
+    page.obj.CropBox = Array(list(box))
+    form = pdf.make_indirect(page.as_form_xobject())
+    matrix, codes = _placement(form, size)
+    return (
+        Dictionary(
+            Type=Name.Page,
+            MediaBox=sheet,
+            Resources=Dictionary(XObject=Dictionary(Page=form)),
+            Contents=pdf.make_stream(b"q %s cm /Page Do Q" % matrix.encode()),
+        ),
+        codes,
+    )
+
+
+def _placement(form: pikepdf.Object, size: PageSize) -> tuple[pikepdf.Matrix, tuple[str, ...]]:
+    own = pikepdf.Matrix(form.get("/Matrix", Array([1, 0, 0, 1, 0, 0])))
+    area = own.transform(pikepdf.Rectangle(*_corners(form.get("/BBox"))))
+    codes = []
+    matrix = pikepdf.Matrix()
+    if area.width > area.height + _EXACT:
+        matrix = pikepdf.Matrix(0, 1, -1, 0, 0, 0)
+        area = matrix.transform(area)
+        codes.append("PAGE_TURNED")
+    width, height = size.width * MM, size.height * MM
+    off = max(abs(area.width - width), abs(area.height - height))
+    scale = 1.0
+    if off > size.tolerance * MM:
+        scale = min(1.0, width / area.width, height / area.height)
+        codes.append("PAGE_SCALED" if scale < 1 else "PAGE_CENTRED")
+    left = (width - area.width * scale) / 2 - area.llx * scale
+    bottom = (height - area.height * scale) / 2 - area.lly * scale
+    return matrix @ pikepdf.Matrix(scale, 0, 0, scale, left, bottom), tuple(codes)
+
+
+def hidden_layers(pdf: pikepdf.Pdf) -> tuple[list[pikepdf.Object], list[pikepdf.Object]]:
+    """All optional-content groups of a document, and those of them that are off when it is printed.
+
+    ISO 32000-1, 8.11.4: base state, then the ON and OFF lists, then what a group's usage says for printing where the
+    document applies usage automatically.
+    """
+    properties = pdf.Root.get("/OCProperties")
+    if not isinstance(properties, Dictionary):
+        return [], []
+    groups = _entries(properties, "/OCGs")
+    default = properties.get("/D", Dictionary())
+    off = {group.objgen for group in groups} if default.get("/BaseState") == Name.OFF else set()
+    off -= {group.objgen for group in _entries(default, "/ON")}
+    off |= {group.objgen for group in _entries(default, "/OFF")}
+    for usage in default.get("/AS", Array()).as_list():
+        if usage.get("/Event") == Name.Print:
+            for group in _entries(usage, "/OCGs"):
+                state = group.get("/Usage", Dictionary()).get("/Print", Dictionary()).get("/PrintState")
+                if state is not None:
+                    off = off - {group.objgen} if state == Name.ON else off | {group.objgen}
+    return groups, [group for group in groups if group.objgen in off]
+
+
+def _entries(owner: pikepdf.Object, key: str) -> list[pikepdf.Object]:
+    found = owner.get(key)
+    if not isinstance(found, Array):
+        return []
+    return [entry for entry in found.as_list() if isinstance(entry, Dictionary)]

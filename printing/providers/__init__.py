@@ -1,0 +1,1 @@
+"""Print houses, as far as handing over to them differs."""
