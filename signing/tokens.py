@@ -178,9 +178,18 @@ def verify_token(
     Raises:
         TimeStampInvalid: the token is not for this data, or anything about it is wrong.
     """
-    algorithm = _read(token_der)[1].imprint_algorithm
+    algorithm = imprint_algorithm(token_der)
     verifier = TokenVerifier(trust_roots, policy=policy)
     return verifier.check(token_der, algorithm=algorithm, imprint=digest(algorithm, imprint_data)).gen_time
+
+
+def imprint_algorithm(token_der: bytes) -> str:
+    """The digest algorithm a token's imprint names.
+
+    Raises:
+        TimeStampInvalid: not a token, or an algorithm that is not accepted.
+    """
+    return _read(token_der)[1].imprint_algorithm
 
 
 def _read(token_der: bytes) -> tuple[_Envelope, Token]:
