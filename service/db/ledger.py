@@ -1,7 +1,7 @@
-"""The ledger's tables and their queries: pending leaves, the sequenced log, its tiles, its head and its checkpoints.
+"""The ledger's tables and their queries: pending leaves, the sequenced log, its tiles, its head, its checkpoints.
 
-They hold hashes, sizes, signed notes and times: no personal data, no organisation, hence no row-level security. What the
-application role may do with each is in ``docs`` beside the migration: it can only append to the log and its checkpoints.
+They hold hashes, sizes, signed notes and times: no personal data, no organisation, hence no row-level security. The
+application role can only append to the log and its checkpoints; triggers hold the same for every other role.
 """
 
 import uuid
@@ -127,8 +127,10 @@ GUARDS: Mapping[str, tuple[str, ...]] = {
             RETURN NEW;
         END $$
         """,
-        "CREATE TRIGGER ledger_tile_grows BEFORE UPDATE OR DELETE ON ledger_tile "
-        "FOR EACH ROW EXECUTE FUNCTION ledger_tile_grows()",
+        """
+        CREATE TRIGGER ledger_tile_grows BEFORE UPDATE OR DELETE ON ledger_tile
+        FOR EACH ROW EXECUTE FUNCTION ledger_tile_grows()
+        """,
     ),
     "ledger_leaf": (
         """
@@ -137,8 +139,10 @@ GUARDS: Mapping[str, tuple[str, ...]] = {
             RAISE EXCEPTION 'a leaf of the ledger is never changed or removed';
         END $$
         """,
-        "CREATE TRIGGER ledger_leaf_stands BEFORE UPDATE OR DELETE ON ledger_leaf "
-        "FOR EACH ROW EXECUTE FUNCTION ledger_leaf_stands()",
+        """
+        CREATE TRIGGER ledger_leaf_stands BEFORE UPDATE OR DELETE ON ledger_leaf
+        FOR EACH ROW EXECUTE FUNCTION ledger_leaf_stands()
+        """,
     ),
     "ledger_head": (
         """
@@ -151,8 +155,10 @@ GUARDS: Mapping[str, tuple[str, ...]] = {
             RETURN NEW;
         END $$
         """,
-        "CREATE TRIGGER ledger_head_grows BEFORE UPDATE OR DELETE ON ledger_head "
-        "FOR EACH ROW EXECUTE FUNCTION ledger_head_grows()",
+        """
+        CREATE TRIGGER ledger_head_grows BEFORE UPDATE OR DELETE ON ledger_head
+        FOR EACH ROW EXECUTE FUNCTION ledger_head_grows()
+        """,
     ),
     "ledger_checkpoint": (
         """
@@ -165,13 +171,15 @@ GUARDS: Mapping[str, tuple[str, ...]] = {
             RETURN NEW;
         END $$
         """,
-        "CREATE TRIGGER ledger_checkpoint_stands BEFORE UPDATE OR DELETE ON ledger_checkpoint "
-        "FOR EACH ROW EXECUTE FUNCTION ledger_checkpoint_stands()",
+        """
+        CREATE TRIGGER ledger_checkpoint_stands BEFORE UPDATE OR DELETE ON ledger_checkpoint
+        FOR EACH ROW EXECUTE FUNCTION ledger_checkpoint_stands()
+        """,
     ),
 }
 for _table, _statements in GUARDS.items():
     for _statement in _statements:
-        event.listen(Base.metadata.tables[_table], "after_create", DDL(_statement.replace("%", "%%")))
+        event.listen(Base.metadata.tables[_table], "after_create", DDL(_statement))  # type: ignore[no-untyped-call]
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,8 +233,8 @@ def has_pending(session: Session) -> bool:
     return session.scalar(select(LedgerPending.id).limit(1)) is not None
 
 
-# One statement, one snapshot: what it deletes it also numbers. A row whose transaction commits later is simply not seen
-# yet and stays for the next time, however early its created_at. The first leaf of an evidence stands; a repeat is dropped.
+# One statement, one snapshot: what it deletes it also numbers. A row whose transaction commits later is not seen yet
+# and stays for the next time, however early its created_at. The first leaf of an evidence stands; a repeat is dropped.
 _SEQUENCE = text("""
     WITH taken AS (
         DELETE FROM ledger_pending
@@ -300,10 +308,12 @@ def save_tiles(session: Session, changed: Mapping[tuple[int, int], bytes]) -> No
     """Write tiles that were begun or grew."""
     if not changed:
         return
-    statement = insert(LedgerTile).values([
-        {"level": level, "number": number, "width": len(hashes) // _HASH, "hashes": hashes}
-        for (level, number), hashes in changed.items()
-    ])
+    statement = insert(LedgerTile).values(
+        [
+            {"level": level, "number": number, "width": len(hashes) // _HASH, "hashes": hashes}
+            for (level, number), hashes in changed.items()
+        ]
+    )
     new: Any = statement.excluded
     session.execute(
         statement.on_conflict_do_update(
