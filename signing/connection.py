@@ -28,6 +28,8 @@ class _Deadlined(io.RawIOBase):
 
     def __init__(self, sock: socket.socket, until: float) -> None:
         self._sock = sock
+        # The socket's own file keeps it open when http.client lets go of it ("Connection: close") before the body.
+        self._file = sock.makefile("rb", buffering=0)
         self._until = until
 
     def readable(self) -> bool:
@@ -38,7 +40,11 @@ class _Deadlined(io.RawIOBase):
         if remaining <= 0:
             raise TimeoutError
         self._sock.settimeout(remaining)
-        return self._sock.recv_into(buffer)
+        return self._file.readinto(buffer) or 0
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
 
     def makefile(self, _mode: str) -> io.BufferedReader:
         """What http.client asks its socket for."""
@@ -104,6 +110,8 @@ class KeptConnection:
             content = response.read(self._largest + 1)
             if len(content) > self._largest:
                 raise TimeStampUnavailable("The time-stamp authority's reply is too large.")
+            if response.length:
+                raise http.client.IncompleteRead(content, response.length)
             kind = response.headers.get("Content-Type", "").split(";")[0].strip().lower()
             return Reply(response.status, kind, content)
 

@@ -26,6 +26,7 @@ ISSUING_NAME = "Zending Test Issuing CA (fictional)"
 Algorithm = Literal["p-256", "rsa-3072"]
 _PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 _LONGEST_NAME = 64  # upper bound of common and organisation names in X.509
+_SEAL_ENDING = " (test seal, fictional)"
 _YEAR = timedelta(days=365)
 
 
@@ -92,9 +93,9 @@ def ensure_seal(folder: Path, organisation_name: str, slug: str, *, algorithm: A
     with _locked(folder):
         seal = _credential(folder, f"seal-{slug}")
         if not _complete(seal):
-            ending = " – test seal (fictional)"
-            name = organisation_name[: _LONGEST_NAME - len(ending)] + ending
-            _issue(folder, seal, _name(name, organisation=organisation_name[:_LONGEST_NAME]), algorithm, _SealUse())
+            common = _cut(organisation_name, _LONGEST_NAME - len(_SEAL_ENDING)) + _SEAL_ENDING
+            subject = _name(common, organisation=_cut(organisation_name, _LONGEST_NAME))
+            _issue(folder, seal, subject, algorithm, _SealUse())
     return seal
 
 
@@ -183,6 +184,11 @@ def _name(common: str, *, organisation: str = "Zending Test (fictional)") -> x50
             x509.NameAttribute(NameOID.COMMON_NAME, common),
         ]
     )
+
+
+def _cut(text: str, size: int) -> str:
+    """``text`` in at most ``size`` bytes of UTF-8."""
+    return text.encode()[:size].decode(errors="ignore").rstrip()
 
 
 def _credential(folder: Path, name: str) -> Credential:

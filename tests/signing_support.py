@@ -1,0 +1,235 @@
+"""What the tests of seals share: a test PKI, authorities honest and lying, documents, outside judges."""
+
+import asyncio
+import atexit
+import http.server
+import io
+import os
+import shutil
+import subprocess
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from pathlib import Path
+
+import pytest
+from asn1crypto import tsp
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from reportlab.pdfgen.canvas import Canvas
+
+from service.embedded.pki import Algorithm, Credential, DemoPki, ensure_pki, ensure_seal
+from service.embedded.tsa import TokenMaker, serve
+from signing.keys import FileSealKey
+from signing.timestamps import HttpTimeStampAuthority
+from signing.tokens import TokenVerifier
+from signing.trust import load_certificates
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@cache
+def pki() -> DemoPki:
+    """One test PKI for the whole run."""
+    folder = Path(tempfile.mkdtemp(prefix="zending-pki-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return ensure_pki(folder)
+
+
+def roots() -> tuple[x509.Certificate, ...]:
+    return load_certificates(pki().trust_anchor)
+
+
+@cache
+def seal_key(algorithm: Algorithm = "p-256") -> FileSealKey:
+    credential = ensure_seal(pki().folder, "Gemeente Voorbeeld", f"voorbeeld-{algorithm}", algorithm=algorithm)
+    return FileSealKey.from_pem(credential.key, credential.certificate, credential.chain)
+
+
+@cache
+def token_maker() -> TokenMaker:
+    return TokenMaker(pki().tsa)
+
+
+class InProcessAuthority:
+    """The demonstration's authority without a network between: the second implementation of the contract."""
+
+    def __init__(self, maker: TokenMaker | None = None) -> None:
+        self._maker = maker or token_maker()
+        self._verifier = TokenVerifier(roots())
+
+    def token(self, digest: bytes) -> bytes:
+        reply = tsp.TimeStampResp.load(self._maker.respond(query(digest)))
+        token: bytes = reply["time_stamp_token"].dump()
+        self._verifier.check(token, algorithm="sha256", imprint=digest)
+        return token
+
+
+def query(digest: bytes, *, nonce: int | None = 77, algorithm: str = "sha256", certificate: bool = True) -> bytes:
+    """A request as an authority gets it."""
+    fields = {
+        "version": 1,
+        "message_imprint": {"hash_algorithm": {"algorithm": algorithm}, "hashed_message": digest},
+        "cert_req": certificate,
+    }
+    if nonce is not None:
+        fields["nonce"] = nonce
+    encoded: bytes = tsp.TimeStampReq(fields).dump()
+    return encoded
+
+
+def read_query(request: bytes) -> tuple[bytes, int]:
+    """Digest and nonce of a request."""
+    asked = tsp.TimeStampReq.load(request)
+    return asked["message_imprint"]["hashed_message"].native, asked["nonce"].native
+
+
+@contextmanager
+def honest_server(maker: TokenMaker | None = None) -> Iterator[str]:
+    """The demonstration's authority over HTTP, in a thread; yields its address."""
+    loop = asyncio.new_event_loop()
+    server = loop.run_until_complete(serve(maker or token_maker(), 0))
+    port = server.sockets[0].getsockname()[1]
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{port}/"
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        server.close()
+        for task in asyncio.all_tasks(loop):
+            task.cancel()
+        loop.run_until_complete(asyncio.sleep(0))
+        loop.run_until_complete(asyncio.sleep(0))
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.close()
+
+
+@dataclass
+class Answer:
+    """What a lying server sends back."""
+
+    body: bytes = b""
+    status: int = 200
+    kind: str = "application/timestamp-reply"
+    length: int | None = None
+
+
+@contextmanager
+def lying_server(answer: Callable[[bytes], Answer]) -> Iterator[str]:
+    """A server that answers each request with what ``answer`` makes of it."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            said = answer(self.rfile.read(int(self.headers["Content-Length"])))
+            self.send_response(said.status)
+            self.send_header("Content-Type", said.kind)
+            self.send_header("Content-Length", str(len(said.body) if said.length is None else said.length))
+            self.send_header("Connection", "close")
+            self.end_headers()
+            self.wfile.write(said.body)
+            self.close_connection = True
+
+        def log_request(self, *_: object) -> None:
+            return
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        server.daemon_threads = False
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}/"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def client(url: str, **changes: object) -> HttpTimeStampAuthority:
+    return HttpTimeStampAuthority(url, **{"trust_roots": roots(), "timeout": 5.0, **changes})  # type: ignore[arg-type]
+
+
+def tsa_credential(
+    folder: Path, *, usage: x509.ExtendedKeyUsage | None, critical: bool = True, days: int = 5
+) -> Credential:
+    """A key with a certificate by the test PKI that is almost fit for time-stamps.
+
+    Args:
+        folder: where the files go.
+        usage: extended key usage, if any.
+        critical: whether that is critical.
+        days: end of validity from now; negative for one that has ended.
+    """
+    issuing = pki().folder / "issuing.key.pem"
+    issuer_key = load_pem_private_key(issuing.read_bytes(), None)
+    assert isinstance(issuer_key, ec.EllipticCurvePrivateKey)
+    issuer_file = pki().folder / "issuing.cert.pem"
+    issuer = x509.load_pem_x509_certificate(issuer_file.read_bytes())
+    key = ec.generate_private_key(ec.SECP256R1())
+    end = datetime.now(UTC) + timedelta(days=days)
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Odd TSA (fictional)")]))
+        .issuer_name(issuer.subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(end - timedelta(days=30))
+        .not_valid_after(end)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()), critical=False)
+    )
+    if usage is not None:
+        builder = builder.add_extension(usage, critical=critical)
+    certificate = builder.sign(issuer_key, hashes.SHA256())
+    odd = Credential(folder / "odd.key.pem", folder / "odd.cert.pem", issuer_file)
+    odd.key.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    odd.certificate.write_bytes(certificate.public_bytes(Encoding.PEM))
+    return odd
+
+
+STAMPING = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.TIME_STAMPING])
+
+
+def plain_pdf(*, pages: int = 1) -> bytes:
+    """A document by reportlab."""
+    out = io.BytesIO()
+    canvas = Canvas(out, invariant=True)
+    for number in range(pages):
+        canvas.drawString(72, 720, f"Page {number + 1}")
+        canvas.showPage()
+    canvas.save()
+    return out.getvalue()
+
+
+def form_pdf() -> bytes:
+    """A document with one text field."""
+    out = io.BytesIO()
+    canvas = Canvas(out, invariant=True)
+    canvas.drawString(72, 720, "Name:")
+    canvas.acroForm.textfield(name="name", x=120, y=710, width=200, height=20, value="")
+    canvas.save()
+    return out.getvalue()
+
+
+def sample_documents() -> list[Path]:
+    """Our own documents by several producers, and the samples beside the checkout where there are any."""
+    own = sorted((ROOT / "tests" / "documents").glob("*.pdf"))
+    return own + sorted((ROOT.parent / "shared" / "samples").glob("*.pdf"))
+
+
+def outside(tool: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run an outside judge; without it the test is skipped, on CI it fails."""
+    if shutil.which(tool) is None:
+        missing = f"{tool} is not installed"
+        if os.environ.get("CI", "").lower() in {"1", "true", "yes"}:
+            pytest.fail(missing)
+        pytest.skip(missing)
+    return subprocess.run([tool, *map(str, arguments)], capture_output=True, text=True, check=False, timeout=60)
