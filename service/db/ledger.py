@@ -305,9 +305,7 @@ def tiles(session: Session, wanted: Collection[tuple[int, int]]) -> dict[tuple[i
 
 
 def save_tiles(session: Session, changed: Mapping[tuple[int, int], bytes]) -> None:
-    """Write tiles that were begun or grew."""
-    if not changed:
-        return
+    """Write tiles that were begun or grew (at least one)."""
     statement = insert(LedgerTile).values(
         [
             {"level": level, "number": number, "width": len(hashes) // _HASH, "hashes": hashes}

@@ -423,6 +423,52 @@ def test_the_tables_only_grow(sessions: Sessions, store: FileHeadStore, statemen
         session.execute(text(statement))
 
 
+APPLICATION_RIGHTS = (
+    "SELECT, INSERT, DELETE ON ledger_pending",
+    "SELECT, INSERT ON ledger_leaf",
+    "SELECT, INSERT, UPDATE (width, hashes) ON ledger_tile",
+    "SELECT, INSERT, UPDATE (size, root, signed_size, updated_at) ON ledger_head",
+    "SELECT, INSERT, UPDATE (timestamp_token) ON ledger_checkpoint",
+)
+
+
+@pytest.fixture
+def application(engine: Engine, sessions: Sessions) -> Iterator[Sessions]:
+    """Sessions of a plain role with the application's rights."""
+    with engine.begin() as connection:
+        connection.execute(text("CREATE ROLE application LOGIN"))
+        for rights in APPLICATION_RIGHTS:
+            connection.execute(text(f"GRANT {rights} TO application"))
+    made = create_engine(engine.url.set(username="application"))
+    yield sessionmaker(made)
+    made.dispose()
+    with engine.begin() as connection:
+        connection.execute(text("DROP OWNED BY application"))
+        connection.execute(text("DROP ROLE application"))
+
+
+def test_the_application_role_can_append_and_nothing_else(application: Sessions, store: FileHeadStore) -> None:
+    for _ in range(2):
+        ((evidence_id, *_), _) = evidences(application, 2)
+        assert tick(application, store).sequenced == 2
+        assert timestamps.stamp_checkpoints(application, TestAuthority(), NOW, timedelta(0)) is not None
+    with application() as session:
+        assert evidence_proof.proof_for(session, evidence_id) is not None
+    for statement in (
+        "UPDATE ledger_leaf SET index = index + 10",
+        "DELETE FROM ledger_leaf",
+        "DELETE FROM ledger_tile",
+        "DELETE FROM ledger_head",
+        "UPDATE ledger_head SET log_origin = 'other'",
+        "DELETE FROM ledger_checkpoint",
+        "UPDATE ledger_checkpoint SET note = 'other'",
+        "UPDATE ledger_pending SET leaf_hash = decode(repeat('00', 32), 'hex')",
+        "TRUNCATE ledger_leaf",
+    ):
+        with application() as session, pytest.raises(DBAPIError, match="permission denied"):
+            session.execute(text(statement))
+
+
 # --- proofs and time-stamps -------------------------------------------------------------------------------------------
 
 

@@ -1,7 +1,9 @@
 """The offline verifier: what holds, what was changed, and that it runs alone."""
 
+import ast
 import base64
 import json
+import runpy
 import shutil
 import subprocess
 import sys
@@ -198,6 +200,26 @@ def test_a_key_of_an_unknown_type_is_a_failed_check() -> None:
 
 def test_a_tree_of_one_leaf_needs_no_hashes() -> None:
     assert results(evidence(index=0, size=1))["inclusion"] is True
+
+
+def test_it_needs_the_standard_library_and_cryptography_only() -> None:
+    tree = ast.parse(Path(verify.__file__).read_text())
+    names = {name.name for node in ast.walk(tree) if isinstance(node, ast.Import) for name in node.names}
+    names |= {str(node.module) for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    assert {name.split(".")[0] for name in names} - set(sys.stdlib_module_names) == {"cryptography"}
+
+
+def test_its_exit_status_says_whether_the_evidence_holds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "evidence.json"
+    for document, status in ((evidence(), 0), ({**evidence(), "log_index": 6}, 1)):
+        path.write_text(json.dumps(document))
+        monkeypatch.setattr(sys, "argv", ["verify.py", str(path), "--key", KEYS[0]])
+        with pytest.raises(SystemExit) as ended:
+            runpy.run_path(str(verify.__file__), run_name="__main__")
+        assert ended.value.code == status
+    assert "not checked time-stamp" in capsys.readouterr().out
 
 
 @pytest.fixture
