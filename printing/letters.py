@@ -10,7 +10,8 @@ from pikepdf import Array, Dictionary, Name
 
 from printing.cover import Language, Sender, draw
 from printing.errors import LetterRefused, Problem
-from printing.pages import Note, flatten, hidden_layers, open_part, place
+from printing.forms import flatten
+from printing.pages import Note, hidden_layers, open_part, place
 from printing.profiles import MM, Profile
 from printing.typeset import font_resources
 
@@ -72,6 +73,8 @@ def compose(
     """
     parts = [open_part(data) for data in (document_pdf, *attachments)]
     try:
+        for number, part in enumerate(parts):
+            parts[number] = flatten(part)
         counts = [len(part.pages) for part in parts]
         cover = draw(
             address_lines, sender=sender, reference=reference, language=language, parts=counts, profile=profile
@@ -86,7 +89,7 @@ def compose(
             saved = BytesIO()
             pdf.save(saved, min_version="1.7", deterministic_id=True)
             pages = len(pdf.pages)
-    except (pikepdf.PdfError, TypeError, ValueError, AttributeError, KeyError) as error:
+    except (pikepdf.PdfError, TypeError, ValueError, ArithmeticError, AttributeError, KeyError) as error:
         # What qpdf could open but whose pages are not what the standard says.
         raise LetterRefused(Problem("PDF_UNREADABLE", "The document cannot be prepared for printing.")) from error
     finally:
@@ -132,7 +135,6 @@ class _Gathering:
         self._fill_sheet()
 
     def append_part(self, number: int, part: pikepdf.Pdf) -> None:
-        flatten(part)
         for index, page in enumerate(part.pages, start=1):
             shown, codes = place(part, page, self._profile.page)
             self._pdf.pages.append(pikepdf.Page(part.make_indirect(shown)))

@@ -1,6 +1,5 @@
 """Pages as they come brought to pages as they are printed: upright A4 that shows what the screen shows."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from io import BytesIO
 from typing import Final
@@ -16,9 +15,6 @@ KEPT: Final = (*INHERITABLE, "/Contents", "/Group", "/UserUnit")
 """What of a page dictionary is printed; everything else (links, tags, thumbnails, actions) stays behind."""
 
 _EXACT: Final = 1.0  # points: a page this near to A4 is taken as it is
-_HIDDEN: Final = 0b100010  # annotation flags Hidden and NoView
-_PRINT: Final = 0b100
-_PUSH_BUTTON: Final = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -54,7 +50,8 @@ def open_part(data: bytes) -> pikepdf.Pdf:
     return pdf
 
 
-def _inherited(obj: pikepdf.Object, key: str) -> pikepdf.Object | None:
+def inherited(obj: pikepdf.Object, key: str) -> pikepdf.Object | None:
+    """An entry of a page or field, its own or one it takes from above."""
     for _ in range(64):  # a page tree is never so deep; a loop of parents ends here
         if key in obj:
             return obj[key]
@@ -68,7 +65,7 @@ def printed_part(page: pikepdf.Page) -> Dictionary:
     """A page dictionary with only what is printed, its inherited entries written out."""
     found: dict[str, pikepdf.Object] = {"/Type": Name.Page}
     for key in KEPT:
-        value = _inherited(page.obj, key) if key in INHERITABLE else page.obj.get(key)
+        value = inherited(page.obj, key) if key in INHERITABLE else page.obj.get(key)
         if value is not None:
             found[key] = value
     return Dictionary(found)
@@ -83,10 +80,11 @@ def visible_box(page: Dictionary) -> tuple[float, float, float, float]:
 
 
 def _corners(box: pikepdf.Object | None) -> tuple[float, float, float, float]:
-    if not isinstance(box, Array) or len(box) != 4:  # noqa: PLR2004 - a rectangle has four numbers
-        return (0, 0, 612, 792)  # what readers assume
-    a, b, c, d = (float(value) for value in box.as_list())
-    return (min(a, c), min(b, d), max(a, c), max(b, d))
+    if isinstance(box, Array) and len(box) == 4:  # noqa: PLR2004 - a rectangle has four numbers
+        a, b, c, d = (float(value) for value in box.as_list())
+        if a != c and b != d:
+            return (min(a, c), min(b, d), max(a, c), max(b, d))
+    return (0, 0, 612, 792)  # what readers assume
 
 
 def visible_size(page: pikepdf.Page) -> tuple[float, float]:
@@ -96,33 +94,6 @@ def visible_size(page: pikepdf.Page) -> tuple[float, float]:
     unit = float(shown.get("/UserUnit", 1))
     width, height = (box[2] - box[0]) * unit, (box[3] - box[1]) * unit
     return (height, width) if int(shown.get("/Rotate", 0)) % 180 else (width, height)
-
-
-def flatten(pdf: pikepdf.Pdf) -> None:
-    """Draw what form fields and printable annotations show into the pages, and drop the rest of them.
-
-    A field that a viewer shows is printed also when its print flag is missing: the recipient must see on paper what the
-    sender saw on the screen. Buttons and comments follow their flag. An invisible seal leaves nothing.
-    """
-    for page in pdf.pages:
-        for annotation in _annotations(page):
-            flags = int(annotation.get("/F", 0))
-            if annotation.get("/Subtype") == Name.Widget and not flags & _HIDDEN and not _is_button(annotation):
-                annotation.F = flags | _PRINT
-    if "/AcroForm" in pdf.Root:
-        pdf.generate_appearance_streams()
-    pdf.flatten_annotations("print")
-
-
-def _annotations(page: pikepdf.Page) -> Iterator[Dictionary]:
-    found = page.obj.get("/Annots")
-    if isinstance(found, Array):
-        yield from (entry for entry in found.as_list() if isinstance(entry, Dictionary))
-
-
-def _is_button(widget: Dictionary) -> bool:
-    kind, flags = _inherited(widget, "/FT"), _inherited(widget, "/Ff")
-    return kind == Name.Btn and flags is not None and bool(int(flags) & _PUSH_BUTTON)
 
 
 def place(pdf: pikepdf.Pdf, page: pikepdf.Page, size: PageSize) -> tuple[Dictionary, tuple[str, ...]]:

@@ -1,0 +1,96 @@
+"""Form fields and annotations drawn into the pages: paper has no fields."""
+
+import threading
+from collections.abc import Iterator
+from io import BytesIO
+from typing import Final
+
+import pikepdf
+import pypdfium2
+from pikepdf import Array, Dictionary, Name
+from pypdfium2 import raw as pdfium
+
+from printing.errors import LetterRefused, Problem
+from printing.pages import inherited, open_part
+
+_HIDDEN: Final = 0b100010  # annotation flags Hidden and NoView
+_PRINT: Final = 0b100
+_PUSH_BUTTON: Final = 1 << 16
+_DRAWN_AGAIN: Final = (Name.Tx, Name.Ch)  # what a viewer draws anew when the document asks for it
+
+_pdfium_lock: Final = threading.Lock()  # pdfium keeps global state
+
+
+def flatten(pdf: pikepdf.Pdf) -> pikepdf.Pdf:
+    """Draw what form fields and printable annotations show into the pages, and drop the rest of them.
+
+    A field that a viewer shows is printed also when its print flag is missing: the recipient must see on paper what the
+    sender saw on the screen. Buttons and comments follow their flag. An invisible seal leaves nothing.
+
+    Returns:
+        The document to go on with: the same, or another in its place, when fields had no appearance of their own and
+        had to be drawn as a viewer does. That is pdfium's work, which has seen the document before, at its inspection.
+
+    Raises:
+        LetterRefused: ``PDF_UNREADABLE``, the fields cannot be drawn.
+    """
+    undrawn = False
+    again = bool(pdf.Root.get("/AcroForm", Dictionary()).get("/NeedAppearances", False))
+    for page in pdf.pages:
+        for widget in _visible_widgets(page):
+            if not _is_button(widget):
+                widget.F = int(widget.get("/F", 0)) | _PRINT
+            if again and inherited(widget, "/FT") in _DRAWN_AGAIN and "/AP" in widget:
+                del widget.AP
+            undrawn = undrawn or "/AP" not in widget
+    if undrawn:
+        drawn = _draw_fields(pdf)
+        pdf.close()
+        return drawn
+    pdf.flatten_annotations("print")
+    return pdf
+
+
+def _visible_widgets(page: pikepdf.Page) -> Iterator[Dictionary]:
+    found = page.obj.get("/Annots")
+    for entry in found.as_list() if isinstance(found, Array) else ():
+        if (
+            isinstance(entry, Dictionary)
+            and entry.get("/Subtype") == Name.Widget
+            and not int(entry.get("/F", 0)) & _HIDDEN
+            and inherited(entry, "/FT") != Name.Sig
+            and _has_area(entry.get("/Rect"))
+        ):
+            yield entry
+
+
+def _has_area(rectangle: pikepdf.Object | None) -> bool:
+    if not isinstance(rectangle, Array):
+        return False
+    left, bottom, right, top = (float(value) for value in rectangle.as_list())
+    return left != right and bottom != top
+
+
+def _is_button(widget: Dictionary) -> bool:
+    kind, flags = inherited(widget, "/FT"), inherited(widget, "/Ff")
+    return kind == Name.Btn and flags is not None and bool(int(flags) & _PUSH_BUTTON)
+
+
+def _draw_fields(pdf: pikepdf.Pdf) -> pikepdf.Pdf:
+    before, after = BytesIO(), BytesIO()
+    pdf.save(before)
+    try:
+        with _pdfium_lock:
+            document = pypdfium2.PdfDocument(before.getvalue())
+            try:
+                document.init_forms()
+                for page in document:
+                    if pdfium.FPDFPage_Flatten(page.raw, pdfium.FLAT_PRINT) == pdfium.FLATTEN_FAIL:
+                        raise LetterRefused(Problem("PDF_UNREADABLE", "The fields of the document cannot be drawn."))
+                    page.close()
+                document.save(after)
+            finally:
+                document.close()
+    except pypdfium2.PdfiumError as error:
+        raise LetterRefused(Problem("PDF_UNREADABLE", "The fields of the document cannot be drawn.")) from error
+    return open_part(after.getvalue())

@@ -1,0 +1,380 @@
+from io import BytesIO
+from pathlib import Path
+
+import pikepdf
+import pytest
+from PIL import ImageChops
+
+from printing.cover import texts
+from printing.errors import LetterRefused
+from printing.letters import Language, Sender
+from printing.profiles import MM, load
+from tests.printing_support import (
+    ADDRESS,
+    REFUSED_SAMPLES,
+    SENDER,
+    changed,
+    check_with_qpdf,
+    dark_box,
+    document,
+    form,
+    letter,
+    picture,
+    real_documents,
+    texts_of,
+)
+
+
+def _fonts(pdf: bytes) -> set[str]:
+    with pikepdf.open(BytesIO(pdf)) as opened:
+        return {str(font.BaseFont) for font in opened.pages[0].resources.Font.values()}
+
+
+def test_the_address_stands_inside_the_window_and_nothing_else_can_show_through_it() -> None:
+    profile = load()
+    for lines in (
+        ADDRESS,
+        ("BEDRIJF VOORBEELD", *("Regel vol adres",) * 6),
+        ("WWWWWWWWWWWWWWWWWWWWWWWWWWWWWW", "X" * 44, "9999 Voorbeeldegem"),
+    ):
+        page = picture(letter(document("x"), address=lines, reference="KENMERK-" * 12).pdf, 0, dpi=254)
+        reach = profile.window_reach
+        left, top = int(reach.left * 10), int(reach.top * 10)
+        ink = dark_box(page.crop((left, top, int(reach.right * 10), int(reach.bottom * 10))))
+        assert ink is not None
+        box = (ink[0] + left, ink[1] + top, ink[2] + left, ink[3] + top)
+        window = profile.window
+        assert box[0] >= window.left * 10 - 1
+        assert box[1] >= window.top * 10
+        assert box[2] <= window.right * 10 + 1
+        assert box[3] <= window.bottom * 10
+
+
+def test_the_address_page_keeps_margins_and_code_zone_free() -> None:
+    profile = load()
+    sender = Sender(
+        "Een heel lange naam van een dienst " * 4, ("Straat zonder einde " * 6,) * 4, ("Contact " * 30,) * 9
+    )
+    page = picture(letter(document("x"), *[document("y")] * 9, sender=sender).pdf, 0, dpi=254)
+    ink = dark_box(page)
+    assert ink is not None
+    edge = profile.printable
+    assert ink[0] >= edge.left * 10
+    assert ink[1] >= edge.top * 10
+    assert ink[2] <= edge.right * 10
+    assert ink[3] <= edge.bottom * 10
+    zone = profile.code_zone
+    assert dark_box(page.crop((zone.left * 10, zone.top * 10, zone.right * 10, zone.bottom * 10))) is None
+
+
+@pytest.mark.parametrize("language", ["nl", "fr", "de", "en"])
+def test_the_address_page_speaks_each_language(language: Language) -> None:
+    made = letter(document("een", "twee"), document("drie"), language=language)
+    page = texts_of(made.pdf)[0]
+    words = texts()[language]
+    for expected in (
+        *ADDRESS,
+        SENDER.name,
+        *SENDER.return_address,
+        *SENDER.contact,
+        "VB/2026/0001",
+        words.body[1],
+        words.attachment.format(number=1),
+        words.pages_many.format(count=2),
+        words.pages_one,
+    ):
+        assert expected in page
+    with pikepdf.open(BytesIO(made.pdf)) as opened:
+        assert str(opened.Root.Lang) == words.lang
+
+
+def test_the_address_is_plain_text_of_eleven_or_twelve_points() -> None:
+    assert set(load().address.sizes) == {11, 12}
+    assert all(
+        name.endswith(("LiberationSans-Regular", "LiberationSans-Bold")) for name in _fonts(letter(document("x")).pdf)
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "tag"),
+    [("Anaïs Łukaszewicz Őry Şahin", "ZENDLA"), ("Ελένη Παπαδοπούλου", "ZENDWI"), ("Оксана Шевченко", "ZENDWI")],
+)
+def test_names_of_europe_are_printed_with_embedded_fonts(name: str, tag: str) -> None:
+    made = letter(document("x"), address=(name, *ADDRESS[1:]))
+    assert name in texts_of(made.pdf)[0]
+    assert all(font.startswith(f"/{tag}+") for font in _fonts(made.pdf))
+
+
+def test_a_decomposed_name_is_printed_composed() -> None:
+    assert "Anaïs" in texts_of(letter(document("x"), address=("Anai\u0308s", *ADDRESS[1:])).pdf)[0]
+
+
+def test_what_no_font_has_is_replaced_in_the_senders_lines_but_refused_in_an_address() -> None:
+    made = letter(document("x"), sender=Sender("Dienst \uff21 \u4e2d", ("Laan 1",)))
+    assert "Dienst A ?" in texts_of(made.pdf)[0]
+    with pytest.raises(LetterRefused) as refused:
+        letter(document("x"), address=("\u738b\u5c0f\u660e", *ADDRESS[1:]))
+    assert refused.value.code == "ADDR_CHARS"
+
+
+def test_a_line_too_wide_for_the_window_is_refused() -> None:
+    with pytest.raises(LetterRefused) as refused:
+        letter(document("x"), address=("W" * 50, *ADDRESS[1:]))
+    assert refused.value.code == "ADDR_LENGTH"
+
+
+@pytest.mark.parametrize(("duplex", "pages", "sheets"), [(True, 10, 5), (False, 6, 6)])
+def test_every_part_begins_on_a_front_and_the_last_sheet_is_filled(*, duplex: bool, pages: int, sheets: int) -> None:
+    made = letter(document("A1", "A2", "A3"), document("B1"), document("C1"), duplex=duplex)
+    shown = texts_of(made.pdf)
+    if duplex:
+        assert shown[1:] == ["", "A1", "A2", "A3", "", "B1", "", "C1", ""]
+    else:
+        assert shown[1:] == ["A1", "A2", "A3", "B1", "C1"]
+    assert (made.pages, made.sheets) == (pages, sheets)
+    assert made.grams == 5 * sheets + 5
+    assert made.envelope == "C5/6"
+
+
+def test_the_same_input_gives_the_same_bytes() -> None:
+    first = letter(document("x"), document("y"))
+    assert letter(document("x"), document("y")) == first
+    with pikepdf.open(BytesIO(first.pdf)) as opened:
+        assert "/Info" not in opened.trailer
+        assert "/Metadata" not in opened.Root
+
+
+@pytest.mark.parametrize("dpi", [72, 150])
+def test_an_a4_page_is_printed_as_it_is(dpi: int) -> None:
+    source = document("een bladzijde")
+    made = letter(source, duplex=False)
+    assert ImageChops.difference(picture(source, 0, dpi), picture(made.pdf, 1, dpi)).getbbox() is None
+    assert made.notes == ()
+
+
+def _placed(source: bytes) -> tuple[tuple[float, float], set[str]]:
+    made = letter(source, duplex=False)
+    with pikepdf.open(BytesIO(made.pdf)) as opened:
+        page = opened.pages[1]
+        assert "/Rotate" not in page.obj
+        box = [float(value) for value in page.mediabox.as_list()]
+    assert box[:2] == [0, 0]
+    return (box[2], box[3]), {note.code for note in made.notes}
+
+
+@pytest.mark.parametrize(
+    ("source", "codes"),
+    [
+        (document("x", size=(A4_WIDE := 841.89, 595.276)), {"PAGE_TURNED"}),
+        (document("x", size=(612, 792)), {"PAGE_SCALED"}),
+        (document("x", size=(792, 612)), {"PAGE_TURNED", "PAGE_SCALED"}),
+        (document("x", size=(2480, 3508)), {"PAGE_SCALED"}),
+        (document("x", size=(419.5, 595.3)), {"PAGE_CENTRED"}),
+        (document("x", size=(598, 845)), set()),
+        (changed(document("x"), Rotate=90), {"PAGE_TURNED"}),
+        (changed(document("x", size=(A4_WIDE, 595.276)), Rotate=270), set()),
+        (changed(document("x"), Rotate=180), set()),
+        (changed(document("x"), UserUnit=2), {"PAGE_SCALED"}),
+        (changed(document("x"), CropBox=[0, 400, 595.276, 841.89]), {"PAGE_TURNED", "PAGE_CENTRED"}),
+        (changed(document("x"), MediaBox=[-100, -100, 495.276, 741.89]), set()),
+    ],
+)
+def test_every_page_becomes_upright_a4_and_a_note_says_what_changed(source: bytes, codes: set[str]) -> None:
+    size, found = _placed(source)
+    assert size == pytest.approx((210 * MM, 297 * MM), abs=0.01)
+    assert found == codes
+
+
+def test_a_turned_page_shows_what_the_screen_shows() -> None:
+    source = changed(document("x"), Rotate=180)
+    made = letter(source, duplex=False)
+    shown, printed = dark_box(picture(source, 0)), dark_box(picture(made.pdf, 1))
+    assert shown is not None
+    assert printed == pytest.approx(shown, abs=1)
+
+
+def test_a_wide_page_lies_with_its_top_to_the_left() -> None:
+    out = picture(letter(document("x", size=(841.89, 595.276)), duplex=False).pdf, 1)
+    source = picture(document("x", size=(841.89, 595.276)), 0)
+    expected, found = dark_box(source.rotate(90, expand=True)), dark_box(out)
+    assert expected is not None
+    assert found == pytest.approx(expected, abs=1)
+
+
+def test_a_user_unit_counts() -> None:
+    source = changed(document("x", size=(297.638, 420.945)), UserUnit=2)
+    made = letter(source, duplex=False)
+    assert made.notes == ()
+    shown, printed = dark_box(picture(document("x", size=(297.638, 420.945)), 0, 144)), dark_box(picture(made.pdf, 1))
+    assert shown is not None
+    assert printed == pytest.approx(shown, abs=2)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        form("Ingevuld é", appearance="Ingevuld é"),
+        form("Ingevuld é", appearance="Ingevuld é", flags=0),
+        form("Ingevuld é"),
+        form("Ingevuld é", flags=0),
+        form("Ingevuld é", appearance="Oud", anew=True),
+        form("Ingevuld é", anew=True),
+    ],
+)
+def test_a_filled_field_shows_on_paper(source: bytes) -> None:
+    made = letter(source, duplex=False)
+    assert texts_of(made.pdf)[1] == "Formulier Ingevuld é"
+    with pikepdf.open(BytesIO(made.pdf)) as opened:
+        assert "/AcroForm" not in opened.Root
+        assert all("/Annots" not in page.obj for page in opened.pages)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        form("Geheim", appearance="Geheim", flags=2),
+        form("Geheim", appearance="Geheim", flags=32),
+        changed(form("Geheim", appearance="Geheim"), Annots=7),
+    ],
+)
+def test_a_hidden_field_stays_hidden(source: bytes) -> None:
+    assert texts_of(letter(source, duplex=False).pdf)[1] == "Formulier"
+
+
+@pytest.mark.parametrize(("flags", "shown"), [(0, "Formulier"), (4, "Formulier Verstuur")])
+def test_a_button_follows_its_print_flag(flags: int, shown: str) -> None:
+    with pikepdf.open(BytesIO(form("", appearance="Verstuur", flags=flags, kind="Btn"))) as pdf:
+        pdf.pages[0].obj.Annots[0].Ff = 1 << 16
+        out = BytesIO()
+        pdf.save(out)
+    assert texts_of(letter(out.getvalue(), duplex=False).pdf)[1] == shown
+
+
+@pytest.mark.parametrize("rect", [[0, 0, 0, 0], [60, 600, 60, 600], 5])
+def test_an_invisible_seal_leaves_nothing(rect: object) -> None:
+    with pikepdf.open(BytesIO(form("", kind="Sig"))) as pdf:
+        pdf.pages[0].obj.Annots[0].Rect = rect
+        del pdf.pages[0].obj.Annots[0].V
+        out = BytesIO()
+        pdf.save(out)
+    assert texts_of(letter(out.getvalue(), duplex=False).pdf)[1] == "Formulier"
+
+
+def test_a_field_without_a_place_is_left_out() -> None:
+    with pikepdf.open(BytesIO(form("Nergens"))) as pdf:
+        del pdf.pages[0].obj.Annots[0].Rect
+        out = BytesIO()
+        pdf.save(out)
+    assert texts_of(letter(out.getvalue(), duplex=False).pdf)[1] == "Formulier"
+
+
+def test_links_tags_and_actions_stay_behind() -> None:
+    link = pikepdf.Dictionary(Type=pikepdf.Name.Annot, Subtype=pikepdf.Name.Link, Rect=[0, 0, 9, 9])
+    source = changed(document("x"), Annots=pikepdf.Array([link]), StructParents=3, AA=pikepdf.Dictionary())
+    with pikepdf.open(BytesIO(letter(source, duplex=False).pdf)) as opened:
+        assert set(opened.pages[1].obj.keys()) == {"/Type", "/Parent", "/MediaBox", "/Resources", "/Contents"}
+
+
+@pytest.mark.parametrize(
+    ("data", "code"),
+    [(b"no pdf", "PDF_UNREADABLE"), (b"", "PDF_UNREADABLE"), (b"%PDF-1.7\n%%EOF", "PDF_UNREADABLE")],
+)
+def test_what_cannot_be_read_is_refused(data: bytes, code: str) -> None:
+    with pytest.raises(LetterRefused) as refused:
+        letter(document("x"), data)
+    assert refused.value.code == code
+
+
+def _saved(pdf: pikepdf.Pdf, **options: object) -> bytes:
+    out = BytesIO()
+    pdf.save(out, **options)  # type: ignore[arg-type]  # only what each test passes on
+    return out.getvalue()
+
+
+def test_an_encrypted_document_is_refused_also_when_it_opens_without_a_password() -> None:
+    with pikepdf.open(BytesIO(document("x"))) as pdf:
+        open_to_all = _saved(pdf, encryption=pikepdf.Encryption(owner="o", user=""))
+        locked = _saved(pdf, encryption=pikepdf.Encryption(owner="o", user="u"))
+    for data in (open_to_all, locked):
+        with pytest.raises(LetterRefused) as refused:
+            letter(data)
+        assert refused.value.code == "PDF_ENCRYPTED"
+
+
+def test_a_document_without_pages_is_refused() -> None:
+    with pikepdf.Pdf.new() as pdf, pytest.raises(LetterRefused) as refused:
+        letter(_saved(pdf))
+    assert refused.value.code == "PDF_UNREADABLE"
+
+
+def test_a_document_with_nonsense_in_its_pages_is_refused_or_printed_never_a_crash() -> None:
+    odd: list[dict[str, object]] = [
+        {"MediaBox": 5},
+        {"MediaBox": pikepdf.Array([0, 0, 0, 0])},
+        {"MediaBox": pikepdf.Array([0, 0, pikepdf.Name.X, 3])},
+        {"CropBox": pikepdf.Array([9000, 9000, 9001, 9001])},
+        {"Rotate": pikepdf.Name.X},
+        {"Rotate": 45},
+        {"UserUnit": pikepdf.Name.X},
+        {"UserUnit": 0},
+        {"Resources": 5},
+        {"Contents": 5},
+    ]
+    for entries in odd:
+        try:
+            outcome = str(letter(changed(document("x"), **entries), duplex=False).pages)
+        except LetterRefused as refused:
+            outcome = refused.code
+        assert outcome in {"2", "PDF_UNREADABLE"}
+
+
+def _layered(default: pikepdf.Dictionary | None = None, state: str | None = None) -> bytes:
+    with pikepdf.open(BytesIO(document("x"))) as pdf:
+        group = pdf.make_indirect(pikepdf.Dictionary(Type=pikepdf.Name.OCG, Name="laag"))
+        if state is not None:
+            group.Usage = pikepdf.Dictionary(Print=pikepdf.Dictionary(PrintState=pikepdf.Name("/" + state)))
+        page = pdf.pages[0]
+        page.obj.Resources.Properties = pikepdf.Dictionary(L=group)
+        page.contents_add(b"/OC /L BDC 0 g 400 400 50 50 re f EMC")
+        if default is None:
+            default = pikepdf.Dictionary(OFF=pikepdf.Array([group]))
+        elif "/ON" in default:
+            default.ON = pikepdf.Array([group])
+        if state is not None:
+            usage = pikepdf.Dictionary(
+                Event=pikepdf.Name.Print, Category=[pikepdf.Name.Print], OCGs=pikepdf.Array([group])
+            )
+            default.AS = pikepdf.Array([usage, pikepdf.Dictionary(Event=pikepdf.Name.View)])
+        pdf.Root.OCProperties = pikepdf.Dictionary(OCGs=pikepdf.Array([group]), D=default)
+        return _saved(pdf)
+
+
+@pytest.mark.parametrize(
+    ("source", "visible"),
+    [
+        (_layered(), False),
+        (_layered(pikepdf.Dictionary()), True),
+        (_layered(pikepdf.Dictionary(BaseState=pikepdf.Name.OFF)), False),
+        (_layered(pikepdf.Dictionary(BaseState=pikepdf.Name.OFF, ON=pikepdf.Array())), True),
+        (_layered(pikepdf.Dictionary(), "OFF"), False),
+        (_layered(None, "ON"), True),
+    ],
+)
+def test_a_layer_is_printed_only_when_the_sender_let_it_print(source: bytes, *, visible: bool) -> None:
+    page = picture(letter(source, duplex=False).pdf, 1)
+    assert page.getpixel((425, 842 - 425)) == (0 if visible else 255)
+
+
+@pytest.mark.parametrize("path", real_documents(), ids=lambda path: path.name)
+def test_real_documents_become_sound_letters(path: Path, tmp_path: Path) -> None:
+    if path.name in REFUSED_SAMPLES:
+        with pytest.raises(LetterRefused) as refused:
+            letter(path.read_bytes())
+        assert refused.value.code == REFUSED_SAMPLES[path.name]
+        return
+    made = letter(path.read_bytes())
+    with pikepdf.open(path) as source:
+        count = len(source.pages)
+    assert made.pages == 2 + count + count % 2
+    assert made.sheets * 2 == made.pages
+    check_with_qpdf(made.pdf, tmp_path)
