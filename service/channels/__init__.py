@@ -1,0 +1,1 @@
+"""E-mailboxes that deliveries can be put into: our own and those of others."""
