@@ -14,6 +14,7 @@ INHERITABLE: Final = ("/Resources", "/MediaBox", "/CropBox", "/Rotate")
 KEPT: Final = (*INHERITABLE, "/Contents", "/Group", "/UserUnit")
 """What of a page dictionary is printed; everything else (links, tags, thumbnails, actions) stays behind."""
 
+_ASSUMED: Final = (0.0, 0.0, 612.0, 792.0)  # the page readers show when a document does not say
 _EXACT: Final = 1.0  # points: a page this near to A4 is taken as it is
 
 
@@ -73,18 +74,18 @@ def printed_part(page: pikepdf.Page) -> Dictionary:
 
 def visible_box(page: Dictionary) -> tuple[float, float, float, float]:
     """Left, bottom, right, top in points of what a viewer shows, before it is turned."""
-    media = _corners(page.get("/MediaBox"))
-    crop = _corners(page.get("/CropBox")) if "/CropBox" in page else media
+    media = _corners(page.get("/MediaBox")) or _ASSUMED
+    crop = _corners(page.get("/CropBox")) or media
     box = (max(media[0], crop[0]), max(media[1], crop[1]), min(media[2], crop[2]), min(media[3], crop[3]))
     return box if box[0] < box[2] and box[1] < box[3] else media
 
 
-def _corners(box: pikepdf.Object | None) -> tuple[float, float, float, float]:
+def _corners(box: pikepdf.Object | None) -> tuple[float, float, float, float] | None:
     if isinstance(box, Array) and len(box) == 4:  # noqa: PLR2004 - a rectangle has four numbers
         a, b, c, d = (float(value) for value in box.as_list())
         if a != c and b != d:
             return (min(a, c), min(b, d), max(a, c), max(b, d))
-    return (0, 0, 612, 792)  # what readers assume
+    return None
 
 
 def visible_size(page: pikepdf.Page) -> tuple[float, float]:
@@ -136,7 +137,7 @@ def place(pdf: pikepdf.Pdf, page: pikepdf.Page, size: PageSize) -> tuple[Diction
 
 def _placement(form: pikepdf.Object, size: PageSize) -> tuple[pikepdf.Matrix, tuple[str, ...]]:
     own = pikepdf.Matrix(form.get("/Matrix", Array([1, 0, 0, 1, 0, 0])))
-    area = own.transform(pikepdf.Rectangle(*_corners(form.get("/BBox"))))
+    area = own.transform(pikepdf.Rectangle(*(_corners(form.get("/BBox")) or _ASSUMED)))
     codes = []
     matrix = pikepdf.Matrix()
     if area.width > area.height + _EXACT:

@@ -2,12 +2,15 @@ from io import BytesIO
 from pathlib import Path
 
 import pikepdf
+import pypdfium2
 import pytest
 from PIL import ImageChops
+from pypdfium2 import raw as pdfium
 
 from printing.cover import texts
 from printing.errors import LetterRefused
 from printing.letters import Language, Sender
+from printing.pages import inherited
 from printing.profiles import MM, load
 from tests.printing_support import (
     ADDRESS,
@@ -176,6 +179,8 @@ def _placed(source: bytes) -> tuple[tuple[float, float], set[str]]:
         (changed(document("x"), Rotate=180), set()),
         (changed(document("x"), UserUnit=2), {"PAGE_SCALED"}),
         (changed(document("x"), CropBox=[0, 400, 595.276, 841.89]), {"PAGE_TURNED", "PAGE_CENTRED"}),
+        (changed(document("x"), CropBox=[0, 0, 0, 0]), set()),
+        (changed(document("x"), CropBox=[0, 0, 595]), set()),
         (changed(document("x"), MediaBox=[-100, -100, 495.276, 741.89]), set()),
     ],
 )
@@ -311,6 +316,9 @@ def test_a_document_with_nonsense_in_its_pages_is_refused_or_printed_never_a_cra
     odd: list[dict[str, object]] = [
         {"MediaBox": 5},
         {"MediaBox": pikepdf.Array([0, 0, 0, 0])},
+        {"MediaBox": pikepdf.Array([0, 0, 595])},
+        {"MediaBox": pikepdf.Array([0, 5, 595, 5])},
+        {"CropBox": pikepdf.Array([0, 0, 595])},
         {"MediaBox": pikepdf.Array([0, 0, pikepdf.Name.X, 3])},
         {"CropBox": pikepdf.Array([9000, 9000, 9001, 9001])},
         {"Rotate": pikepdf.Name.X},
@@ -326,6 +334,38 @@ def test_a_document_with_nonsense_in_its_pages_is_refused_or_printed_never_a_cra
         except LetterRefused as refused:
             outcome = refused.code
         assert outcome in {"2", "PDF_UNREADABLE"}
+
+
+def test_boxes_for_the_printing_press_do_not_cut_the_page() -> None:
+    source = changed(document("x"), Rotate=180)
+    boxed = changed(source, TrimBox=[200, 200, 300, 300], ArtBox=[200, 200, 300, 300], BleedBox=[200, 200, 300, 300])
+    assert dark_box(picture(letter(boxed, duplex=False).pdf, 1)) == dark_box(
+        picture(letter(source, duplex=False).pdf, 1)
+    )
+
+
+def test_a_page_whose_parents_form_a_circle_takes_nothing_from_them() -> None:
+    circle = pikepdf.Dictionary(Type=pikepdf.Name.Page)
+    with pikepdf.Pdf.new() as pdf:
+        page = pdf.make_indirect(circle)
+        page.Parent = page
+        assert inherited(page, "/MediaBox") is None
+
+
+@pytest.mark.parametrize("broken", ["opening", "drawing"])
+def test_fields_that_cannot_be_drawn_refuse_the_letter(broken: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_arguments: object) -> int:
+        if broken == "opening":
+            raise pypdfium2.PdfiumError("made to fail")
+        return int(pdfium.FLATTEN_FAIL)
+
+    if broken == "opening":
+        monkeypatch.setattr(pypdfium2, "PdfDocument", fails)
+    else:
+        monkeypatch.setattr(pdfium, "FPDFPage_Flatten", fails)
+    with pytest.raises(LetterRefused) as refused:
+        letter(form("Ingevuld"))
+    assert refused.value.code == "PDF_UNREADABLE"
 
 
 def _layered(default: pikepdf.Dictionary | None = None, state: str | None = None) -> bytes:
