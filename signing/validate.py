@@ -8,6 +8,7 @@ anywhere. Callers run it where a hostile file can do no harm.
 # pyHanko declares types but leaves some of its methods without.
 
 import asyncio
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -39,6 +40,7 @@ _COVERAGE = {
     SignatureCoverageLevel.ENTIRE_FILE: Coverage.WHOLE_FILE,
     SignatureCoverageLevel.ENTIRE_REVISION: Coverage.WHOLE_REVISION,
 }
+_END = re.compile(rb"startxref\s+(\d{1,12})\s+%%EOF\s*\Z")
 _EITHER_USE = KeyUsageConstraints(key_usage={"non_repudiation", "digital_signature"}, match_all_key_usages=False)
 """Seals are made with certificates for non-repudiation, for digital signatures, or both."""
 
@@ -102,7 +104,7 @@ class _Judge:
 
     def _judge(self, embedded: EmbeddedPdfSignature, entry: SignatureReport) -> SignatureReport:
         embedded.compute_integrity_info(diff_policy=policy_for(embedded.docmdp_level))
-        entry = replace(entry, coverage=self._coverage(embedded), changes=_changes(embedded))
+        entry = replace(entry, coverage=self._coverage(embedded), changes=self._changes(embedded))
         if entry.kind is Kind.TIMESTAMP:
             return self._judge_timestamp(embedded, entry)
         certificate = embedded.signer_cert
@@ -151,6 +153,26 @@ class _Judge:
         found: SignatureCoverageLevel | None = embedded.coverage
         return _COVERAGE.get(found, Coverage.UNCLEAR) if found is not None else Coverage.UNCLEAR
 
+    def _changes(self, embedded: EmbeddedPdfSignature) -> Changes:
+        result: Any = embedded.diff_result
+        behind = self._pdf[int(embedded.byte_range[2]) + int(embedded.byte_range[3]) :].strip()
+        if not isinstance(result, DiffResult) or (behind and not self._is_revision(embedded)):
+            return Changes.NOT_ALLOWED
+        if result.modification_level is ModificationLevel.NONE:
+            return Changes.NONE
+        allowed = embedded.summarise_integrity_info()["docmdp_ok"]
+        return Changes.ALLOWED if allowed else Changes.NOT_ALLOWED
+
+    def _is_revision(self, embedded: EmbeddedPdfSignature) -> bool:
+        """Whether what stands behind a signature are revisions and nothing else: readers differ in what they ignore."""
+        end = _END.search(self._pdf, max(0, len(self._pdf) - 1024))
+        return (
+            embedded.signed_revision < self._reader.xrefs.total_revisions - 1
+            and end is not None
+            and int(end[1]) == self._reader.last_startxref
+            and self._pdf.count(b"startxref", self._reader.last_startxref) == 1
+        )
+
     def _context(self, moment: datetime) -> ValidationContext:
         return ValidationContext(
             trust_roots=self._roots, moment=moment.astimezone(UTC), allow_fetching=False, revocation_mode="soft-fail"
@@ -172,16 +194,6 @@ class _Judge:
 
 def _kind(embedded: EmbeddedPdfSignature) -> Kind:
     return Kind.TIMESTAMP if embedded.sig_object_type == "/DocTimeStamp" else Kind.SIGNATURE
-
-
-def _changes(embedded: EmbeddedPdfSignature) -> Changes:
-    result: Any = embedded.diff_result
-    if not isinstance(result, DiffResult):
-        return Changes.NOT_ALLOWED
-    if result.modification_level is ModificationLevel.NONE:
-        return Changes.NONE
-    allowed = embedded.summarise_integrity_info()["docmdp_ok"]
-    return Changes.ALLOWED if allowed else Changes.NOT_ALLOWED
 
 
 def _signature_tokens(embedded: EmbeddedPdfSignature) -> Iterator[bytes]:
