@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -103,6 +104,22 @@ def test_a_document_too_large_to_be_read_is_not_taken(tmp_path: Path, monkeypatc
     assert vault.read(largest.path, ORGANISATION, DELIVERY, "sealed") == bytes(1000)
     with pytest.raises(PayloadTooLarge):
         vault.prepare(ORGANISATION, 2031, DELIVERY, "sealed", bytes(1001))
+
+
+def test_a_document_goes_to_another_delivery_by_no_path(tmp_path: Path) -> None:
+    vault = Vault(open_store("memory:", allow_memory=True), FileKeyRing(tmp_path / "keys"))
+    for path in (f"{DELIVERY}/sealed/", f"{DELIVERY}/sealed/../x", "a" * 64, f"{DELIVERY}/print/{'0' * 64}"):
+        with pytest.raises(VaultIntegrityError):
+            vault.read(path, ORGANISATION, DELIVERY, "sealed")
+
+
+def test_several_documents_are_removed_together(tmp_path: Path) -> None:
+    vault = Vault(open_store(tmp_path.as_uri() + "/store"), FileKeyRing(tmp_path / "keys"))
+    documents = [vault.prepare(ORGANISATION, 2031, DELIVERY, "sealed", bytes([number])) for number in range(3)]
+    vault.write_many(documents)
+    vault.remove_many([document.path for document in documents[:2]])
+    assert [found.path for found in vault.stored()] == [documents[2].path]
+    assert vault.sweep(datetime.now(UTC)) == 0
 
 
 @pytest.mark.parametrize("role", ["", "Sealed", "a/b", "a|b", "..", "é", "a" * 65])

@@ -214,6 +214,22 @@ def test_a_key_in_the_cache_costs_no_look_at_the_disk(folder: Path, monkeypatch:
     assert ring.key(key.id) == ring.wrap_key(ORGANISATION, 2031) == key
 
 
+def test_a_key_that_is_destroyed_between_two_looks_is_not_called_unknown(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = FileKeyRing(folder).wrap_key(ORGANISATION, 2031)
+    slow, quick = FileKeyRing(folder), FileKeyRing(folder)
+    real = FileKeyRing._read
+
+    def after_the_destruction(self: FileKeyRing, name: str) -> bytes:
+        quick.destroy(key.id)
+        return real(self, name)
+
+    monkeypatch.setattr(FileKeyRing, "_read", after_the_destruction)
+    with pytest.raises(KeyDestroyed):
+        slow.key(key.id)
+
+
 def test_a_lost_key_file_is_an_unknown_key(folder: Path) -> None:
     key = FileKeyRing(folder).wrap_key(ORGANISATION, 2031)
     (folder / f"{key.id}.key").unlink()

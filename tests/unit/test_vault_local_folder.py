@@ -9,13 +9,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from service.vault.errors import ObjectMissing, StoreMisconfigured, StoreUnreachable
+from service.vault.objects import local
 from service.vault.objects.local import LocalFolder
 
 CONTENT = bytes(range(256)) * 200
@@ -26,9 +26,20 @@ class Crash(BaseException):
     """The machine stops: nothing after this touches the disk."""
 
 
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
+@pytest.fixture(params=["nameless drafts", "named drafts"])
+def root(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    if request.param == "named drafts":
+        monkeypatch.setattr(local, "_can_be_nameless", lambda _: False)
     return tmp_path / "store"
+
+
+@pytest.fixture
+def usual(tmp_path: Path) -> Path:
+    return tmp_path / "store"
+
+
+def drafts(root: Path) -> list[Path]:
+    return list(root.rglob(".new-*"))
 
 
 def named(root: Path) -> set[str]:
@@ -93,10 +104,11 @@ def test_a_put_is_durable_when_it_returns(root: Path, monkeypatch: pytest.Monkey
         unsafe.add(place(descriptor))
         return write(descriptor, content)
 
-    def noted_link(source: Path, target: Path) -> None:
-        assert source not in unsafe, "named before its content was safe"
+    def noted_link(source: Path | str, target: Path, **options: Any) -> None:
+        file = Path(source).readlink() if str(source).startswith("/proc") else Path(source)
+        assert file not in unsafe, "named before its content was safe"
         unsafe.add(target.parent)
-        link(source, target)
+        link(source, target, **options)
 
     def noted_mkdir(path: Path, mode: int = 0o777) -> None:
         mkdir(path, mode)
@@ -127,7 +139,7 @@ def test_folders_that_another_process_made_are_made_durable_too(root: Path, monk
 
     monkeypatch.setattr(os, "fsync", noted)
     store.put_new("d1/sealed/two", CONTENT)
-    assert {folder, folder.parent, folder.parent.parent} <= synced
+    assert {folder, folder.parent} <= synced
 
 
 def test_a_new_store_is_durable_down_from_the_first_folder_that_was_there(
@@ -162,8 +174,8 @@ def test_a_removal_is_durable_when_it_returns(root: Path, monkeypatch: pytest.Mo
     assert folder in synced
     synced.clear()
     store.delete_many(["d1/sealed/two"])
-    assert synced == [folder.parent.parent]
-    assert not folder.parent.exists()
+    assert synced == [folder.parent]
+    assert not folder.exists()
 
 
 def test_an_fsync_that_fails_is_no_success(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -180,10 +192,8 @@ def test_an_fsync_that_fails_is_no_success(root: Path, monkeypatch: pytest.Monke
             assert caught.value.context == {"cause": "EIO"}
         with pytest.raises(StoreUnreachable):
             store.delete_many(["d1/a/x"])
-        with pytest.raises(StoreUnreachable):
-            store.sweep(datetime.now(UTC))
     assert named(root) == set()
-    assert list((root / "incoming").iterdir()) == []
+    assert drafts(root) == []
 
 
 def test_a_full_disk_is_told_and_leaves_nothing(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -203,25 +213,69 @@ def test_a_full_disk_is_told_and_leaves_nothing(root: Path, monkeypatch: pytest.
             store.put_many([(f"d{number}/a/x", CONTENT) for number in range(10)])
     assert caught.value.context == {"cause": "ENOSPC"}
     assert named(root) == set()
-    assert list((root / "incoming").iterdir()) == []
+    assert drafts(root) == []
 
 
-def test_what_an_interrupted_put_left_is_swept_when_it_is_old(root: Path) -> None:
+def test_a_disk_that_cannot_be_listed_is_told(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = LocalFolder(root)
-    now = datetime.now(UTC)
-    for name, age in {"old": 90_000, "young": 60}.items():
-        (root / "incoming" / name).write_bytes(b"half")
-        os.utime(root / "incoming" / name, (now.timestamp() - age,) * 2)
+    store.put_new("d1/sealed/x", CONTENT)
+
+    def failing(folder: Path) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(os, "scandir", failing)
+    with pytest.raises(StoreUnreachable):
+        list(store.listing())
+    with pytest.raises(StoreUnreachable):
+        list(store.listing("d1"))
+
+
+def test_a_folder_that_cannot_be_removed_for_another_reason_is_told(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = LocalFolder(root)
+    store.put_new("d1/sealed/x", CONTENT)
+
+    def failing(folder: Path) -> None:
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr(os, "rmdir", failing)
+    with pytest.raises(StoreUnreachable):
+        store.delete_many(["d1/sealed/x"])
+
+
+def test_what_vanishes_during_a_listing_is_left_out(root: Path) -> None:
+    store = LocalFolder(root)
+    store.put_many([(f"d1/sealed/n{number}", CONTENT) for number in range(3)])
+    listing = store.listing()
+    first = next(listing)
+    store.delete_many([f"d1/sealed/n{number}" for number in range(3)])
+    assert first.path.startswith("d1/sealed/n")
+    assert list(listing) == []
+
+
+def test_an_object_that_vanishes_while_it_is_put_again_is_tried_again_later(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = LocalFolder(root)
+    real = os.link
+
+    def taken(source: Path | str, target: Path, **options: Any) -> None:
+        raise FileExistsError(17, "File exists")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "link", taken)
+        with pytest.raises(StoreUnreachable):
+            store.put_new("d1/sealed/x", CONTENT)
+    assert os.link is real
     assert named(root) == set()
-    assert store.sweep(now - timedelta(days=1)) == 1
-    assert [path.name for path in (root / "incoming").iterdir()] == ["young"]
 
 
-def test_a_disk_that_is_not_mounted_is_not_an_empty_store(root: Path) -> None:
+def test_a_disk_that_is_not_mounted_is_not_an_empty_store(usual: Path) -> None:
     with pytest.raises(StoreMisconfigured):
-        LocalFolder(root, create=False)
-    LocalFolder(root)
-    LocalFolder(root, create=False)
+        LocalFolder(usual, create=False)
+    LocalFolder(usual)
+    LocalFolder(usual, create=False)
 
 
 def test_a_store_that_cannot_be_made_is_unreachable(tmp_path: Path) -> None:
@@ -249,7 +303,7 @@ def test_objects_are_closed_to_other_users(root: Path) -> None:
 def test_a_folder_that_keeps_disappearing_is_no_endless_loop(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = LocalFolder(root)
 
-    def gone(source: Path, target: Path) -> None:
+    def gone(source: Path, target: Path, **options: Any) -> None:
         raise FileNotFoundError(2, "No such file or directory")
 
     monkeypatch.setattr(os, "link", gone)

@@ -162,6 +162,7 @@ def test_objects_stand_below_the_folder_of_the_address(server: S3Server) -> None
         "s3://bucket?secret_access_key=abc",
         "s3://bucket?endpoint=http://10.0.0.1:9000",
         "s3://bucket?allow_http=perhaps",
+        "s3://bucket?endpoint=:%20//nowhere",
         "s3://bucket?timeout=soon",
         "s3://bucket?timeout=-1",
         "s3://bucket?retries=nan",
@@ -173,6 +174,12 @@ def test_an_address_that_is_not_safe_is_refused_without_repeating_it(url: str) -
         open_store(url)
     assert "secret" not in caught.value.detail
     assert caught.value.context == {}
+
+
+def test_options_of_the_environment_that_are_not_accepted_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_CONDITIONAL_PUT", "sometimes")
+    with pytest.raises(StoreMisconfigured):
+        open_store("s3://bucket?region=eu-west-1")
 
 
 def test_a_folder_may_have_any_name(tmp_path: Path) -> None:

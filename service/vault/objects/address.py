@@ -72,6 +72,8 @@ def _s3(bucket: str, folder: str, options: dict[str, str]) -> S3Store:
     plain, may_be_plain = options["endpoint"].startswith("http://"), _yes(options, "allow_http")
     if not bucket:
         raise StoreMisconfigured("The address of the document store names no bucket.")
+    if options["endpoint"] and not options["endpoint"].startswith(("http://", "https://")):
+        raise StoreMisconfigured("The endpoint of the document store begins with https://.")
     if plain and not may_be_plain:
         raise StoreMisconfigured("The document store is addressed over plain HTTP, which is not allowed.")
     config: S3Config = {"virtual_hosted_style_request": _yes(options, "virtual_hosted")}

@@ -13,7 +13,9 @@ from typing import Final, Protocol
 
 from service.vault.errors import ObjectExists, ObjectMissing, StoreUnreachable, VaultIntegrityError
 
-_PATH: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}(/[A-Za-z0-9][A-Za-z0-9._-]{0,127}){0,5}")
+_LONGEST_PATH: Final = 240
+"""A file name has at most 255 bytes, and stores join segments to one."""
+_PATH: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*){0,5}")
 
 
 @dataclass(frozen=True)
@@ -30,8 +32,8 @@ class ObjectStore(Protocol):
 
     What must hold:
 
-    - Paths are one to six segments of ``A-Z a-z 0-9 . _ -``, parted by ``/``, each beginning with a letter or digit;
-      anything else is a `ValueError` and reaches no store.
+    - Paths are one to six segments of ``A-Z a-z 0-9 . _ -``, parted by ``/``, each beginning with a letter or digit,
+      240 characters together; anything else is a `ValueError` and reaches no store.
     - What was put is durable once the call returns, and no reader ever sees a part of an object under its path.
     - Nothing is overwritten, not even under a race.
     - All methods may be called from several threads, and are safe to repeat after any error: putting the same content
@@ -87,7 +89,7 @@ class ObjectStore(Protocol):
 
 def checked(path: str) -> str:
     """``path`` if it is one that all stores can take; a store's own syntax never sees anything else."""
-    if _PATH.fullmatch(path) is None:
+    if len(path) > _LONGEST_PATH or _PATH.fullmatch(path) is None:
         raise ValueError("not a path of an object store")
     return path
 

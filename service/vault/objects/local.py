@@ -1,11 +1,16 @@
 """Objects in a local folder, durable when a call returns.
 
-obstore's own local store does not fsync (it writes beside and renames), so this writes by itself: each object goes to
-``incoming/`` first, is fsynced there, then linked under its final name (a link never overwrites, a rename would), and
-the folders that lead to it are fsynced. A crash at any point leaves no name, or the whole object.
+obstore's own local store does not fsync (it writes beside and renames), so this writes by itself: each object goes to a
+file without a name (Linux ``O_TMPFILE``) in its own folder and is fsynced there, then linked under its name (a link
+never overwrites, a rename would), and the folders that lead to it are fsynced. A crash at any point leaves nothing, or
+the whole object. Where the file system has no nameless files (NFS), drafts are named ``.new-*``, which no listing
+shows and `LocalFolder.sweep` removes. One folder for all drafts would be simpler and cost twice as much: ext4 looks
+for free inodes near the folder in which a file is made, and that neighbourhood would soon be full.
 
-Layout: ``objects/<two hex digits>/<path>``; the digits are a hash of the path's first segment, because one folder of
-fifteen million deliveries is more than ext4 takes. These folders exist from the beginning.
+Layout: ``objects/<two hex digits>/<first segment>/<other segments, joined by ~>``, and ``<segment>~`` for an object
+whose path has one segment. The digits are a hash of the first segment, because one folder of fifteen million
+deliveries is more than ext4 takes; these folders exist from the beginning. A folder for each further segment would
+cost a block of the disk and a tenth of a millisecond each.
 
 Several objects share their waits: all are written, then all fsynced from a few threads, then all linked, then each
 folder fsynced once. One ``syncfs`` for all would cost about half of that on an idle machine, but it also waits for
@@ -35,16 +40,21 @@ _THREADS: Final = 4
 _TOGETHER: Final = 64
 """Objects whose files are open at once; a common limit of open files is 1,024 per process."""
 _TRIES: Final = 20
+_DRAFT: Final = ".new-"
+_JOINT: Final = "~"
+"""Stands in no path, so that names can be turned back."""
+_Result = TypeVar("_Result")
 _Thing = TypeVar("_Thing")
 
 
 @dataclass(frozen=True)
 class _Draft:
-    """An object that is written but not yet visible."""
+    """An object that is written but not yet visible; ``name`` is None for a file that has none."""
 
     path: str
     content: bytes
-    file: Path
+    place: Path
+    name: Path | None
     descriptor: int
 
 
@@ -62,17 +72,16 @@ class LocalFolder:
     """
 
     def __init__(self, root: Path, *, create: bool = True) -> None:
-        self._incoming = root / "incoming"
         self._objects = root / "objects"
         if not create and not self._objects.is_dir():
             raise StoreMisconfigured("The folder of the document store is not there: is its disk mounted?")
         try:
-            make_durable_folder(self._incoming, mode=0o700)
             make_durable_folder(self._objects, mode=0o700)
             for shard in sorted(set(_SHARDS) - {found.name for found in self._objects.iterdir()}):
                 (self._objects / shard).mkdir(mode=0o700, exist_ok=True)
             # Also when another process made them: it may not have come to its own fsync yet.
             fsync_folder(self._objects)
+            self._nameless = _can_be_nameless(self._objects)
         except OSError as error:
             raise unreachable(_cause(error)) from error
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="vault-fsync")
@@ -100,7 +109,7 @@ class LocalFolder:
                 if size > limit:
                     raise too_large(path)
                 return file.readall()
-        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        except FileNotFoundError:
             raise missing(path) from None
         except OSError as error:
             raise unreachable(_cause(error)) from error
@@ -117,30 +126,37 @@ class LocalFolder:
     def listing(self, prefix: str = "") -> Iterator[StoredObject]:
         """See `ObjectStore.listing`."""
         if prefix:
-            start = self._place(prefix.removesuffix("/"))
-            yield from _walk(start, prefix.removesuffix("/") + "/")
+            first, _, rest = checked(prefix.removesuffix("/")).partition("/")
+            begins = rest.replace("/", _JOINT) + _JOINT if rest else ""
+            yield from _objects_in(self._shard(first) / first, begins)
             return
         for shard in _SHARDS:
-            yield from _walk(self._objects / shard, "")
+            for entry in _entries(self._objects / shard):
+                if entry.is_dir(follow_symlinks=False):
+                    yield from _objects_in(Path(entry.path), "")
+                elif entry.name.endswith(_JOINT):
+                    yield from _described(entry, entry.name.removesuffix(_JOINT))
 
     def sweep(self, before: datetime) -> int:
         """See `ObjectStore.sweep`."""
-        removed = 0
+        if self._nameless:
+            return 0
+        old = [path for shard in _SHARDS for path in _drafts(self._objects / shard, before.timestamp())]
         try:
-            with os.scandir(self._incoming) as entries:
-                for entry in entries:
-                    with contextlib.suppress(FileNotFoundError):
-                        if entry.stat(follow_symlinks=False).st_mtime < before.timestamp():
-                            Path(entry.path).unlink()
-                            removed += 1
-            fsync_folder(self._incoming)
+            for path in old:
+                path.unlink(missing_ok=True)
+                _fsync_if_there(path.parent)
         except OSError as error:
             raise unreachable(_cause(error)) from error
-        return removed
+        return len(old)
+
+    def _shard(self, first: str) -> Path:
+        return self._objects / hashlib.sha256(first.encode()).hexdigest()[:2]
 
     def _place(self, path: str) -> Path:
-        first = checked(path).partition("/")[0]
-        return self._objects / hashlib.sha256(first.encode()).hexdigest()[:2] / path
+        first, _, rest = checked(path).partition("/")
+        shard = self._shard(first)
+        return shard / first / rest.replace("/", _JOINT) if rest else shard / (first + _JOINT)
 
     def _put_group(self, items: Sequence[tuple[str, bytes]]) -> None:
         drafts: list[_Draft] = []
@@ -152,71 +168,66 @@ class LocalFolder:
             self._shared(fsync_folder, sorted(folders))
         finally:
             for draft in drafts:
-                os.close(draft.descriptor)
-                # What stays behind when even this fails is invisible; `sweep` removes it.
-                with contextlib.suppress(OSError):
-                    draft.file.unlink()
+                _discard(draft)
 
     def _draft(self, path: str, content: bytes) -> _Draft:
-        file = self._incoming / secrets.token_hex(16)
-        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        place = self._place(path)
+        folder = place.parent
+        name = None if self._nameless else folder / f"{_DRAFT}{secrets.token_hex(16)}"
+        descriptor = self._led_to(place, lambda: _opened(folder, name))
+        draft = _Draft(path, content, place, name, descriptor)
         try:
             write_all(descriptor, content)
         except BaseException:
-            os.close(descriptor)
-            file.unlink(missing_ok=True)
+            _discard(draft)
             raise
-        return _Draft(path, content, file, descriptor)
+        return draft
 
     def _publish(self, draft: _Draft) -> tuple[Path, ...]:
         """Give the object its name; return the folders that must be fsynced for it, its shard included.
 
         All of them, not only those that this call made: another process that made one may not have fsynced it yet.
         """
-        place = self._place(draft.path)
-        folders = self._leading_to(place)
+        try:
+            self._led_to(draft.place, lambda: _link(draft.name, draft.descriptor, draft.place))
+        except FileExistsError:
+            if not self._holds(draft.place, draft.content):
+                raise exists(draft.path) from None
+        return self._leading_to(draft.place)
+
+    def _led_to(self, place: Path, act: Callable[[], _Result]) -> _Result:
+        """What ``act`` gives in the folder of ``place``, which is made where it isn't there.
+
+        A removal that finds the folder empty may take it away in between; then it is made again.
+        """
         for _ in range(_TRIES):
             try:
-                for folder in reversed(folders[:-1]):
-                    with contextlib.suppress(FileExistsError):
-                        folder.mkdir(mode=0o700)
-                os.link(draft.file, place)
+                return act()
             except FileNotFoundError:
-                # A removal took the folder away because it was empty: make it again.
-                continue
-            except (FileExistsError, NotADirectoryError):
-                if not self._holds(place, draft.content):
-                    raise exists(draft.path) from None
-            return folders
-        raise unreachable("the object's folder kept disappearing")
+                with contextlib.suppress(FileExistsError):
+                    place.parent.mkdir(mode=0o700)
+        raise unreachable("the folder of an object kept disappearing")
 
     @staticmethod
     def _holds(place: Path, content: bytes) -> bool:
-        try:
-            return place.stat().st_size == len(content) and place.read_bytes() == content
-        except (NotADirectoryError, IsADirectoryError, FileNotFoundError):
-            return False
+        # Removed in between, it is an OSError like any other: the whole put is tried again.
+        return place.stat().st_size == len(content) and place.read_bytes() == content
 
     def _remove(self, place: Path) -> tuple[Path, ...]:
-        """Unlink the object and the folders that it leaves empty; return the folders to be fsynced."""
-        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-            place.unlink()
+        """Unlink the object, and its folder if that is empty now; return the folders to be fsynced."""
+        place.unlink(missing_ok=True)
         folders = self._leading_to(place)
         for folder in folders[:-1]:
             try:
                 folder.rmdir()
-            except FileNotFoundError:
-                continue
             except OSError as error:
-                if error.errno in {errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR}:
-                    break
-                raise
+                if error.errno not in {errno.ENOENT, errno.ENOTEMPTY, errno.EEXIST}:
+                    raise
         return folders
 
     def _leading_to(self, place: Path) -> tuple[Path, ...]:
-        """The folders between the object and ``objects/``, innermost first."""
-        parents = place.relative_to(self._objects).parents
-        return tuple(self._objects / parent for parent in parents if parent != Path())
+        """The folders below ``objects/`` that lead to the object, innermost first; the last is its shard."""
+        return (place.parent,) if place.parent.parent == self._objects else (place.parent, place.parent.parent)
 
     def _shared(self, wait: Callable[[_Thing], None], things: Sequence[_Thing]) -> None:
         """Call ``wait`` for each; shares run side by side, because a disk answers several flushes at once."""
@@ -230,6 +241,49 @@ class LocalFolder:
                 raise error
 
 
+def _can_be_nameless(folder: Path) -> bool:
+    """Whether files can be made without a name there and be given one later."""
+    probe = folder / f"{_DRAFT}{secrets.token_hex(16)}"
+    try:
+        descriptor = _opened(folder, None)
+    except OSError as error:
+        if error.errno in {errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL}:
+            return False
+        raise
+    try:
+        _link(None, descriptor, probe)
+    except FileNotFoundError:
+        # No /proc here, by which such a file is reached.
+        return False
+    finally:
+        os.close(descriptor)
+        probe.unlink(missing_ok=True)
+    return True
+
+
+def _opened(folder: Path, name: Path | None) -> int:
+    if name is None:
+        return os.open(folder, os.O_WRONLY | os.O_TMPFILE | os.O_CLOEXEC, 0o600)
+    return os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+
+
+def _link(name: Path | None, descriptor: int, place: Path) -> None:
+    if name is not None:
+        os.link(name, place)
+        return
+    # As in open(2), O_TMPFILE. The folder's descriptor is not used (the path is absolute): naming one is what makes
+    # Python follow the link to the file.
+    os.link(f"/proc/self/fd/{descriptor}", place, src_dir_fd=descriptor, follow_symlinks=True)
+
+
+def _discard(draft: _Draft) -> None:
+    """Close the draft and take its name away, if it has one; what stays is invisible and swept later."""
+    os.close(draft.descriptor)
+    if draft.name is not None:
+        with contextlib.suppress(OSError):
+            draft.name.unlink()
+
+
 def _each(wait: Callable[[_Thing], None], things: Sequence[_Thing]) -> None:
     for thing in things:
         wait(thing)
@@ -241,24 +295,39 @@ def _fsync_if_there(folder: Path) -> None:
         fsync_folder(folder)
 
 
-def _walk(folder: Path, prefix: str) -> Iterator[StoredObject]:
-    """The objects below ``folder``, whose paths begin with ``prefix``; what vanishes meanwhile is left out."""
+def _objects_in(folder: Path, begins: str) -> Iterator[StoredObject]:
+    """The objects in the folder of a first segment whose names begin so."""
+    for entry in _entries(folder):
+        if entry.name.startswith(begins) and not entry.name.startswith(_DRAFT):
+            yield from _described(entry, f"{folder.name}/{entry.name.replace(_JOINT, '/')}")
+
+
+def _described(entry: os.DirEntry[str], path: str) -> Iterator[StoredObject]:
+    """The object at ``entry``, or nothing if it was removed meanwhile."""
+    with contextlib.suppress(FileNotFoundError):
+        status = entry.stat(follow_symlinks=False)
+        yield StoredObject(path, status.st_size, datetime.fromtimestamp(status.st_mtime, UTC))
+
+
+def _drafts(folder: Path, before: float) -> Iterator[Path]:
+    """The drafts below ``folder`` that were last written before that moment (seconds since 1970)."""
+    for entry in _entries(folder):
+        if entry.is_dir(follow_symlinks=False):
+            yield from _drafts(folder / entry.name, before)
+        elif entry.name.startswith(_DRAFT):
+            with contextlib.suppress(FileNotFoundError):
+                if entry.stat(follow_symlinks=False).st_mtime < before:
+                    yield folder / entry.name
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
     try:
         with os.scandir(folder) as found:
-            entries = list(found)
-    except (FileNotFoundError, NotADirectoryError):
-        return
+            return list(found)
+    except FileNotFoundError:
+        return []
     except OSError as error:
         raise unreachable(_cause(error)) from error
-    for entry in entries:
-        if entry.is_dir(follow_symlinks=False):
-            yield from _walk(folder / entry.name, f"{prefix}{entry.name}/")
-            continue
-        try:
-            status = entry.stat(follow_symlinks=False)
-        except FileNotFoundError:
-            continue
-        yield StoredObject(prefix + entry.name, status.st_size, datetime.fromtimestamp(status.st_mtime, UTC))
 
 
 def _cause(error: OSError) -> str:
