@@ -11,7 +11,7 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from urllib.parse import quote_plus, urlencode
+from urllib.parse import quote, urlencode
 
 import httpx
 
@@ -243,7 +243,8 @@ def _with_query(address: str, query: Mapping[str, str]) -> str:
 
 
 def _basic(client_id: str, secret: str) -> str:
-    pair = f"{quote_plus(client_id)}:{quote_plus(secret)}"
+    # Form-urlencoded (RFC 6749, section 2.3.1) with spaces as %20, which those who only percent-decode read as well.
+    pair = f"{quote(client_id, safe='')}:{quote(secret, safe='')}"
     return "Basic " + base64.b64encode(pair.encode("ascii")).decode("ascii")
 
 
