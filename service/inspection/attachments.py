@@ -98,7 +98,8 @@ class Attachments:
         if depth >= _DEEPEST:
             raise Refused("attachment_unreadable")
         if is_pdf:
-            self.take(survey(self._open(content)), depth + 1)
+            pdf = self._open(content)  # what `survey` finds lives as long as this
+            self.take(survey(pdf), depth + 1)
         else:
             self._judge_archive(content, depth + 1)
 

@@ -31,6 +31,8 @@ def _examine(data: bytes, limits: InspectionLimits) -> Answer:
     if pages > limits.pages:
         raise Refused("too_many_pages")
     found = survey(opened.pdf)
+    if opened.replacement is not None and found.signatures:
+        raise Refused("damaged_signed")
     if found.forbids_changes:
         raise Refused("certified_no_changes")
     attachments = Attachments(limits)

@@ -23,6 +23,11 @@ _ZIP_END: Final = b"PK\x05\x06"
 _ZIP_END_LENGTH: Final = 22
 _ZIP_COMMENT: Final = 65_535
 _REFERENCE: Final = re.compile(rb"\b(\d{1,10}) (\d{1,5}) R\b")
+# Any warning of qpdf but those about page dictionaries that every reader copes with, where the file as such is sound.
+_DAMAGE: Final = re.compile(
+    r"\A(?!.*; (?:repairing|overriding|setting to letter / ANSI A|creating a new page object as a copy))", re.DOTALL
+)
+_GUESSED: Final = re.compile(r"ignoring|treating (?:as|stream)|giving up|limits error|too many errors")
 _OTHER_HEADER: Final = re.compile(rb"\A(?:MZ|\x7fELF|PK|GIF8|\xff\xd8\xff|\x89PNG|#!|<|Rar!|7z)")
 
 
@@ -108,7 +113,10 @@ def open_document(data: bytes) -> Opened:
 
 
 def _open(data: bytes, *, repair: bool) -> pikepdf.Pdf | None:
-    """The document, or None when it cannot be opened or something in it does not hold."""
+    """The document, or None when it cannot be opened or something in it does not hold.
+
+    With `repair`, qpdf may recover what the file itself says; None when it had to guess or leave something out.
+    """
     try:
         pdf = pikepdf.open(
             io.BytesIO(data),
@@ -126,10 +134,13 @@ def _open(data: bytes, *, repair: bool) -> pikepdf.Pdf | None:
     except pikepdf.PasswordError as error:
         raise Refused("encrypted") from error
     except (pikepdf.PdfError, ValueError, TypeError, RuntimeError) as error:
-        if "encrypt" in str(error):
-            raise Refused("encrypted") from error
+        for words, code in (("encrypt", "encrypted"), ("no pages found", "no_pages")):
+            if words in str(error):
+                raise Refused(code) from error
         return None
-    return None if pdf.get_warnings() and not repair else pdf
+    telling = _GUESSED if repair else _DAMAGE
+    # Asked for once: qpdf forgets its warnings when it has told them.
+    return None if any(telling.search(str(warning)) for warning in pdf.get_warnings()) else pdf
 
 
 def _repair(data: bytes) -> bytes:
@@ -139,14 +150,14 @@ def _repair(data: bytes) -> bytes:
         Refused: ``damaged`` when an object that another one refers to is lost or the pages had to be guessed,
             ``damaged_signed``.
     """
-    pdf = _open(data, repair=True)
-    if pdf is None:
-        raise Refused("damaged")
     if b"/ByteRange" in data:
         raise Refused("damaged_signed")
-    if any("page" in str(warning) for warning in pdf.get_warnings()) or _lost_objects(pdf):
+    pdf = _open(data, repair=True)
+    if pdf is None or _lost_something(pdf):
         raise Refused("damaged")
     out = io.BytesIO()
+    # Without a size in a recovered trailer qpdf writes none, and its own file would be damaged again.
+    pdf.trailer["/Size"] = len(pdf.objects) + 1
     try:
         pdf.save(out, deterministic_id=True)
     except (pikepdf.PdfError, ValueError, RuntimeError) as error:
@@ -154,13 +165,13 @@ def _repair(data: bytes) -> bytes:
     return out.getvalue()
 
 
-def _lost_objects(pdf: pikepdf.Pdf) -> set[tuple[int, int]]:
-    present, wanted = set(), set()
+def _lost_something(pdf: pikepdf.Pdf) -> bool:
+    """Whether a recovered document lacks an object that another one refers to."""
     for held in [*pdf.objects, pdf.trailer]:
         if not isinstance(held, pikepdf.Object):
             continue
-        present.add(held.objgen)
         whole = held.stream_dict if isinstance(held, pikepdf.Stream) else held
         for number, generation in _REFERENCE.findall(whole.unparse(resolved=True)):
-            wanted.add((int(number), int(generation)))
-    return wanted - present
+            if pdf.get_object(int(number), int(generation)) is None:
+                return True
+    return False

@@ -128,7 +128,7 @@ def program(machine: str, pid: int) -> bytes:
 
 
 def prctl(option: int, value: int, pointer: int = 0) -> None:
-    """Change a property of this process, see prctl(2).
+    """Change a property of this process; the manual page is prctl in section 2.
 
     Raises:
         OSError: the kernel refused.

@@ -71,7 +71,8 @@ def summons_fr() -> str:
             paragraph("Monsieur,"),
             paragraph(
                 "Votre demande d'allocation de chauffage sera examinée le mardi 15 décembre 2026 à 10 h 30, à la "
-                "maison communale, salle 2. Vous pouvez y être entendu et vous faire assister par la personne de votre choix."
+                "maison communale, salle 2. Vous pouvez y être entendu et vous faire assister par la "
+                "personne de votre choix."
             ),
             paragraph(
                 "La liste des pièces de votre dossier est jointe à ce document. Vous pouvez consulter le dossier "
