@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from service.vault.errors import ObjectExists, ObjectMissing, VaultIntegrityError
+from service.vault.errors import ObjectExists, ObjectMissing, StoreMisconfigured, VaultIntegrityError
 from service.vault.objects import ObjectStore, local, open_store
 from tests.vault_support import small_s3
 
@@ -189,6 +189,16 @@ def test_puts_and_removals_in_one_folder_do_not_disturb_each_other(store: Object
     with ThreadPoolExecutor(6) as threads:
         list(threads.map(come_and_go, range(6)))
     assert paths(store) == set()
+
+
+def test_a_store_that_was_opened_before_a_fork_is_refused_and_does_not_hang(
+    store: ObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.getpid", lambda: -1)
+    with pytest.raises(StoreMisconfigured):
+        store.put_many([("d1/sealed/abc", b"content")])
+    with pytest.raises(StoreMisconfigured):
+        store.delete_many(["d1/sealed/abc"])
 
 
 def test_sweeping_leaves_what_was_put(store: ObjectStore) -> None:

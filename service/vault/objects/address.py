@@ -36,7 +36,7 @@ _BOOLEANS: Final = {"yes": True, "no": False}
 
 
 def open_store(url: str, *, allow_memory: bool = False) -> ObjectStore:
-    """The store at ``url``.
+    """The store at ``url``; for this process and its threads only, so open it after forking.
 
     - ``file:///var/lib/zending/objects?create=no``: a folder; ``create`` (default yes) says whether it may be made.
     - ``s3://bucket/folder?endpoint=https://s3.example.be&region=eu-west-1``: besides ``virtual_hosted`` (default no:

@@ -5,13 +5,14 @@ Every implementation passes ``tests/contract/test_object_stores.py``.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Protocol
 
-from service.vault.errors import ObjectExists, ObjectMissing, StoreUnreachable, VaultIntegrityError
+from service.vault.errors import ObjectExists, ObjectMissing, StoreMisconfigured, StoreUnreachable, VaultIntegrityError
 
 _LONGEST_PATH: Final = 240
 """A file name has at most 255 bytes, and stores join segments to one."""
@@ -36,7 +37,7 @@ class ObjectStore(Protocol):
       240 characters together; anything else is a `ValueError` and reaches no store.
     - What was put is durable once the call returns, and no reader ever sees a part of an object under its path.
     - Nothing is overwritten, not even under a race.
-    - All methods may be called from several threads, and are safe to repeat after any error: putting the same content
+    - All methods may be called from several threads of the process that opened the store, and are safe to repeat after any error: putting the same content
       under the same path again succeeds, so does deleting what is gone.
     - A store that is away, refuses, has no room or answers too late is `StoreUnreachable`; whether the call had an
       effect is then unknown. No call waits for ever.
@@ -92,6 +93,16 @@ def checked(path: str) -> str:
     if len(path) > _LONGEST_PATH or _PATH.fullmatch(path) is None:
         raise ValueError("not a path of an object store")
     return path
+
+
+def refuse_forked(process: int) -> None:
+    """Refuse a store that another process opened: its threads did not survive the fork, and waiting for them hangs.
+
+    Raises:
+        StoreMisconfigured: this is not the process with id ``process``.
+    """
+    if process != os.getpid():
+        raise StoreMisconfigured("The document store was opened before this process was forked.")
 
 
 def missing(path: str) -> ObjectMissing:

@@ -33,7 +33,7 @@ from typing import Final, TypeVar
 
 from service.vault.durable import fsync_folder, make_durable_folder, write_all
 from service.vault.errors import StoreMisconfigured
-from service.vault.objects.base import StoredObject, checked, exists, missing, too_large, unreachable
+from service.vault.objects.base import StoredObject, checked, exists, missing, refuse_forked, too_large, unreachable
 
 _SHARDS: Final = tuple(f"{number:02x}" for number in range(256))
 _THREADS: Final = 4
@@ -85,6 +85,7 @@ class LocalFolder:
         except OSError as error:
             raise unreachable(_cause(error)) from error
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="vault-fsync")
+        self._process = os.getpid()
 
     def put_new(self, path: str, content: bytes) -> None:
         """See `ObjectStore.put_new`."""
@@ -92,6 +93,7 @@ class LocalFolder:
 
     def put_many(self, items: Sequence[tuple[str, bytes]]) -> None:
         """See `ObjectStore.put_many`."""
+        refuse_forked(self._process)
         for path, _ in items:
             checked(path)
         for first in range(0, len(items), _TOGETHER):
@@ -116,6 +118,7 @@ class LocalFolder:
 
     def delete_many(self, paths: Sequence[str]) -> None:
         """See `ObjectStore.delete_many`."""
+        refuse_forked(self._process)
         places = [self._place(path) for path in paths]
         try:
             touched = {folder for place in places for folder in self._remove(place)}

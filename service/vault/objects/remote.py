@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
@@ -13,7 +14,7 @@ from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
 from obstore.store import MemoryStore, S3Store
 
 from service.vault.errors import ObjectMissing
-from service.vault.objects.base import StoredObject, checked, exists, missing, too_large, unreachable
+from service.vault.objects.base import StoredObject, checked, exists, missing, refuse_forked, too_large, unreachable
 
 _THREADS: Final = 8
 _Result = TypeVar("_Result")
@@ -29,9 +30,11 @@ class RemoteStore:
     def __init__(self, store: S3Store | MemoryStore) -> None:
         self._store = store
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="vault-objects")
+        self._process = os.getpid()
 
     def put_new(self, path: str, content: bytes) -> None:
         """See `ObjectStore.put_new`."""
+        refuse_forked(self._process)
         checked(path)
         try:
             _translated(path, lambda: obstore.put(self._store, path, content, mode="create", use_multipart=False))
@@ -41,6 +44,7 @@ class RemoteStore:
 
     def put_many(self, items: Sequence[tuple[str, bytes]]) -> None:
         """See `ObjectStore.put_many`."""
+        refuse_forked(self._process)
         for path, _ in items:
             checked(path)
         puts = [self._threads.submit(self.put_new, path, content) for path, content in items]
@@ -51,6 +55,7 @@ class RemoteStore:
 
     def get(self, path: str, *, limit: int) -> bytes:
         """See `ObjectStore.get`."""
+        refuse_forked(self._process)
         checked(path)
 
         def fetch() -> bytes:
@@ -63,6 +68,7 @@ class RemoteStore:
 
     def delete_many(self, paths: Sequence[str]) -> None:
         """See `ObjectStore.delete_many`."""
+        refuse_forked(self._process)
         for path in paths:
             checked(path)
         if paths:
@@ -74,6 +80,7 @@ class RemoteStore:
 
     def listing(self, prefix: str = "") -> Iterator[StoredObject]:
         """See `ObjectStore.listing`."""
+        refuse_forked(self._process)
         below = checked(prefix.removesuffix("/")) + "/" if prefix else None
         pages = _translated(prefix, lambda: obstore.list(self._store, prefix=below))
         while page := _translated(prefix, lambda: next(pages, None)):
