@@ -37,8 +37,8 @@ class ObjectStore(Protocol):
       240 characters together; anything else is a `ValueError` and reaches no store.
     - What was put is durable once the call returns, and no reader ever sees a part of an object under its path.
     - Nothing is overwritten, not even under a race.
-    - All methods may be called from several threads of the process that opened the store, and are safe to repeat after any error: putting the same content
-      under the same path again succeeds, so does deleting what is gone.
+    - All methods may be called from several threads of the process that opened the store, and are safe to repeat after
+      any error: putting the same content under the same path again succeeds, so does deleting what is gone.
     - A store that is away, refuses, has no room or answers too late is `StoreUnreachable`; whether the call had an
       effect is then unknown. No call waits for ever.
 
