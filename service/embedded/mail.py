@@ -1,8 +1,8 @@
 """A mail sink for demonstrations and tests: takes every message by SMTP and keeps it as a file; sends nothing on.
 
 ``python -m service.embedded.mail --port N --folder DIR`` listens on 127.0.0.1 until it is told to end. Each accepted
-message is one ``.eml`` file, durable before the sender gets its 250, named by time and a random part; its envelope
-stands above it as ``Return-Path`` and ``Delivered-To``.
+message is one ``.eml`` file, readable for its owner only and durable before the sender gets its 250, named by time and
+a random part; its envelope stands above it as ``Return-Path`` and ``Delivered-To``.
 
 Faults for tests, by the start of the recipient's address: ``bounce`` is refused for good (550), ``later`` for now
 (451), ``spam`` after the data (554), ``hangup`` ends the connection without an answer.
@@ -54,7 +54,7 @@ def keep(folder: Path, content: bytes, *, now: datetime) -> Path:
     """
     name = f"{now:%Y%m%dT%H%M%S.%f}Z-{secrets.token_hex(8)}"
     fresh, final = folder / f".{name}.tmp", folder / f"{name}.eml"
-    with fresh.open("xb") as file:
+    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
@@ -159,7 +159,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--tls-at-once", action="store_true", help="TLS from the first byte, as smtps does")
     parser.add_argument("--login", help="name:password that senders must give")
     given = parser.parse_args(arguments)
-    given.folder.mkdir(parents=True, exist_ok=True)
+    given.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     tls = Tls(given.certificate, given.key, given.tls_at_once) if given.certificate and given.key else None
     asyncio.run(serve(given.folder, given.port, tls=tls, login=given.login))
     return 0

@@ -55,12 +55,16 @@ class MailServer:
             raise ValueError("the mail server's URL needs both a name and a password, or neither")
         if parts.username is not None and parts.scheme == "smtp":
             raise ValueError("a password must not travel in plain text: use smtp+starttls:// or smtps://")
+        user = None if parts.username is None else unquote(parts.username)
+        password = None if parts.password is None else unquote(parts.password)
+        if not ((user or "") + (password or "")).isascii():
+            raise ValueError("the mail server's name and password must be plain ASCII")  # all that smtplib can send
         return cls(
             host=parts.hostname,
             port=parts.port or _PORTS[parts.scheme],
             scheme=parts.scheme,
-            user=None if parts.username is None else unquote(parts.username),
-            password=None if parts.password is None else unquote(parts.password),
+            user=user,
+            password=password,
             ca_file=next(iter(parse_qs(parts.query).get("ca", [])), None),
         )
 
@@ -122,8 +126,8 @@ class SmtpNotifier:
         message["Message-ID"] = f"<{identity}@{domain}>"
         message["Auto-Submitted"] = "auto-generated"  # RFC 3834: no holiday answers, please
         message["X-Auto-Response-Suppress"] = "All"
-        message["Content-Language"] = notice.language.value
         message.set_content(text.body, charset="utf-8", cte="quoted-printable")
+        message["Content-Language"] = notice.language.value  # after the content, which takes such headers away
         return message
 
     def _send(self, connection: "_Connection", notice: Notice, now: datetime) -> Outcome:

@@ -79,6 +79,15 @@ def test_a_changed_key_without_id_is_found_too() -> None:
     provider.validate_id_token(id_token(claims(), rsa_key(1), kid=None), now=later)
 
 
+def test_keys_that_another_thread_fetched_meanwhile_are_tried_before_asking_again() -> None:
+    memory = MemoryProvider()
+    documents = _documents(memory)
+    current = documents.keys(NOW)
+    assert documents.newer_keys(NOW, ()) == current
+    assert documents.newer_keys(NOW, current) is None
+    assert memory.calls.count("/jwks") == 1
+
+
 def test_invented_key_ids_cause_no_flood_of_calls() -> None:
     memory = MemoryProvider()
     provider = _provider(memory)
