@@ -159,7 +159,7 @@ def _repair(data: bytes) -> bytes:
     # Without a size in a recovered trailer qpdf writes none, and its own file would be damaged again.
     pdf.trailer["/Size"] = len(pdf.objects) + 1
     try:
-        pdf.save(out, deterministic_id=True)
+        pdf.save(out, deterministic_id=True, fix_metadata_version=False)
     except (pikepdf.PdfError, ValueError, RuntimeError) as error:
         raise Refused("damaged") from error
     return out.getvalue()
