@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import random
 import signal
@@ -300,15 +301,24 @@ def test_objects_are_closed_to_other_users(root: Path) -> None:
     assert modes == {0}
 
 
-def test_a_folder_that_keeps_disappearing_is_no_endless_loop(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("number", [errno.ENOENT, errno.EPERM])
+def test_a_folder_that_keeps_disappearing_is_no_endless_loop(
+    root: Path, number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     store = LocalFolder(root)
+    real, calls = os.link, [0]
 
-    def gone(source: Path, target: Path, **options: Any) -> None:
-        raise FileNotFoundError(2, "No such file or directory")
+    def gone(source: Path | str, target: Path, **options: Any) -> None:
+        calls[0] += 1
+        if calls[0] != 3:
+            raise OSError(number, "the folder is being removed")
+        real(source, target, **options)
 
     monkeypatch.setattr(os, "link", gone)
-    with pytest.raises(StoreUnreachable):
-        store.put_new("d1/a/x", CONTENT)
+    store.put_new("d1/a/x", CONTENT)
+    with pytest.raises(StoreUnreachable) as caught:
+        store.put_new("d1/a/y", CONTENT)
+    assert caught.value.context == {"cause": errno.errorcode[number]}
 
 
 def test_no_killed_writer_leaves_a_part_of_an_object(root: Path) -> None:

@@ -206,10 +206,14 @@ class LocalFolder:
         for _ in range(_TRIES):
             try:
                 return act()
-            except FileNotFoundError:
+            except OSError as error:
+                # ext4 answers EPERM, not ENOENT, for a file in a folder that is removed at that moment.
+                if error.errno not in {errno.ENOENT, errno.EPERM}:
+                    raise
+                cause = error
                 with contextlib.suppress(FileExistsError):
                     place.parent.mkdir(mode=0o700)
-        raise unreachable("the folder of an object kept disappearing")
+        raise cause
 
     @staticmethod
     def _holds(place: Path, content: bytes) -> bool:
