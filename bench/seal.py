@@ -43,7 +43,7 @@ WALL = "ms/document"
 
 
 def documents() -> list[bytes]:
-    """Twelve letters of 33 to 149 KB: text, tables and pictures, with classic and with compressed cross-references."""
+    """Twelve letters of 32 to 155 KB: text, tables and pictures, with classic and with compressed cross-references."""
     chance = random.Random(20261123)
     made = []
     for number in range(6):

@@ -7,8 +7,6 @@ import ssl
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Self
 from urllib.parse import urlsplit
 
 from signing.errors import TimeStampUnavailable
@@ -118,11 +116,3 @@ class KeptConnection:
     def close(self) -> None:
         """Close the connection; the next request opens it again."""
         self._http.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()

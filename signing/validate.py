@@ -205,9 +205,7 @@ def _signature_tokens(embedded: EmbeddedPdfSignature) -> Iterator[bytes]:
 
 def _der_in(container: bytes) -> bytes:
     """The one DER element a container begins with; the rest of it is padding."""
-    if container[1] < 0x80:  # noqa: PLR2004 - short form of a DER length
-        return container[: 2 + container[1]]
-    octets = container[1] & 0x7F
+    octets = container[1] & 0x7F  # a CMS is never so small that its length would stand in one octet
     return container[: 2 + octets + int.from_bytes(container[2 : 2 + octets], "big")]
 
 

@@ -6,6 +6,7 @@ import http.server
 import io
 import os
 import shutil
+import ssl
 import subprocess
 import tempfile
 import threading
@@ -14,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
+from ipaddress import IPv4Address
 from pathlib import Path
 
 import pytest
@@ -124,7 +126,7 @@ class Answer:
 
 
 @contextmanager
-def lying_server(answer: Callable[[bytes], Answer]) -> Iterator[str]:
+def lying_server(answer: Callable[[bytes], Answer], *, tls: ssl.SSLContext | None = None) -> Iterator[str]:
     """A server that answers each request with what ``answer`` makes of it."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
@@ -145,10 +147,12 @@ def lying_server(answer: Callable[[bytes], Answer]) -> Iterator[str]:
 
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         server.daemon_threads = False
+        if tls is not None:
+            server.socket = tls.wrap_socket(server.socket, server_side=True)
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         try:
-            yield f"http://127.0.0.1:{server.server_port}/"
+            yield f"http{'s' if tls else ''}://127.0.0.1:{server.server_port}/"
         finally:
             server.shutdown()
             thread.join()
@@ -193,6 +197,30 @@ def tsa_credential(
     odd.key.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
     odd.certificate.write_bytes(certificate.public_bytes(Encoding.PEM))
     return odd
+
+
+def tls_context(folder: Path) -> ssl.SSLContext:
+    """A server's TLS context with a certificate for 127.0.0.1, which stands in ``folder`` as ``tls.pem``."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Test server (fictional)")])
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(datetime.now(UTC) - timedelta(hours=1))
+        .not_valid_after(datetime.now(UTC) + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    (folder / "server.pem").write_bytes(private + certificate.public_bytes(Encoding.PEM))
+    (folder / "tls.pem").write_bytes(certificate.public_bytes(Encoding.PEM))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "server.pem")
+    return context
 
 
 STAMPING = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.TIME_STAMPING])

@@ -5,10 +5,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
     Encoding,
+    NoEncryption,
     PrivateFormat,
     load_pem_private_key,
 )
@@ -149,6 +150,14 @@ def test_weak_and_unknown_keys_are_refused() -> None:
     with pytest.raises(KeyUnusable):
         mechanism_for(ec.generate_private_key(ec.SECP256K1()).public_key())
     assert mechanism_for(ec.generate_private_key(ec.SECP384R1()).public_key()).digest == "sha384"
+
+
+def test_a_key_of_another_kind_is_refused(tmp_path: Path) -> None:
+    key = ed25519.Ed25519PrivateKey.generate()
+    file = tmp_path / "key.pem"
+    file.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    with pytest.raises(KeyUnusable):
+        FileSealKey.from_pem(file, pki().tsa.certificate)
 
 
 def test_the_test_pki_is_kept_and_its_keys_are_private(tmp_path: Path) -> None:

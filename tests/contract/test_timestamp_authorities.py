@@ -2,6 +2,7 @@
 
 import hashlib
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -18,6 +19,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from service.embedded.pki import ensure_pki
 from service.embedded.tsa import POLICY, TokenMaker
+from signing.connection import _Deadlined
 from signing.errors import SigningError, TimeStampInvalid, TimeStampRefused, TimeStampUnavailable
 from signing.timestamps import TimeStampAuthority, verify_token
 from signing.trust import load_certificates
@@ -33,6 +35,7 @@ from tests.signing_support import (
     query,
     read_query,
     roots,
+    tls_context,
     token_maker,
     tsa_credential,
 )
@@ -292,6 +295,23 @@ def test_one_connection_serves_many_tokens_and_is_renewed_when_closed() -> None:
                 http.token(DIGEST)
         thread.join()
     assert len(accepted) == 2
+
+
+def test_an_authority_may_be_spoken_to_over_tls_if_its_name_is_proven(tmp_path: Path) -> None:
+    server_side = tls_context(tmp_path)
+    known = ssl.create_default_context(cafile=tmp_path / "tls.pem")
+    with lying_server(lambda request: Answer(token_maker().respond(request)), tls=server_side) as url:
+        with client(url, tls=known) as http:
+            assert http.token(DIGEST)
+        with client(url) as http, pytest.raises(TimeStampUnavailable):
+            http.token(DIGEST)
+
+
+def test_nothing_is_read_after_the_time_is_up() -> None:
+    ours, theirs = socket.socketpair()
+    theirs.send(b"too late")
+    with ours, theirs, _Deadlined(ours, until=0.0) as reader, pytest.raises(TimeoutError):
+        reader.read(1)
 
 
 def test_a_closed_client_keeps_no_connection() -> None:
