@@ -46,6 +46,18 @@ class Program:
     family: bool = False
 
 
+def steady(seconds: float = 1.5) -> Callable[[], bool]:
+    """Readiness of a program that answers nobody: at its first start it must have stayed up for a while."""
+    since: list[float] = []
+
+    def ready() -> bool:
+        since.append(time.monotonic())
+        del since[1:]
+        return time.monotonic() - since[0] >= seconds
+
+    return ready
+
+
 class State(Enum):
     """Where a program stands."""
 

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Self
@@ -97,33 +98,37 @@ class Supervisor:
     ) -> None:
         self.close()
 
-    def start(self, program: Program) -> None:
-        """Start a program and wait until it is ready; from then on it is restarted whenever it dies.
+    def start(self, *programs: Program) -> None:
+        """Start programs, all at once, and wait until each is ready; from then on each is restarted whenever it dies.
 
         Raises:
-            ProgramFailed: it ended, or was not ready in time; it is not tried again.
+            ProgramFailed: one ended, or was not ready in time; it is not tried again, while the others stay.
         """
-        known = self._entries.get(program.name)
-        if known is not None and known.state not in {State.STOPPED, State.FAILED}:
-            raise ValueError(f"{program.name} runs already")
-        entry = _Entry(program)
+        entries = [_Entry(program) for program in programs]
+        for entry in entries:
+            known = self._entries.get(entry.program.name)
+            if known is not None and known.state not in {State.STOPPED, State.FAILED}:
+                raise ValueError(f"{entry.program.name} runs already")
 
         def begin() -> None:
-            self._entries[program.name] = entry
-            self._spawn(entry)
+            for entry in entries:
+                # At the end of the order, also when it was stopped before.
+                self._entries.pop(entry.program.name, None)
+                self._entries[entry.program.name] = entry
+                self._spawn(entry)
 
         self._do(begin)
-        self._wait(lambda: entry.state is not State.STARTING and self._is_published(entry))
-        if entry.state is State.FAILED:
-            raise ProgramFailed(
-                f"{program.name} did not start: {entry.failure} See {log_file(self.home, program.name)}."
-            )
+        for entry in entries:
+            self._wait(partial(self._is_settled, entry))
+            if entry.state is State.FAILED:
+                where = log_file(self.home, entry.program.name)
+                raise ProgramFailed(f"{entry.program.name} did not start: {entry.failure} See {where}.")
 
     def stop(self, name: str) -> None:
         """Stop a program in good order, or by force after its time; it stays stopped until the next :meth:`start`."""
         entry = self._entries[name]
         self._do(lambda: self._ask_to_stop(entry))
-        self._wait(lambda: entry.state in {State.STOPPED, State.FAILED} and self._is_published(entry))
+        self._wait(lambda: entry.state is not State.STOPPING and self._is_settled(entry))
 
     def close(self) -> None:
         """Stop everything, the latest started first, and give the home back. Safe to repeat."""
@@ -241,8 +246,9 @@ class Supervisor:
         entry.state = State.STOPPING
         entry.life.ask_to_stop()
 
-    def _is_published(self, entry: _Entry) -> bool:
-        return self.pid(entry.program.name) == (entry.life.pid if entry.life else None)
+    def _is_settled(self, entry: _Entry) -> bool:
+        """Whether a start has come to its end, for readers of :meth:`pids` too."""
+        return entry.state is not State.STARTING and self.pid(entry.program.name) == (entry.life and entry.life.pid)
 
     def _publish(self) -> None:
         """Tell who wants to know when a process number changed."""
