@@ -1,1 +1,1 @@
-"""The rules of delivery as plain values and functions: no clock, no row, no setting, no framework."""
+"""The rules: values and pure functions; no clock, no row, no setting. Time comes in with what happened."""

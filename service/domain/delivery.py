@@ -1,0 +1,320 @@
+"""Deliveries and their legs as values, and the pure functions that move them.
+
+Commands (ours, the sender's, the recipient's) go through `advance`. Reports of the print provider and the post arrive
+twice, late and out of order: they are kept as a set, and `settle` derives the leg's state from the set.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Protocol, TypeVar
+from uuid import UUID
+
+from service.domain.addresses import ReturnReason
+from service.domain.errors import TransitionRefused
+from service.domain.states import Actor, DeliveryState, Event, FollowUp, LegKind, LegState
+from service.domain.transitions import BY_EVENT, POST_RANKS, POST_REPORTS, SCOPES, Scope, Transition, is_final
+
+__all__ = [
+    "Actor",
+    "Delivery",
+    "DeliveryState",
+    "Event",
+    "FollowUp",
+    "Leg",
+    "LegKind",
+    "LegState",
+    "Occurrence",
+    "Report",
+    "Transition",
+    "Weighed",
+    "advance",
+    "cancellable",
+    "channel",
+    "effective_at",
+    "hand_in",
+    "has_ended",
+    "is_repeat",
+    "open_leg",
+    "public_status",
+    "rank_reports",
+    "report_attempt",
+    "settle",
+    "transition",
+    "weighty",
+]
+
+_CAUSES = tuple(ReturnReason)
+
+
+@dataclass(frozen=True, slots=True)
+class Occurrence:
+    """Something that happens, with its time.
+
+    Attributes:
+        event: what.
+        at: when; has a time zone.
+        actor: who made it happen; None stands for the usual actor of the table's row.
+        reason: a word of a closed list (`evidence.REASONS`, `addresses.ReturnReason`), where one applies.
+    """
+
+    event: Event
+    at: datetime
+    actor: Actor | None = None
+    reason: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.at.tzinfo is None:
+            raise ValueError("The time of an occurrence needs a time zone.")
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One set of documents for one recipient.
+
+    Attributes:
+        since: when it came into its state.
+        reason: why it was rejected.
+    """
+
+    id: UUID
+    state: DeliveryState
+    since: datetime
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Leg:
+    """One way of bringing a delivery.
+
+    Attributes:
+        number: 1, 2 … in the order in which the delivery's legs began.
+        since: when it came into its state.
+        handed_over_at: when the print provider got the letter; reports of the post mean nothing before.
+        effective_at: when ordinary mail had its legal effect by this leg; set once, never moved.
+        reason: why it ended as it did, or with which cause the letter came back.
+    """
+
+    id: UUID
+    delivery_id: UUID
+    kind: LegKind
+    number: int
+    state: LegState
+    since: datetime
+    handed_over_at: datetime | None = None
+    effective_at: datetime | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What the print provider or the post says about a letter.
+
+    Attributes:
+        event: one of `transitions.POST_REPORTS`.
+        at: when it happened, by the reporter's clock; has a time zone.
+        cause: why it came back or was given up.
+    """
+
+    event: Event
+    at: datetime
+    cause: ReturnReason | None = None
+
+    def __post_init__(self) -> None:
+        if self.event not in POST_REPORTS:
+            raise ValueError(f"{self.event} is no report of the post.")
+        if self.at.tzinfo is None:
+            raise ValueError("The time of a report needs a time zone.")
+
+    @property
+    def state(self) -> LegState:
+        """The state that the report speaks of."""
+        return POST_REPORTS[self.event]
+
+
+class Weighed(Protocol):
+    """What is asked of a leg to find its weight: a `Leg`, or a stored row with the same words as text."""
+
+    @property
+    def number(self) -> int:
+        """As in `Leg`."""
+        ...
+
+    @property
+    def kind(self) -> str:
+        """A `LegKind` or its value."""
+        ...
+
+    @property
+    def state(self) -> str:
+        """A `LegState` or its value."""
+        ...
+
+    @property
+    def effective_at(self) -> datetime | None:
+        """As in `Leg`."""
+        ...
+
+
+Moved = TypeVar("Moved", Delivery, Leg)
+AnyLeg = TypeVar("AnyLeg", bound=Weighed)
+
+
+def hand_in(delivery_id: UUID, at: datetime) -> Delivery:
+    """A delivery as it begins; its first job is `FollowUp.SEAL`."""
+    return Delivery(delivery_id, DeliveryState.RECEIVED, at)
+
+
+def open_leg(leg_id: UUID, delivery_id: UUID, kind: LegKind, number: int, at: datetime) -> Leg:
+    """A leg as it begins; its first job is the follow-up of ``BY_EVENT[SCOPES[kind], None, Event.ROUTED]``."""
+    return Leg(leg_id, delivery_id, kind, number, LegState.PENDING, at)
+
+
+def transition(subject: Delivery | Leg, event: Event) -> Transition:
+    """The table's row for this event now: next state, actors, evidence to record, job to put.
+
+    Raises:
+        TransitionRefused: the event has no place in the current state; ``context`` says which.
+    """
+    row = BY_EVENT.get((_scope(subject), subject.state, event))
+    if row is None or (event in POST_REPORTS and not _handed_over(subject)):
+        raise TransitionRefused(
+            f"This is not possible while the status is {subject.state.value}.",
+            context={"id": str(subject.id), "state": subject.state.value, "event": event.value},
+        )
+    return row
+
+
+def advance(subject: Moved, what: Occurrence) -> Moved:
+    """The delivery or leg after ``what``.
+
+    An event that is only recorded (a notice was sent, a file was fetched) leaves the value as it is.
+
+    Raises:
+        TransitionRefused: the event has no place in the current state, or not by this actor.
+    """
+    row = transition(subject, what.event)
+    if what.actor is not None and what.actor not in row.actors:
+        raise TransitionRefused(
+            "Somebody else decides on this.",
+            context={"id": str(subject.id), "event": what.event.value, "actor": what.actor.value},
+        )
+    if row.target == subject.state:
+        return subject
+    if isinstance(subject, Delivery):
+        assert isinstance(row.target, DeliveryState)
+        return replace(subject, state=row.target, since=what.at, reason=what.reason)
+    assert isinstance(row.target, LegState)
+    handed_over = what.event is Event.RELAY_TO_NON_ERDS
+    return replace(
+        subject,
+        state=row.target,
+        since=what.at,
+        handed_over_at=what.at if handed_over else subject.handed_over_at,
+        effective_at=what.at if row.effect else subject.effective_at,
+        reason=what.reason,
+    )
+
+
+def is_repeat(subject: Delivery | Leg, event: Event) -> bool:
+    """Whether the current state is one that this event leads to: a command that came twice is answered, not refused."""
+    scope = _scope(subject)
+    return any(
+        row.scope is scope and row.event is event and row.target == subject.state and row.state != row.target
+        for row in BY_EVENT.values()
+    )
+
+
+def has_ended(subject: Delivery | Leg) -> bool:
+    """Whether no event can bring the delivery or leg into another state."""
+    return is_final(_scope(subject), subject.state)
+
+
+def rank_reports(reports: Iterable[Report]) -> LegState:
+    """The state of a handed-over letter by all that is known of it, whatever the order and number of the reports."""
+    return max((report.state for report in reports), key=POST_RANKS.__getitem__, default=LegState.HANDED_OVER)
+
+
+def settle(leg: Leg, reports: Sequence[Report]) -> Leg:
+    """The leg after all reports known about it, old and new together.
+
+    State, time and cause depend only on the set. Before the hand-over, and on a mailbox leg, reports fit nowhere: the
+    leg stays as it is, and they are kept for the time after it.
+    """
+    if leg.handed_over_at is None:
+        return leg
+    state = rank_reports(reports)
+    if state is LegState.HANDED_OVER:
+        return leg
+    # Of several reports of one kind the earliest tells since when it is so.
+    told = min((report for report in reports if report.state is state), key=lambda each: (each.at, each.cause or ""))
+    return replace(leg, state=state, since=told.at, reason=told.cause.value if told.cause is not None else None)
+
+
+def report_attempt(report: Report) -> int:
+    """The ``attempt`` in the evidence key of a report: equal for repeats, different for different statements."""
+    cause = 0 if report.cause is None else 1 + _CAUSES.index(report.cause)
+    return POST_RANKS[report.state] * 100 + cause
+
+
+def weighty(legs: Iterable[AnyLeg]) -> AnyLeg | None:
+    """The leg that has legal weight now: the first to have effect, else the newest; a withdrawn one only when alone."""
+    known = sorted(legs, key=lambda leg: leg.number)
+    standing = [leg for leg in known if leg.state != LegState.WITHDRAWN] or known
+    effective = [(leg.effective_at, leg.number, leg) for leg in standing if leg.effective_at is not None]
+    if effective:
+        return min(effective, key=lambda each: each[:2])[2]
+    return standing[-1] if standing else None
+
+
+def public_status(delivery_state: DeliveryState, legs: Iterable[Weighed]) -> str:
+    """The delivery's status as the API and the pages show it.
+
+    That of the leg with legal weight; the delivery's own while no leg has begun its work, and once it was cancelled or
+    rejected. ``pending`` is never public.
+    """
+    leg = weighty(legs)
+    if delivery_state is not DeliveryState.SEALED or leg is None or leg.state == LegState.PENDING:
+        return delivery_state.value
+    return LegState(leg.state).value
+
+
+def channel(legs: Iterable[Weighed]) -> str | None:
+    """The public ``channel``: ``digital`` or ``paper`` by the leg with legal weight; None before any leg."""
+    leg = weighty(legs)
+    if leg is None:
+        return None
+    return "digital" if leg.kind == LegKind.MAILBOX else "paper"
+
+
+def effective_at(legs: Iterable[Weighed]) -> datetime | None:
+    """When ordinary mail had its legal effect; None while it has none.
+
+    The rule of this release: digital mail has effect once it is in the mailbox and can be opened (``available``,
+    whether opened or not); paper mail once the print provider has it (``handed_over``), also if the post reports the
+    posting later. The time is that of the leg with legal weight and does not move afterwards.
+    """
+    leg = weighty(legs)
+    return leg.effective_at if leg is not None else None
+
+
+def cancellable(delivery: Delivery, legs: Iterable[Leg]) -> bool:
+    """Whether the sender can still take the delivery back: every leg either can be, or ended without effect."""
+    if (Scope.DELIVERY, delivery.state, Event.CANCELLED) not in BY_EVENT:
+        return False
+    return all(
+        (SCOPES[leg.kind], leg.state, Event.CANCELLED) in BY_EVENT or (_given_up(leg) and leg.effective_at is None)
+        for leg in legs
+    )
+
+
+def _given_up(leg: Leg) -> bool:
+    return has_ended(leg) or (leg.state is LegState.UNDELIVERABLE and leg.handed_over_at is None)
+
+
+def _handed_over(subject: Delivery | Leg) -> bool:
+    return isinstance(subject, Leg) and subject.handed_over_at is not None
+
+
+def _scope(subject: Delivery | Leg) -> Scope:
+    return Scope.DELIVERY if isinstance(subject, Delivery) else SCOPES[subject.kind]

@@ -1,0 +1,262 @@
+"""Evidence: events by their ETSI EN 319 522 names, closed lists of reasons, and the record that is hashed and logged.
+
+A record holds strings, integers, booleans, lists, dicts and None only, so that it has one canonical form (RFC 8785).
+It identifies people; it is stored encrypted, and only a salted hash of it enters the ledger.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Final
+
+from service.domain.addresses import ReturnReason
+from service.domain.errors import Invalid
+
+RECORD_VERSION: Final = 1
+_EVENT_URI: Final = "http://uri.etsi.org/19522/Event/"
+_SHA256: Final = re.compile(r"[0-9a-f]{64}")
+
+
+class RecordRefused(Invalid):
+    """An evidence record that would say too little, or something outside the closed lists."""
+
+    code = "evidence_record_refused"
+
+
+class EvidenceEvent(StrEnum):
+    """Events that leave evidence (ETSI EN 319 522-1, clause 6; this service keys on the name)."""
+
+    SUBMISSION_ACCEPTANCE = "SubmissionAcceptance"
+    SUBMISSION_REJECTION = "SubmissionRejection"
+    NOTIFICATION_FOR_ACCEPTANCE = "NotificationForAcceptance"
+    NOTIFICATION_FOR_ACCEPTANCE_FAILURE = "NotificationForAcceptanceFailure"
+    CONSIGNMENT_ACCEPTANCE = "ConsignmentAcceptance"
+    CONSIGNMENT_REJECTION = "ConsignmentRejection"
+    ACCEPTANCE_REJECTION_EXPIRY = "AcceptanceRejectionExpiry"
+    CONTENT_CONSIGNMENT = "ContentConsignment"
+    CONTENT_CONSIGNMENT_FAILURE = "ContentConsignmentFailure"
+    CONSIGNMENT_NOTIFICATION = "ConsignmentNotification"
+    CONSIGNMENT_NOTIFICATION_FAILURE = "ConsignmentNotificationFailure"
+    CONTENT_ACCESS_TRACKING = "ContentAccessTracking"
+    CONTENT_HANDOVER = "ContentHandover"
+    CONTENT_HANDOVER_FAILURE = "ContentHandoverFailure"
+    RELAY_TO_NON_ERDS = "RelayToNonERDS"
+    RELAY_TO_NON_ERDS_FAILURE = "RelayToNonERDSFailure"
+    RECEIVED_FROM_NON_ERDS = "ReceivedFromNonERDS"
+
+    @property
+    def uri(self) -> str:
+        """The event's URI, as ETSI writes it."""
+        return _EVENT_URI + self.value
+
+
+_NOTICE_REASONS: Final = frozenset({"no_address", "address_refused", "bounced", "gave_up"})
+
+REASONS: Final[Mapping[EvidenceEvent, frozenset[str]]] = MappingProxyType(
+    {
+        EvidenceEvent.SUBMISSION_REJECTION: frozenset({"malware", "seal_failed", "document_unreadable"}),
+        EvidenceEvent.NOTIFICATION_FOR_ACCEPTANCE_FAILURE: _NOTICE_REASONS,
+        EvidenceEvent.CONSIGNMENT_NOTIFICATION_FAILURE: _NOTICE_REASONS,
+        EvidenceEvent.CONTENT_CONSIGNMENT_FAILURE: frozenset(
+            {"no_mailbox", "refused_by_mailbox", "document_unreadable", "gave_up"}
+        ),
+        EvidenceEvent.CONTENT_HANDOVER_FAILURE: frozenset({"interrupted", "document_unreadable", "document_erased"}),
+        EvidenceEvent.RELAY_TO_NON_ERDS_FAILURE: frozenset(
+            {
+                "address_missing",
+                "address_refused",
+                "letter_refused",
+                "document_unreadable",
+                "refused_by_provider",
+                "gave_up",
+            }
+        ),
+    }
+)
+"""Why something failed, as a closed list per failure; every record of such an event names at least one."""
+
+# Not failures of this service, so a reason is welcome but not required.
+_OPTIONAL_REASONS: Final[Mapping[EvidenceEvent, frozenset[str]]] = MappingProxyType(
+    {
+        EvidenceEvent.CONSIGNMENT_REJECTION: frozenset({"refused_by_recipient", "refused_by_mandatary"}),
+        EvidenceEvent.RECEIVED_FROM_NON_ERDS: frozenset(reason.value for reason in ReturnReason),
+    }
+)
+
+_RELAYS: Final = frozenset(
+    {
+        EvidenceEvent.RELAY_TO_NON_ERDS,
+        EvidenceEvent.RELAY_TO_NON_ERDS_FAILURE,
+        EvidenceEvent.RECEIVED_FROM_NON_ERDS,
+    }
+)
+
+
+class AssuranceLevel(StrEnum):
+    """How sure it is who somebody is: levels of Regulation (EU) 910/2014, article 8, or none."""
+
+    NONE = "none"
+    LOW = "low"
+    SUBSTANTIAL = "substantial"
+    HIGH = "high"
+
+
+@dataclass(frozen=True, slots=True)
+class Party:
+    """Sender or recipient as the evidence names them.
+
+    Attributes:
+        kind: ``organisation`` for a sender, a `RecipientKind` for a recipient.
+        id: the number the party is known by; empty for a postal recipient.
+        assurance: how the identity was established for this event.
+        name: as stated by the sender, where the number alone says nothing.
+    """
+
+    kind: str
+    id: str = field(repr=False)
+    assurance: AssuranceLevel
+    name: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One document of the delivery.
+
+    Attributes:
+        role: ``main`` or ``attachment``.
+        sha256: of the sealed file (of the submitted one while there is no sealed one), lower-case hex.
+        submitted_sha256: of the file as it was handed in, lower-case hex.
+    """
+
+    role: str
+    sha256: str
+    submitted_sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class External:
+    """The outside service of a relay: a print provider, the post, another e-box.
+
+    Attributes:
+        name: stable name of the provider.
+        reference: its or our reference of what was relayed, such as the print batch; never personal data.
+        report: what it reported, for what was received from it.
+    """
+
+    name: str
+    reference: str
+    report: str | None = None
+
+
+def event_key(message_id: str, leg: int | None, event: EvidenceEvent, attempt: int = 1) -> str:
+    """The deterministic key of an event: the same event has the same key however often it is recorded.
+
+    Args:
+        message_id: public id of the delivery.
+        leg: number of the leg; None for an event of the delivery as a whole.
+        event: what happened.
+        attempt: tells apart events of one name that may rightly happen more than once on a leg, counted from 1.
+    """
+    return f"{message_id}/{leg or 0}/{event.value}/{attempt}"
+
+
+def rfc3339(moment: datetime) -> str:
+    """An instant in UTC with microseconds and ``Z``, so that equal instants have equal text.
+
+    Raises:
+        RecordRefused: the moment has no time zone.
+    """
+    if moment.tzinfo is None:
+        raise RecordRefused("A moment in an evidence record needs a time zone.")
+    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def record(
+    *,
+    evidence_id: str,
+    event: EvidenceEvent,
+    event_time: datetime,
+    issuer: str,
+    sender: Party,
+    recipients: Sequence[Party],
+    message_id: str,
+    submission_time: datetime,
+    parts: Sequence[Part],
+    policy_id: str,
+    leg: int | None = None,
+    attempt: int = 1,
+    reasons: Sequence[str] = (),
+    external: External | None = None,
+) -> dict[str, object]:
+    """The evidence record of one event (ETSI EN 319 522-2: the components this service records).
+
+    Args:
+        evidence_id: public id of the evidence.
+        event: what happened.
+        event_time: when it happened.
+        issuer: who runs this service and vouches for the record.
+        sender: the organisation.
+        recipients: at least one.
+        message_id: public id of the delivery.
+        submission_time: when the hand-in was acknowledged.
+        parts: at least one document.
+        policy_id: version of the rules that were applied.
+        leg: number of the leg; None for the delivery as a whole.
+        attempt: as in `event_key`.
+        reasons: words of `REASONS` (or return causes of the post); required on failures, in the order of weight.
+        external: required for relays and for what comes back from them.
+
+    Raises:
+        RecordRefused: a required component is missing, a reason is not of the closed list, or a digest is no SHA-256.
+    """
+    _check(event, recipients, parts, reasons, external)
+    return {
+        "version": RECORD_VERSION,
+        "evidence_id": evidence_id,
+        "event_key": event_key(message_id, leg, event, attempt),
+        "event": event.value,
+        "event_uri": event.uri,
+        "event_time": rfc3339(event_time),
+        "issuer": issuer,
+        "sender": _party(sender),
+        "recipients": [_party(recipient) for recipient in recipients],
+        "message_id": message_id,
+        "leg": leg,
+        "attempt": attempt,
+        "submission_time": rfc3339(submission_time),
+        "parts": [
+            {"role": part.role, "sha256": part.sha256, "submitted_sha256": part.submitted_sha256} for part in parts
+        ],
+        "policy_id": policy_id,
+        "external": None
+        if external is None
+        else {"name": external.name, "reference": external.reference, "report": external.report},
+        "reasons": list(reasons),
+    }
+
+
+def _party(party: Party) -> dict[str, object]:
+    return {"kind": party.kind, "id": party.id, "name": party.name, "assurance_level": party.assurance.value}
+
+
+def _check(
+    event: EvidenceEvent,
+    recipients: Sequence[Party],
+    parts: Sequence[Part],
+    reasons: Sequence[str],
+    external: External | None,
+) -> None:
+    if not recipients or not parts:
+        raise RecordRefused("An evidence record names at least one recipient and one document.")
+    if any(_SHA256.fullmatch(digest) is None for part in parts for digest in (part.sha256, part.submitted_sha256)):
+        raise RecordRefused("A digest in an evidence record is a SHA-256 in lower-case hexadecimal.")
+    if event in REASONS and not reasons:
+        raise RecordRefused("Evidence of a failure says why.", context={"event": event.value})
+    allowed = REASONS.get(event) or _OPTIONAL_REASONS.get(event, frozenset())
+    if not allowed.issuperset(reasons):
+        raise RecordRefused("A reason is not on the closed list of its event.", context={"event": event.value})
+    if (external is not None) != (event in _RELAYS):
+        raise RecordRefused("Relays, and only they, name the outside service.", context={"event": event.value})
