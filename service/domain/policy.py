@@ -10,7 +10,7 @@ from typing import Final
 from service.domain.identifiers import RecipientKind
 from service.domain.states import LegKind
 
-POLICY_VERSION: Final = "zending-routing-1"
+VERSION: Final = "zending-routing-1"
 """Policy id of these rules; a change of any rule is a new version."""
 
 REGISTERED_ON_PAPER: Final = "registered_on_paper"
@@ -40,7 +40,7 @@ class Route:
     kind: LegKind
     reason: RouteReason
     problem: str | None = None
-    policy: str = POLICY_VERSION
+    policy: str = VERSION
 
 
 def route(*, activated: bool, registered: bool, recipient_kind: RecipientKind) -> Route:
