@@ -8,7 +8,7 @@ from pathlib import Path
 NOBODY = 65_534
 
 
-class CannotStart(Exception):  # noqa: N818 - states a fact, like our other errors
+class CannotStart(Exception):
     """Something that a person must change before the embedded parts can start; the text says what."""
 
 
