@@ -20,7 +20,7 @@ _FORBIDDEN: Final = frozenset('#&§"()')
 _POSTCODE: Final = re.compile(r"[1-9][0-9]{3}")
 _BOX_WORD: Final = re.compile(r"(?:bus|bte|box)\.?\s*(?=\S)", re.IGNORECASE)
 _BOX: Final = re.compile(r"[0-9A-Z][0-9A-Z./-]{0,7}", re.IGNORECASE)
-_BOX_IN_NUMBER: Final = re.compile(r"/|\b(?:bus|bte|box)\b", re.IGNORECASE)
+_BOX_IN_NUMBER: Final = re.compile(r"/|bus|bte|box", re.IGNORECASE)
 # Brussels is bilingual; its larger part writes French.
 _DUTCH: Final = (range(1500, 4000), range(8000, 10000))
 

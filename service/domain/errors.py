@@ -5,8 +5,6 @@ is safe to show to anybody; it never holds a name, number, address, subject or f
 log and never leaves the service. HTTP status codes stand in one table at the edge, not here.
 """
 
-# ruff: noqa: N818 - an error states a fact
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 

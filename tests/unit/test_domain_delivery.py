@@ -3,6 +3,7 @@
 import re
 from dataclasses import replace
 from datetime import datetime, timedelta
+from types import SimpleNamespace
 
 import pytest
 
@@ -208,6 +209,17 @@ def test_the_status_is_that_of_the_leg_with_effect_or_else_the_newest() -> None:
     assert public_status(DeliveryState.SEALED, [letter, opened]) == "opened"
     assert (channel([letter, opened]), effective_at([letter, opened])) == ("digital", NOON)
     assert (channel([letter]), effective_at([letter])) == ("paper", LATER)
+
+
+def test_a_stored_row_weighs_like_the_leg_it_holds() -> None:
+    rows = [
+        SimpleNamespace(number=1, kind="mailbox", state="withdrawn", effective_at=NOON),
+        SimpleNamespace(number=2, kind="paper", state="handed_over", effective_at=LATER),
+    ]
+    assert public_status(DeliveryState.SEALED, rows) == "handed_over"
+    assert (channel(rows), effective_at(rows)) == ("paper", LATER)
+    rows[1].state = "pending"
+    assert public_status(DeliveryState.SEALED, rows) == "sealed"
 
 
 def test_a_withdrawn_leg_has_weight_only_when_it_is_alone() -> None:
