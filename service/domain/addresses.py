@@ -21,8 +21,8 @@ _POSTCODE: Final = re.compile(r"[1-9][0-9]{3}")
 _BOX_WORD: Final = re.compile(r"(?:bus|bte|box)\.?\s*(?=\S)", re.IGNORECASE)
 _BOX: Final = re.compile(r"[0-9A-Z][0-9A-Z./-]{0,7}", re.IGNORECASE)
 _BOX_IN_NUMBER: Final = re.compile(r"/|bus|bte|box", re.IGNORECASE)
-# Brussels is bilingual; its larger part writes French.
 _DUTCH: Final = (range(1500, 4000), range(8000, 10000))
+_BILINGUAL: Final = range(1000, 1300)
 
 
 class AddressCode(StrEnum):
@@ -99,13 +99,24 @@ class PostalAddress:
     attention_of: str | None = field(default=None, repr=False)
 
 
-def lines(address: PostalAddress) -> tuple[str, ...]:
+def lines(address: PostalAddress, *, language: str | None = None) -> tuple[str, ...]:
     """The address as it is printed: 3 to 5 lines when `check` finds nothing; abroad the country last, in capitals.
 
-    The post takes 3 to 7. Runs of spaces become one; a line without content is left out.
+    The post takes 3 to 7. Runs of spaces become one; a line without content is left out. The box is named in the
+    language of the place; in Brussels, which has two, in the letter's.
+
+    Args:
+        address: where the letter goes.
+        language: of the letter, as a two-letter code.
     """
     country = "" if address.country == BELGIUM else COUNTRIES.get(address.country, "")
-    every = (_tidy(address.name), _tidy(address.attention_of), _street_line(address), _town_line(address), country)
+    every = (
+        _tidy(address.name),
+        _tidy(address.attention_of),
+        _street_line(address, language),
+        _town_line(address),
+        country,
+    )
     return tuple(line for line in every if line)
 
 
@@ -127,22 +138,23 @@ def _tidy(text: str | None) -> str:
     return " ".join((text or "").split())
 
 
-def _street_line(address: PostalAddress) -> str:
-    return _tidy(f"{address.street} {address.number or ''} {_box(address)}")
+def _street_line(address: PostalAddress, language: str | None = None) -> str:
+    return _tidy(f"{address.street} {address.number or ''} {_box(address, language)}")
 
 
 def _town_line(address: PostalAddress) -> str:
     return _tidy(f"{address.postcode} {address.municipality}")
 
 
-def _box(address: PostalAddress) -> str:
+def _box(address: PostalAddress, language: str | None) -> str:
     box = _BOX_WORD.sub("", _tidy(address.box), count=1)
     if not box:
         return ""
     if address.country != BELGIUM:
         return f"box {box}"
-    postcode = _tidy(address.postcode)
-    dutch = _POSTCODE.fullmatch(postcode) is not None and any(int(postcode) in part for part in _DUTCH)
+    text = _tidy(address.postcode)
+    postcode = int(text) if _POSTCODE.fullmatch(text) is not None else 0
+    dutch = language == "nl" if postcode in _BILINGUAL else any(postcode in part for part in _DUTCH)
     return f"bus {box}" if dutch else f"bte {box}"
 
 

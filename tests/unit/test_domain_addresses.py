@@ -53,6 +53,13 @@ def test_the_box_is_named_in_the_language_of_the_place(postcode: str, box: str |
     assert lines(replace(GENT, postcode=postcode, box=box))[1] == printed
 
 
+def test_in_brussels_the_box_is_named_in_the_language_of_the_letter() -> None:
+    brussels = replace(GENT, postcode="1000", municipality="Brussel")
+    assert lines(brussels, language="nl")[1] == "Kerkstraat 12 bus 3"
+    assert lines(brussels, language="fr")[1] == "Kerkstraat 12 bte 3"
+    assert lines(GENT, language="fr")[1] == "Kerkstraat 12 bus 3"
+
+
 def test_spaces_are_tidied_and_empty_lines_left_out() -> None:
     assert lines(replace(GENT, name="  An   Peeters ", street="", number=None, box=None)) == ("An Peeters", "9000 Gent")
 
