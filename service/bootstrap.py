@@ -1,0 +1,248 @@
+"""The only wiring: settings in, a whole application out."""
+
+import contextlib
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+from celery import Celery
+
+from printing.providers.directory import DirectoryProvider
+from service.channels.internal import InternalChannel
+from service.db.models import Organisation
+from service.db.session import Database
+from service.domain.identifiers import RecipientId
+from service.engine.wakeups import Waker, make_celery
+from service.identity.fetching import new_http_client
+from service.identity.id_tokens import ClaimNames
+from service.identity.oidc import OidcSettings, OpenIdProvider
+from service.identity.tokens import (
+    SigningKey,
+    TokenIssuer,
+    TokenVerifier,
+    load_signing_key,
+    new_signing_key_pem,
+)
+from service.inspection.inspector import Inspection, Inspector
+from service.inspection.limits import InspectionLimits
+from service.inspection.scanners.base import MalwareScanner
+from service.inspection.scanners.clamd import ClamdScanner
+from service.inspection.scanners.none import NoScanner
+from service.ledger import keys as ledger_keys
+from service.ledger.keys import LogSigner
+from service.notifications.smtp import SmtpNotifier
+from service.settings import Settings, SettingsRefused
+from service.usecases.context import Context, Limits, PrintSettings
+from service.vault import crypto
+from service.vault.durable import write_all
+from service.vault.keyring.file import FileKeyRing
+from service.vault.objects.address import open_store
+from service.vault.objects.base import ObjectStore
+from service.vault.vault import Vault
+from signing.keys import FileSealKey
+from signing.seal import Sealer
+from signing.timestamps import HttpTimeStampAuthority
+from signing.trust import load_certificates
+
+TOKEN_KEY: Final = "tokens.pem"  # noqa: S105  a file name
+LEDGER_KEYS: Final = "ledger"
+SEALS: Final = "seals"
+AUDIENCE: Final = "zending"
+
+
+@dataclass(frozen=True)
+class Application:
+    """The wired parts of one process; ``close`` lets go of them."""
+
+    settings: Settings
+    context: Context
+    store: ObjectStore
+    tsa: HttpTimeStampAuthority
+    scanner: MalwareScanner
+    celery: Celery
+    identity: OpenIdProvider
+    tokens: TokenIssuer
+    verifier: TokenVerifier
+    signing_key: SigningKey
+    log_signer: LogSigner
+    closing: contextlib.ExitStack = field(repr=False)
+
+    def close(self) -> None:
+        """Stop helpers and close connections."""
+        self.closing.close()
+
+
+class _NoInspector:
+    """Where nothing is handed in (workers, scheduler), no helper is kept."""
+
+    def inspect(self, pdf: bytes) -> Inspection:  # noqa: ARG002  the port's shape
+        """Refuse: this process takes no documents."""
+        raise RuntimeError("this process does not inspect documents")
+
+
+def build(settings: Settings, *, hands_in: bool = False) -> Application:
+    """Wire a process.
+
+    Args:
+        settings: checked settings.
+        hands_in: the process takes documents, so it keeps an inspection helper.
+
+    Raises:
+        SettingsRefused: a key or certificate that the settings name is not there.
+    """
+    closing = contextlib.ExitStack()
+    try:
+        return _build(settings, closing, hands_in=hands_in)
+    except BaseException:
+        closing.close()
+        raise
+
+
+def _build(settings: Settings, closing: contextlib.ExitStack, *, hands_in: bool) -> Application:
+    database = Database(settings.database_url.get_secret_value(), pool_size=settings.api_threads)
+    closing.callback(database.dispose)
+    keyring = FileKeyRing(settings.keys_folder / "keyring")
+    store = open_store(settings.storage_url.get_secret_value())
+    index_key = keyring.index_key()
+    tsa = HttpTimeStampAuthority(settings.tsa_url, load_certificates(settings.trust_anchor))
+    closing.callback(tsa.close)
+    celery = make_celery(settings.redis_url.get_secret_value())
+    scanner = _scanner(settings)
+    signing_key = _token_key(settings)
+
+    def find_hash(recipient: RecipientId) -> bytes:
+        return crypto.recipient_hash(index_key, recipient.kind.value, recipient.value)
+
+    context = Context(
+        database=database,
+        vault=Vault(store, keyring),
+        keyring=keyring,
+        index_key=index_key,
+        inspector=closing.enter_context(Inspector(_inspection(settings), scanner)) if hands_in else _NoInspector(),
+        sealer=_sealers(settings.keys_folder / SEALS, tsa),
+        channel=InternalChannel(database, find_hash),
+        notifier=SmtpNotifier(settings.smtp_url.get_secret_value(), settings.mail_sender),
+        provider=DirectoryProvider(settings.print_folder),
+        wake=Waker(celery, slots=settings.worker_slots).wake,
+        clock=lambda: datetime.now(UTC),
+        issuer_name=settings.issuer_name,
+        limits=Limits(settings.max_delivery_bytes, settings.max_documents, settings.lookup_limit),
+        printing=PrintSettings(settings.print_sender, settings.print_provider, settings.print_cutoff_seconds),
+        quiet_hours=settings.quiet_hours,
+    )
+    issuer = settings.base_url
+    return Application(
+        settings=settings,
+        context=context,
+        store=store,
+        tsa=tsa,
+        scanner=scanner,
+        celery=celery,
+        identity=_identity(settings, closing),
+        tokens=TokenIssuer(
+            issuer=issuer, audience=AUDIENCE, key=signing_key, lifetime=timedelta(seconds=settings.token_seconds)
+        ),
+        verifier=TokenVerifier(issuer=issuer, audience=AUDIENCE, keys=[signing_key]),
+        signing_key=signing_key,
+        log_signer=_log_signer(settings),
+        closing=closing,
+    )
+
+
+def make_keys(folder: Path, origin: str) -> LogSigner:
+    """Make the keys a new installation needs (tokens, ledger, key ring) where they are missing; keep what is there."""
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    target = folder / TOKEN_KEY
+    if not target.exists():
+        _write_private(target, new_signing_key_pem())
+    FileKeyRing(folder / "keyring").index_key()
+    (folder / SEALS).mkdir(exist_ok=True, mode=0o700)
+    return ledger_keys.generate(folder / LEDGER_KEYS, origin)
+
+
+def _write_private(target: Path, content: bytes) -> None:
+    draft = target.with_suffix(f".{os.getpid()}.new")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    try:
+        write_all(descriptor, content)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    with contextlib.suppress(FileExistsError):
+        # Linking never overwrites: of two that start at once, both use the first one's key.
+        os.link(draft, target)
+    draft.unlink()
+
+
+def _token_key(settings: Settings) -> SigningKey:
+    target = settings.keys_folder / TOKEN_KEY
+    try:
+        return load_signing_key(target.read_bytes())
+    except (OSError, ValueError):
+        raise SettingsRefused(
+            "ZENDING_KEYS_FOLDER has no usable key for access tokens (tokens.pem): run 'zending keys' once."
+        ) from None
+
+
+def _log_signer(settings: Settings) -> LogSigner:
+    try:
+        return ledger_keys.load(settings.keys_folder / LEDGER_KEYS, settings.ledger_origin)
+    except Exception as error:
+        raise SettingsRefused(
+            "ZENDING_KEYS_FOLDER has no usable keys for the ledger (ledger/): run 'zending keys' once."
+        ) from error
+
+
+def _inspection(settings: Settings) -> InspectionLimits:
+    return InspectionLimits(
+        size=settings.max_delivery_bytes,
+        pages=settings.max_pages,
+        address_space=settings.inspection_memory,
+        wall=float(settings.inspection_seconds),
+        children=settings.inspection_children,
+    )
+
+
+def _scanner(settings: Settings) -> MalwareScanner:
+    if settings.scanner_url is None:
+        return NoScanner()
+    parts = urlsplit(settings.scanner_url)
+    if parts.scheme == "unix":
+        return ClamdScanner(Path(parts.path))
+    if parts.scheme == "tcp" and parts.hostname and parts.port:
+        return ClamdScanner((parts.hostname, parts.port))
+    raise SettingsRefused("ZENDING_SCANNER_URL must be unix:///path/of/clamd.ctl or tcp://host:port.")
+
+
+def _sealers(folder: Path, tsa: HttpTimeStampAuthority) -> Callable[[Organisation], Sealer]:
+    @lru_cache(maxsize=1024)
+    def by_profile(profile: str) -> Sealer:
+        key = FileSealKey.from_pem(
+            folder / f"{profile}.key.pem", folder / f"{profile}.cert.pem", folder / f"{profile}.chain.pem"
+        )
+        return Sealer(key, tsa)
+
+    return lambda organisation: by_profile(organisation.seal_profile)
+
+
+def _identity(settings: Settings, closing: contextlib.ExitStack) -> OpenIdProvider:
+    secret = settings.oidc_client_secret
+    try:
+        oidc = OidcSettings(
+            issuer=settings.oidc_issuer,
+            client_id=settings.oidc_client_id,
+            client_secret="" if secret is None else secret.get_secret_value(),
+            scopes=tuple(settings.oidc_scopes.split()),
+            claims=ClaimNames(
+                national_number=settings.oidc_national_number_claim, organisation=settings.oidc_organisation_claim
+            ),
+            exchange_audiences=frozenset(settings.oidc_exchange_audiences.split()),
+        )
+    except ValueError as error:
+        raise SettingsRefused(f"The settings of the identity provider (ZENDING_OIDC_…): {error}.") from None
+    return OpenIdProvider(oidc, http=closing.enter_context(new_http_client()))

@@ -1,0 +1,78 @@
+"""Our own mailboxes: the channel whose items are rows of the database."""
+
+import uuid
+from collections.abc import Callable, Collection, Sequence
+from datetime import datetime
+from typing import Final
+
+from service.channels.base import Consent, Deposit, DepositResult, Receipt, WithdrawResult
+from service.db import mailboxes
+from service.db.session import Database
+from service.domain.identifiers import RecipientId
+
+
+class InternalChannel:
+    """A ``MailboxChannel``; the reference of a deposit is ``<delivery id>/<leg>``."""
+
+    name: Final = "internal"
+
+    def __init__(self, database: Database, find_hash: Callable[[RecipientId], bytes]) -> None:
+        self._database = database
+        self._find_hash = find_hash
+
+    def activated(self, recipients: Collection[RecipientId], consent: Consent) -> frozenset[RecipientId]:
+        """Return those whose mailbox takes ordinary mail now; registered mail is not taken yet."""
+        if not recipients or consent.registered:
+            return frozenset()
+        hashes = {self._find_hash(recipient): recipient for recipient in recipients}
+        with self._database.transaction() as session:
+            return frozenset(hashes[each] for each in mailboxes.activated(session, hashes))
+
+    def deposit(self, deposits: Sequence[Deposit], *, now: datetime) -> list[Receipt]:
+        """Put deliveries into mailboxes that are activated at this moment, in one transaction."""
+        places = [_place(each.reference) for each in deposits]
+        hashes = [self._find_hash(each.recipient) for each in deposits]
+        organisations = {uuid.UUID(each.organisation) for each in deposits}
+        with self._database.transaction(organisations=organisations) as session:
+            ready = mailboxes.activated(session, hashes)
+            before = mailboxes.items(session, [delivery for delivery, _ in places])
+            mailboxes.deposit(
+                session,
+                [
+                    (delivery, uuid.UUID(each.organisation), recipient, leg)
+                    for each, (delivery, leg), recipient in zip(deposits, places, hashes, strict=True)
+                    if recipient in ready and delivery not in before
+                ],
+                now=now,
+            )
+            session.expire_all()
+            found = mailboxes.items(session, [delivery for delivery, _ in places])
+            return [
+                _receipt(each, found[delivery].deposited_at)
+                if delivery in found
+                else Receipt(each.reference, DepositResult.NO_MAILBOX, reason="no_mailbox")
+                for each, (delivery, _) in zip(deposits, places, strict=True)
+            ]
+
+    def withdraw(self, reference: str, *, now: datetime) -> WithdrawResult:
+        """Take a deposit back while it is unopened; one that comes later is not taken."""
+        delivery, _ = _place(reference)
+        with self._database.transaction(delivery=delivery) as session:
+            withdrawn = mailboxes.withdraw(session, delivery, now=now)
+        return WithdrawResult.WITHDRAWN if withdrawn else WithdrawResult.TOO_LATE
+
+
+def reference(delivery: uuid.UUID, leg: int) -> str:
+    """The reference of a leg's deposit."""
+    return f"{delivery}/{leg}"
+
+
+def _place(text: str) -> tuple[uuid.UUID, int]:
+    delivery, _, leg = text.partition("/")
+    return uuid.UUID(delivery), int(leg)
+
+
+def _receipt(deposit: Deposit, taken_at: datetime | None) -> Receipt:
+    if taken_at is None:
+        return Receipt(deposit.reference, DepositResult.REFUSED, reason="withdrawn")
+    return Receipt(deposit.reference, DepositResult.TAKEN, taken_at=taken_at, channel_id=deposit.reference)

@@ -1,0 +1,198 @@
+"""The commands. Each reads the settings it needs; a setting that is wrong ends with a sentence, not with a trace."""
+
+import os
+import runpy
+import sys
+import uuid
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+
+
+class Zending(click.Group):
+    """The command group: errors that people can mend are told in a sentence."""
+
+    def invoke(self, context: click.Context) -> Any:
+        """Run a command."""
+        from service.domain.errors import ZendingError
+        from service.settings import SettingsRefused
+
+        try:
+            return super().invoke(context)
+        except SettingsRefused as error:
+            raise click.ClickException(f"the settings can't be used:\n{error}") from None
+        except ZendingError as error:
+            raise click.ClickException(f"{error.detail} ({error.code})") from None
+
+
+@click.group(cls=Zending, context_settings={"help_option_names": ["-h", "--help"]})
+def zending() -> None:
+    """Zending: digital document delivery, sealed and evidenced."""
+
+
+@zending.command()
+def api() -> None:
+    """Run the web server: the API and the pages."""
+    from granian import Granian
+    from granian.constants import Interfaces
+
+    from service import logs
+    from service.settings import settings
+
+    setting = settings()
+    logs.configure(style=setting.log_format)
+    Granian(
+        target="service.app:create_app",
+        factory=True,
+        address=setting.host,
+        port=setting.port,
+        interface=Interfaces.ASGI,
+        workers=setting.api_workers,
+        loop=setting.event_loop,  # type: ignore[arg-type]
+        log_enabled=True,
+        log_level="warning",  # type: ignore[arg-type]
+        log_access=False,
+        working_dir=CHECKOUT,
+        workers_kill_timeout=15,
+        respawn_failed_workers=True,
+    ).serve()
+
+
+@zending.command()
+def worker() -> None:
+    """Run a worker that does the queued steps."""
+    _become("workers.app")
+
+
+@zending.command()
+def scheduler() -> None:
+    """Run the scheduler: deadlines, cut-offs, the ledger, housekeeping. Two at once do no harm."""
+    _become("workers.schedule")
+
+
+@zending.command()
+def migrate() -> None:
+    """Bring the database to the schema of this release (needs the owner's DATABASE_OWNER_URL, or DATABASE_URL)."""
+    from service.db.migrations import migrate as run
+
+    url = os.environ.get("DATABASE_OWNER_URL") or os.environ.get("DATABASE_URL")
+    if not url:
+        raise click.ClickException("set DATABASE_OWNER_URL (or DATABASE_URL) to the database to migrate.")
+    run(url)
+    click.echo("The database has the schema of this release.")
+
+
+@zending.command()
+@click.option("--folder", type=click.Path(path_type=Path), envvar="ZENDING_KEYS_FOLDER", required=True)
+@click.option("--origin", envvar="ZENDING_LEDGER_ORIGIN", default="zending.invalid/log", show_default=True)
+def keys(folder: Path, origin: str) -> None:
+    """Make the keys of a new installation where they are missing, and print the ledger's verifier keys."""
+    from service.bootstrap import make_keys
+
+    for line in make_keys(folder, origin).vkeys:
+        click.echo(line)
+
+
+@zending.group()
+def jobs() -> None:
+    """Look at the work that waits, and at what is parked."""
+
+
+@jobs.command("list")
+def jobs_list() -> None:
+    """Show how much waits per kind, and each parked job with its reason."""
+    from service.db import jobs as rows
+
+    console = Console()
+    with _database().transaction() as session:
+        table = Table("kind", "waiting", "held", "parked", "oldest")
+        for row in rows.overview(session):
+            table.add_row(*(str(row[name] or "") for name in ("kind", "waiting", "held", "parked", "oldest")))
+        console.print(table)
+        parked = rows.parked(session)
+        for row in parked:
+            console.print(f"{row['id']}  {row['kind']}  tried {row['attempts']} times: {row['last_error']}")
+        if not parked:
+            console.print("Nothing is parked.")
+
+
+@jobs.command("retry")
+@click.argument("ids", nargs=-1, type=click.UUID)
+@click.option("--all", "every", is_flag=True, help="Retry everything that is parked.")
+def jobs_retry(ids: tuple[uuid.UUID, ...], *, every: bool) -> None:
+    """Put parked jobs back to work, by id or --all."""
+    from service.db import jobs as rows
+
+    if bool(ids) == every:
+        raise click.UsageError("give the ids of parked jobs, or --all.")
+    with _database().transaction() as session:
+        count = rows.retry(session, None if every else ids)
+    click.echo(f"{count} put back to work.")
+    if ids and count < len(ids):
+        raise click.ClickException(f"{len(ids) - count} of them were not parked.")
+
+
+@zending.group("print")
+def print_() -> None:
+    """Letters and print batches."""
+
+
+@print_.command("close")
+def print_close() -> None:
+    """Freeze what waits into batches now; workers hand them to the print house."""
+    from service.bootstrap import build
+    from service.domain.states import Actor
+    from service.settings import settings
+    from service.usecases import batches
+
+    application = build(settings())
+    try:
+        count = batches.close(application.context, Actor.OPERATOR)
+    finally:
+        application.close()
+    click.echo("Nothing waited." if not count else f"{count} {'batch' if count == 1 else 'batches'} closed.")
+
+
+@print_.command("list")
+@click.option("--limit", default=20, show_default=True)
+def print_list(limit: int) -> None:
+    """Show the newest batches."""
+    from service.db import printing as rows
+
+    table = Table("batch", "file", "state", "letters", "pages", "sheets", "handed over")
+    with _database().transaction() as session:
+        for row in rows.batches(session, limit=limit):
+            values = (row.number, row.file_name, row.state, row.letters, row.pages, row.sheets, row.handed_over_at)
+            table.add_row(*("" if value is None else str(value) for value in values))
+    Console().print(table)
+
+
+@zending.command(context_settings={"ignore_unknown_options": True})
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def test(arguments: tuple[str, ...]) -> None:
+    """Run every check and test; arguments go to pytest."""
+    from service.embedded import checks
+
+    sys.exit(checks.main(arguments))
+
+
+def _database() -> Any:
+    from service.db.session import Database
+
+    url = os.environ.get("DATABASE_URL")
+    if not url:
+        raise click.ClickException("set DATABASE_URL; beside a running demo, 'source .zending/environment' does.")
+    return Database(url)
+
+
+def _become(module: str) -> None:
+    """Run a program of the workers in this process: by its name, so that nothing here imports them."""
+    from service.settings import settings
+
+    settings()
+    runpy.run_module(module, run_name="__main__", alter_sys=True)

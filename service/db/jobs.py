@@ -1,0 +1,319 @@
+"""Queries of the engine: put, lease, confirm, settle, park. Time is the database's."""
+
+import uuid
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import IntEnum, StrEnum
+from typing import Any
+
+from sqlalchemy import RowMapping, bindparam, text
+from sqlalchemy.orm import Session
+
+from service.db.ids import new_id
+
+
+class JobKind(StrEnum):
+    """What a job does; each has one step, one queue, and a task that wakes for it."""
+
+    SEAL = "seal"
+    ROUTE = "route"
+    DEPOSIT = "deposit"
+    NOTIFY = "notify"
+    LETTER = "letter"
+    HAND_OVER = "hand_over"
+
+
+class Lane(IntEnum):
+    """Who goes first: a clerk who waits for one letter, then the large senders."""
+
+    INTERACTIVE = 0
+    BULK = 1
+
+
+@dataclass(frozen=True, slots=True)
+class NewJob:
+    """A job to be put. ``leg`` is 0 where the whole delivery (or batch) is meant."""
+
+    kind: JobKind
+    organisation_id: uuid.UUID
+    subject_id: uuid.UUID
+    lane: Lane = Lane.BULK
+    leg: int = 0
+    due_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Leased:
+    """A job that this worker holds until its lease ends; the fence tells whether it still does."""
+
+    id: uuid.UUID
+    kind: JobKind
+    organisation_id: uuid.UUID
+    subject_id: uuid.UUID
+    lane: Lane
+    leg: int
+    fence: int
+    attempts: int
+    created_at: datetime
+
+
+_PUT = text(
+    """
+    INSERT INTO job (id, kind, organisation_id, lane, subject_id, leg, due_at)
+    VALUES (:id, :kind, :organisation, :lane, :subject, :leg,
+            coalesce(CAST(:due_at AS timestamptz), clock_timestamp()))
+    ON CONFLICT (kind, subject_id, leg) DO NOTHING
+    """
+)
+
+
+def put(session: Session, jobs: Collection[NewJob]) -> None:
+    """Write jobs in the transaction of the state they follow from; one that is there already stays as it is."""
+    if jobs:
+        session.execute(
+            _PUT,
+            [
+                {
+                    "id": new_id(),
+                    "kind": job.kind.value,
+                    "organisation": job.organisation_id,
+                    "lane": int(job.lane),
+                    "subject": job.subject_id,
+                    "leg": job.leg,
+                    "due_at": job.due_at,
+                }
+                for job in jobs
+            ],
+        )
+
+
+# The organisations with rows of a kind and lane, found by jumping along the index: its cost grows with the number of
+# organisations that wait, not with the number of rows.
+_WAITING = text(
+    """
+    WITH RECURSIVE waiting AS (
+        (SELECT organisation_id FROM job
+         WHERE kind = :kind AND lane = :lane AND parked_at IS NULL AND NOT suspect
+         ORDER BY organisation_id LIMIT 1)
+        UNION ALL
+        SELECT (SELECT j.organisation_id FROM job j
+                WHERE j.kind = :kind AND j.lane = :lane AND j.parked_at IS NULL AND NOT j.suspect
+                  AND j.organisation_id > w.organisation_id
+                ORDER BY j.organisation_id LIMIT 1)
+        FROM waiting w WHERE w.organisation_id IS NOT NULL
+    )
+    SELECT organisation_id FROM waiting
+    WHERE organisation_id IS NOT NULL
+      AND NOT EXISTS (SELECT FROM pause p 
+                      WHERE (p.organisation_id IS NULL OR p.organisation_id = waiting.organisation_id)
+                        AND (p.kind IS NULL OR p.kind = :kind))
+    ORDER BY random() LIMIT :most
+    """
+)
+
+_RETURNING = """
+    UPDATE job SET lease_until = clock_timestamp() + make_interval(secs => :seconds), fence = job.fence + 1,
+                   attempts = job.attempts + 1, suspect = true
+    FROM taken WHERE job.id = taken.id
+    RETURNING job.id, job.kind, job.organisation_id, job.subject_id, job.lane, job.leg, job.fence, job.attempts,
+              job.created_at
+"""
+
+_LEASE = text(
+    """
+    WITH taken AS MATERIALIZED (
+        SELECT due.id FROM unnest(CAST(:organisations AS uuid[])) AS o(organisation_id)
+        CROSS JOIN LATERAL (
+            SELECT j.id FROM job j
+            WHERE j.kind = :kind AND j.lane = :lane AND j.organisation_id = o.organisation_id
+              AND j.parked_at IS NULL AND NOT j.suspect AND j.due_at <= clock_timestamp()
+              AND (j.lease_until IS NULL OR j.lease_until <= clock_timestamp())
+            ORDER BY j.due_at LIMIT :each FOR UPDATE SKIP LOCKED
+        ) AS due
+    )
+    """  # noqa: S608  no value is ever put into the text
+    + _RETURNING
+)
+
+_LEASE_ALONE = text(
+    """
+    WITH taken AS MATERIALIZED (
+        SELECT j.id FROM job j
+        WHERE j.kind = :kind AND j.parked_at IS NULL AND j.suspect AND j.due_at <= clock_timestamp()
+          AND (j.lease_until IS NULL OR j.lease_until <= clock_timestamp())
+          AND NOT EXISTS (SELECT FROM pause p WHERE (p.organisation_id IS NULL OR p.organisation_id = j.organisation_id)
+                                                AND (p.kind IS NULL OR p.kind = :kind))
+        ORDER BY j.lane, j.due_at LIMIT 1 FOR UPDATE SKIP LOCKED
+    )
+    """  # noqa: S608  no value is ever put into the text
+    + _RETURNING
+)
+
+
+def lease(session: Session, kind: JobKind, *, most: int, seconds: int) -> list[Leased]:
+    """Take up to ``most`` due jobs that nobody holds: the interactive lane first, then organisations in equal parts.
+
+    A job whose last holder vanished, or failed on it for a reason of its own, is not among them: see ``lease_alone``.
+    """
+    taken: list[Leased] = []
+    for lane in Lane:
+        room = most - len(taken)
+        if room <= 0:
+            break
+        organisations = list(
+            session.scalars(_WAITING, {"kind": kind.value, "lane": int(lane), "most": room}),
+        )
+        if organisations:
+            values = {
+                "kind": kind.value,
+                "lane": int(lane),
+                "organisations": organisations,
+                "each": -(-room // len(organisations)),
+                "seconds": seconds,
+            }
+            taken += [_leased(row) for row in session.execute(_LEASE, values).mappings()]
+    return taken
+
+
+def lease_alone(session: Session, kind: JobKind, *, seconds: int) -> list[Leased]:
+    """Take one job that failed before, or whose worker died with it: alone, so that it can only harm itself."""
+    rows = session.execute(_LEASE_ALONE, {"kind": kind.value, "seconds": seconds}).mappings()
+    return [_leased(row) for row in rows]
+
+
+_CONFIRM = text(
+    """
+    SELECT job.id FROM job
+    JOIN unnest(CAST(:ids AS uuid[]), CAST(:fences AS bigint[])) AS held(id, fence)
+      ON job.id = held.id AND job.fence = held.fence
+    WHERE job.parked_at IS NULL AND job.lease_until > clock_timestamp() FOR UPDATE OF job
+    """
+)
+
+
+def confirm(session: Session, jobs: Sequence[Leased]) -> set[uuid.UUID]:
+    """Lock the jobs that are still this worker's; whoever records results for another's job would do it twice."""
+    values = {"ids": [job.id for job in jobs], "fences": [job.fence for job in jobs]}
+    return set(session.scalars(_CONFIRM, values))
+
+
+_RENEW = text(
+    """
+    UPDATE job SET lease_until = clock_timestamp() + make_interval(secs => :seconds)
+    FROM unnest(CAST(:ids AS uuid[]), CAST(:fences AS bigint[])) AS held(id, fence)
+    WHERE job.id = held.id AND job.fence = held.fence AND job.parked_at IS NULL AND job.lease_until > clock_timestamp()
+    """
+)
+
+
+def renew(session: Session, jobs: Sequence[Leased], *, seconds: int) -> None:
+    """Prolong leases that still hold, for work that takes longer."""
+    session.execute(
+        _RENEW,
+        {"ids": [job.id for job in jobs], "fences": [job.fence for job in jobs], "seconds": seconds},
+    )
+
+
+def finish(session: Session, ids: Collection[uuid.UUID]) -> None:
+    """Remove jobs that are done."""
+    if ids:
+        session.execute(text("DELETE FROM job WHERE id = ANY(:ids)"), {"ids": list(ids)})
+
+
+_POSTPONE = text(
+    """
+    UPDATE job SET due_at = clock_timestamp() + make_interval(secs => :seconds), lease_until = NULL,
+                   suspect = :suspect, last_error = :error
+    WHERE id = :id AND fence = :fence
+    """
+).bindparams(bindparam("seconds"), bindparam("suspect"), bindparam("error"))
+
+
+def postpone(session: Session, job: Leased, *, seconds: float, suspect: bool, error: str) -> None:
+    """Give a job back to be tried again in ``seconds``; ``suspect`` when the job itself may be the cause."""
+    values = {"id": job.id, "fence": job.fence, "seconds": seconds, "suspect": suspect, "error": error}
+    session.execute(_POSTPONE, values)
+
+
+_PARK = text(
+    "UPDATE job SET parked_at = clock_timestamp(), lease_until = NULL, last_error = :error"
+    " WHERE id = :id AND fence = :fence"
+)
+
+
+def park(session: Session, job: Leased, *, error: str) -> None:
+    """Take a job out of the row until an operator has seen to it."""
+    session.execute(_PARK, {"id": job.id, "fence": job.fence, "error": error})
+
+
+def due_kinds(session: Session) -> Mapping[JobKind, int]:
+    """How many jobs of each kind could be leased now, counted up to 1,000 of each."""
+    rows = session.execute(_DUE, {"kinds": [kind.value for kind in JobKind]})
+    return {JobKind(kind): count for kind, count in rows if count}
+
+
+_DUE = text(
+    """
+    SELECT kinds.kind, (
+        SELECT count(*) FROM (
+            SELECT FROM job WHERE job.kind = kinds.kind AND job.parked_at IS NULL AND job.due_at <= clock_timestamp()
+              AND (job.lease_until IS NULL OR job.lease_until <= clock_timestamp()) LIMIT 1000
+        ) AS some)
+    FROM unnest(CAST(:kinds AS text[])) AS kinds(kind)
+    """
+)
+
+
+def overview(session: Session) -> list[dict[str, Any]]:
+    """Per kind: how many wait, are held, are parked, and since when the oldest waits."""
+    rows = session.execute(
+        text(
+            """
+            SELECT kind, count(*) FILTER (WHERE parked_at IS NULL) AS waiting,
+                   count(*) FILTER (WHERE lease_until > clock_timestamp()) AS held,
+                   count(*) FILTER (WHERE parked_at IS NOT NULL) AS parked, min(created_at) AS oldest
+            FROM job GROUP BY kind ORDER BY kind
+            """
+        )
+    )
+    return [dict(row) for row in rows.mappings()]
+
+
+def parked(session: Session, *, limit: int = 100) -> list[dict[str, Any]]:
+    """The parked jobs, oldest first, each with its reason."""
+    rows = session.execute(
+        text(
+            "SELECT id, kind, organisation_id, subject_id, attempts, last_error, parked_at FROM job"
+            " WHERE parked_at IS NOT NULL ORDER BY parked_at LIMIT :limit"
+        ),
+        {"limit": limit},
+    )
+    return [dict(row) for row in rows.mappings()]
+
+
+def retry(session: Session, ids: Collection[uuid.UUID] | None) -> int:
+    """Put parked jobs (all of them when ``ids`` is None) back into the row, with their attempts forgiven."""
+    rows = session.execute(
+        text(
+            "UPDATE job SET parked_at = NULL, lease_until = NULL, attempts = 0, suspect = true,"
+            " due_at = clock_timestamp() WHERE parked_at IS NOT NULL AND (:every OR id = ANY(CAST(:ids AS uuid[])))"
+            " RETURNING id"
+        ),
+        {"every": ids is None, "ids": list(ids or ())},
+    )
+    return len(rows.all())
+
+
+def _leased(row: RowMapping) -> Leased:
+    return Leased(
+        id=row["id"],
+        kind=JobKind(row["kind"]),
+        organisation_id=row["organisation_id"],
+        subject_id=row["subject_id"],
+        lane=Lane(row["lane"]),
+        leg=row["leg"],
+        fence=row["fence"],
+        attempts=row["attempts"],
+        created_at=row["created_at"],
+    )

@@ -1,0 +1,101 @@
+"""Queries over mailboxes, what is in them, and who asked about them."""
+
+import uuid
+from collections.abc import Collection, Sequence
+from datetime import datetime
+
+from sqlalchemy import select, text, update
+from sqlalchemy.orm import Session
+
+from service.db.models import Activation, ActivationCode, Mailbox, MailboxItem
+
+
+def activated(session: Session, hashes: Collection[bytes]) -> frozenset[bytes]:
+    """Which of these recipients have an activated mailbox: the one question a sender's transaction may ask."""
+    query = text("SELECT zending_activated(CAST(:hashes AS bytea[]))")
+    return frozenset(bytes(each) for each in session.scalars(query, {"hashes": list(hashes)}))
+
+
+_DEPOSIT = text(
+    """
+    INSERT INTO mailbox_item (delivery_id, organisation_id, recipient_hash, leg, deposited_at)
+    VALUES (:delivery, :organisation, :recipient, :leg, :now) ON CONFLICT (delivery_id) DO NOTHING
+    """
+)
+
+
+def deposit(session: Session, rows: Sequence[tuple[uuid.UUID, uuid.UUID, bytes, int]], *, now: datetime) -> None:
+    """Put ``(delivery, organisation, recipient, leg)`` into mailboxes; what is there already stays as it is."""
+    if rows:
+        session.execute(
+            _DEPOSIT,
+            [
+                {"delivery": delivery, "organisation": organisation, "recipient": recipient, "leg": leg, "now": now}
+                for delivery, organisation, recipient, leg in rows
+            ],
+        )
+
+
+def items(session: Session, deliveries: Collection[uuid.UUID]) -> dict[uuid.UUID, MailboxItem]:
+    """Items by their delivery."""
+    query = select(MailboxItem).where(MailboxItem.delivery_id.in_(deliveries))
+    return {row.delivery_id: row for row in session.scalars(query)}
+
+
+_WITHDRAW = text(
+    """
+    INSERT INTO mailbox_item (delivery_id, organisation_id, recipient_hash, leg, withdrawn_at)
+    SELECT id, organisation_id, recipient_hash, 1, :now FROM delivery
+    WHERE id = :delivery AND recipient_hash IS NOT NULL
+    ON CONFLICT (delivery_id) DO UPDATE SET withdrawn_at = coalesce(mailbox_item.withdrawn_at, excluded.withdrawn_at)
+        WHERE mailbox_item.opened_at IS NULL
+    RETURNING delivery_id
+    """
+)
+
+
+def withdraw(session: Session, delivery_id: uuid.UUID, *, now: datetime) -> bool:
+    """Take an item back, or see to it that it never comes; False when it was opened before."""
+    return session.scalar(_WITHDRAW, {"delivery": delivery_id, "now": now}) is not None
+
+
+def open_item(session: Session, delivery_id: uuid.UUID, *, now: datetime) -> None:
+    """Remember that the recipient opened it."""
+    session.execute(
+        update(MailboxItem)
+        .where(MailboxItem.delivery_id == delivery_id, MailboxItem.opened_at.is_(None))
+        .values(opened_at=now)
+        .execution_options(synchronize_session=False)
+    )
+
+
+_PAGE = text(
+    """
+    SELECT item.delivery_id FROM mailbox_item item
+    WHERE item.recipient_hash = :recipient AND item.deposited_at IS NOT NULL AND item.withdrawn_at IS NULL
+      AND (CAST(:before AS uuid) IS NULL OR item.delivery_id < :before)
+    ORDER BY item.delivery_id DESC LIMIT :limit
+    """
+)
+
+
+def page(session: Session, recipient: bytes, *, before: uuid.UUID | None, limit: int) -> Sequence[uuid.UUID]:
+    """The deliveries in a mailbox, newest first."""
+    return session.scalars(_PAGE, {"recipient": recipient, "before": before, "limit": limit}).all()
+
+
+def mailboxes(session: Session, recipients: Collection[bytes]) -> dict[bytes, Mailbox]:
+    """Mailboxes of these recipients; the transaction must be theirs."""
+    query = select(Mailbox).where(Mailbox.recipient_hash.in_(recipients))
+    return {row.recipient_hash: row for row in session.scalars(query)}
+
+
+def code(session: Session, recipient: bytes, *, lock: bool = False) -> ActivationCode | None:
+    """The code that was sent to a recipient and not used yet."""
+    return session.get(ActivationCode, recipient, with_for_update=lock)
+
+
+def proofs(session: Session, recipient: bytes) -> Sequence[Activation]:
+    """Every consent and revocation of a recipient, newest first."""
+    query = select(Activation).where(Activation.recipient_hash == recipient).order_by(Activation.at.desc())
+    return session.scalars(query).all()

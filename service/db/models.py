@@ -1,0 +1,347 @@
+"""The tables that travel with a delivery, as the code sees them; the migration is their definition.
+
+``personal`` columns are encrypted JSON (see ``service.vault.crypto``); everything else may be read by an operator.
+"""
+
+import uuid
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ARRAY, SmallInteger, Text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from service.db.base import Base
+
+
+class Organisation(Base):
+    """An agency, local administration or institution that sends; or the platform itself (kind ``platform``)."""
+
+    __tablename__ = "organisation"
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    slug: Mapped[str]
+    name: Mapped[str]
+    kind: Mapped[str]
+    number: Mapped[str | None]
+    mark: Mapped[str]
+    seal_profile: Mapped[str]
+    return_address: Mapped[list[str]] = mapped_column(default=list)
+    contact: Mapped[str] = mapped_column(default="")
+    retention_years: Mapped[int] = mapped_column(SmallInteger, default=10)
+    lookup_quota: Mapped[int] = mapped_column(default=100000)
+
+
+class Client(Base):
+    """A program of an organisation that may ask for tokens."""
+
+    __tablename__ = "client"
+    client_id: Mapped[str] = mapped_column(primary_key=True)
+    organisation_id: Mapped[uuid.UUID]
+    name: Mapped[str]
+    secret_hash: Mapped[str]
+    scopes: Mapped[list[str]] = mapped_column(ARRAY(Text))
+    active: Mapped[bool]
+
+
+class Staff(Base):
+    """A person who acts for an organisation, by the identity provider's issuer and subject."""
+
+    __tablename__ = "staff"
+    issuer: Mapped[str] = mapped_column(primary_key=True)
+    subject: Mapped[str] = mapped_column(primary_key=True)
+    organisation_id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    role: Mapped[str] = mapped_column(primary_key=True)
+    active: Mapped[bool]
+
+
+class Submission(Base):
+    """What is handed in together."""
+
+    __tablename__ = "submission"
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    organisation_id: Mapped[uuid.UUID]
+    mark: Mapped[str]
+    lane: Mapped[int] = mapped_column(SmallInteger)
+    created_at: Mapped[datetime]
+
+
+class DeliveryRow(Base):
+    """One set of documents for one recipient."""
+
+    __tablename__ = "delivery"
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    organisation_id: Mapped[uuid.UUID]
+    submission_id: Mapped[uuid.UUID]
+    mark: Mapped[str]
+    lane: Mapped[int] = mapped_column(SmallInteger)
+    reference: Mapped[str]
+    document_type: Mapped[str]
+    language: Mapped[str]
+    registered: Mapped[bool]
+    recipient_kind: Mapped[str]
+    recipient_hash: Mapped[bytes | None]
+    personal: Mapped[bytes]
+    print_options: Mapped[dict[str, Any]]
+    policy: Mapped[str]
+    state: Mapped[str]
+    status: Mapped[str]
+    channel: Mapped[str | None]
+    reason: Mapped[str | None]
+    problems: Mapped[list[dict[str, Any]]]
+    retention_year: Mapped[int] = mapped_column(SmallInteger)
+    created_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
+    effective_at: Mapped[datetime | None]
+
+
+class LegRow(Base):
+    """One way of bringing a delivery."""
+
+    __tablename__ = "leg"
+    delivery_id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    number: Mapped[int] = mapped_column(SmallInteger, primary_key=True)
+    organisation_id: Mapped[uuid.UUID]
+    kind: Mapped[str]
+    state: Mapped[str]
+    reason: Mapped[str | None]
+    since: Mapped[datetime]
+    handed_over_at: Mapped[datetime | None]
+    effective_at: Mapped[datetime | None]
+
+
+class DocumentRow(Base):
+    """A PDF of a delivery: ``path`` names the stored object that counts now, the sealed one once ``sealed``."""
+
+    __tablename__ = "document"
+    delivery_id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    position: Mapped[int] = mapped_column(SmallInteger, primary_key=True)
+    organisation_id: Mapped[uuid.UUID]
+    role: Mapped[str]
+    filename: Mapped[bytes]
+    pages: Mapped[int]
+    size: Mapped[int]
+    sha256: Mapped[bytes]
+    submitted_sha256: Mapped[bytes]
+    path: Mapped[str]
+    sealed: Mapped[bool]
+
+
+class VaultObject(Base):
+    """The intent to write an object; without ``kept_at`` it may be an orphan."""
+
+    __tablename__ = "vault_object"
+    subject_id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    path: Mapped[str] = mapped_column(primary_key=True)
+    organisation_id: Mapped[uuid.UUID]
+    role: Mapped[str]
+    sha256: Mapped[bytes]
+    size: Mapped[int]
+    intended_at: Mapped[datetime]
+    kept_at: Mapped[datetime | None]
+
+
+class DeliveryEvent(Base):
+    """One line of a delivery's timeline."""
+
+    __tablename__ = "delivery_event"
+    delivery_id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    organisation_id: Mapped[uuid.UUID]
+    event: Mapped[str]
+    at: Mapped[datetime]
+    status: Mapped[str]
+    channel: Mapped[str | None]
+    actor: Mapped[str]
+    reason: Mapped[str | None]
+
+
+class EvidenceRow(Base):
+    """A record that an event happened; unique by delivery, leg, event and attempt. Record and salt are encrypted."""
+
+    __tablename__ = "evidence"
+    delivery_id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    organisation_id: Mapped[uuid.UUID]
+    leg: Mapped[int] = mapped_column(SmallInteger)
+    event: Mapped[str]
+    attempt: Mapped[int]
+    at: Mapped[datetime]
+    record: Mapped[bytes]
+    salt: Mapped[bytes]
+    leaf_hash: Mapped[bytes]
+
+
+class Mailbox(Base):
+    """A recipient's mailbox: activated or not, and where notices go."""
+
+    __tablename__ = "mailbox"
+    recipient_hash: Mapped[bytes] = mapped_column(primary_key=True)
+    recipient_kind: Mapped[str]
+    personal: Mapped[bytes]
+    language: Mapped[str]
+    activated_at: Mapped[datetime | None]
+    revoked_at: Mapped[datetime | None]
+
+
+class Activation(Base):
+    """The proof of one consent or revocation."""
+
+    __tablename__ = "activation"
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    recipient_hash: Mapped[bytes]
+    act: Mapped[str]
+    at: Mapped[datetime]
+    proof: Mapped[bytes]
+
+
+class ActivationCode(Base):
+    """A code sent to an e-mail address that is not confirmed yet."""
+
+    __tablename__ = "activation_code"
+    recipient_hash: Mapped[bytes] = mapped_column(primary_key=True)
+    personal: Mapped[bytes]
+    code_hash: Mapped[bytes]
+    attempts_left: Mapped[int] = mapped_column(SmallInteger)
+    expires_at: Mapped[datetime]
+    sent_at: Mapped[datetime]
+
+
+class MailboxItem(Base):
+    """A delivery in a recipient's mailbox."""
+
+    __tablename__ = "mailbox_item"
+    delivery_id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    organisation_id: Mapped[uuid.UUID]
+    recipient_hash: Mapped[bytes]
+    leg: Mapped[int] = mapped_column(SmallInteger)
+    deposited_at: Mapped[datetime | None]
+    opened_at: Mapped[datetime | None]
+    withdrawn_at: Mapped[datetime | None]
+
+
+class Lookup(Base):
+    """One look-up of a sender: how many were asked, and what for."""
+
+    __tablename__ = "lookup"
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    organisation_id: Mapped[uuid.UUID]
+    client_id: Mapped[str]
+    purpose: Mapped[str]
+    recipients: Mapped[int]
+    at: Mapped[datetime]
+
+
+class LookupRecipient(Base):
+    """Whom a look-up asked about, so that the recipient can see it."""
+
+    __tablename__ = "lookup_recipient"
+    recipient_hash: Mapped[bytes] = mapped_column(primary_key=True)
+    lookup_id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    organisation_id: Mapped[uuid.UUID]
+
+
+class PrintBatch(Base):
+    """Letters that are handed to a print provider in one file."""
+
+    __tablename__ = "print_batch"
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    number: Mapped[int]
+    provider: Mapped[str]
+    product: Mapped[dict[str, Any]]
+    state: Mapped[str]
+    file_name: Mapped[str]
+    frozen_at: Mapped[datetime]
+    path: Mapped[str | None]
+    sha256: Mapped[bytes | None]
+    size: Mapped[int | None]
+    letters: Mapped[int]
+    pages: Mapped[int | None]
+    sheets: Mapped[int | None]
+    uploaded_at: Mapped[datetime | None]
+    handed_over_at: Mapped[datetime | None]
+
+
+class PrintLetter(Base):
+    """A composed letter that waits for its batch, or is in it at ``sequence``."""
+
+    __tablename__ = "print_letter"
+    delivery_id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    leg: Mapped[int] = mapped_column(SmallInteger, primary_key=True)
+    attempt: Mapped[int] = mapped_column(SmallInteger, primary_key=True)
+    organisation_id: Mapped[uuid.UUID]
+    product: Mapped[str]
+    path: Mapped[str]
+    sha256: Mapped[bytes]
+    pages: Mapped[int]
+    sheets: Mapped[int]
+    grams: Mapped[int]
+    size: Mapped[int]
+    postcode: Mapped[str]
+    queued_at: Mapped[datetime]
+    batch_id: Mapped[uuid.UUID | None]
+    sequence: Mapped[int | None]
+
+
+class PrintCutoff(Base):
+    """When a provider's next batch is frozen."""
+
+    __tablename__ = "print_cutoff"
+    provider: Mapped[str] = mapped_column(primary_key=True)
+    next_at: Mapped[datetime]
+
+
+class Job(Base):
+    """A step that is to be done for a subject; removed in the transaction that did it."""
+
+    __tablename__ = "job"
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    kind: Mapped[str]
+    organisation_id: Mapped[uuid.UUID]
+    lane: Mapped[int] = mapped_column(SmallInteger)
+    subject_id: Mapped[uuid.UUID]
+    leg: Mapped[int] = mapped_column(SmallInteger)
+    due_at: Mapped[datetime]
+    lease_until: Mapped[datetime | None]
+    fence: Mapped[int]
+    attempts: Mapped[int]
+    suspect: Mapped[bool]
+    last_error: Mapped[str | None]
+    parked_at: Mapped[datetime | None]
+    created_at: Mapped[datetime]
+
+
+class Pause(Base):
+    """Work of an organisation, of a kind, or both that must wait."""
+
+    __tablename__ = "pause"
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    organisation_id: Mapped[uuid.UUID | None]
+    kind: Mapped[str | None]
+    since: Mapped[datetime]
+    reason: Mapped[str]
+
+
+class IdempotencyKey(Base):
+    """A creating request that was seen before, and its first answer."""
+
+    __tablename__ = "idempotency_key"
+    organisation_id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    route: Mapped[str] = mapped_column(primary_key=True)
+    key: Mapped[str] = mapped_column(primary_key=True)
+    fingerprint: Mapped[bytes]
+    lease_until: Mapped[datetime | None]
+    fence: Mapped[int]
+    subject_id: Mapped[uuid.UUID | None]
+    status: Mapped[int | None] = mapped_column(SmallInteger)
+    answer: Mapped[bytes | None]
+    created_at: Mapped[datetime]
+
+
+class WebSession(Base):
+    """A person's log-in, by the hash of the secret in their cookie."""
+
+    __tablename__ = "web_session"
+    id_hash: Mapped[bytes] = mapped_column(primary_key=True)
+    data: Mapped[bytes]
+    created_at: Mapped[datetime]
+    seen_at: Mapped[datetime]
+    expires_at: Mapped[datetime]

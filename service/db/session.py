@@ -1,0 +1,101 @@
+"""Connections and transactions: each says whose rows it may see, and row-level security holds it to that."""
+
+import uuid
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+from sqlalchemy import Engine, create_engine, event, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.orm import Session, sessionmaker
+
+APPLICATION_ROLE = "zending_app"
+_SCOPE = text(
+    "SELECT set_config('zending.organisations', :organisations, true),"
+    " set_config('zending.recipients', :recipients, true),"
+    " set_config('zending.delivery', :delivery, true)"
+)
+_ORGANISATION_SCOPE = text("SELECT set_config('zending.organisations', :organisations, true)")
+_DELIVERY_SCOPE = text("SELECT set_config('zending.delivery', :delivery, true)")
+# A statement that waits longer than this for a lock, or runs longer, is a fault; the job or request is tried again.
+_OPTIONS = "-c lock_timeout=15s -c statement_timeout=60s -c idle_in_transaction_session_timeout=120s -c timezone=UTC"
+
+
+def psycopg_url(url: str) -> str:
+    """The same database by the driver this service uses; ``postgres://`` and ``postgresql://`` are accepted."""
+    parsed = make_url(url.replace("postgres://", "postgresql://", 1))
+    return parsed.set(drivername="postgresql+psycopg").render_as_string(hide_password=False)
+
+
+class Database:
+    """The application's way to the database.
+
+    Connections always work as the application role, even when the URL logs in as somebody with more rights: no
+    superuser, no owner, held by row-level security.
+    """
+
+    def __init__(self, url: str, *, pool_size: int = 10) -> None:
+        self.engine: Engine = create_engine(
+            psycopg_url(url),
+            pool_size=pool_size,
+            max_overflow=pool_size,
+            pool_pre_ping=True,
+            pool_recycle=1800,
+            hide_parameters=True,
+            connect_args={"options": _OPTIONS, "connect_timeout": 5, "application_name": "zending"},
+        )
+        event.listen(self.engine, "connect", _become_application)
+        self._sessions = sessionmaker(self.engine, expire_on_commit=False, autoflush=False)
+
+    @contextmanager
+    def transaction(
+        self,
+        *,
+        organisations: Collection[uuid.UUID] = (),
+        recipients: Collection[bytes] = (),
+        delivery: uuid.UUID | None = None,
+    ) -> Iterator[Session]:
+        """One transaction that sees the rows of these organisations, of these recipients' mailboxes, of this delivery.
+
+        Commits when the block ends, rolls back when it raises. Nothing is seen of tables with tenants when no scope is
+        given.
+        """
+        with self._sessions.begin() as session:
+            if organisations or recipients or delivery:
+                session.execute(
+                    _SCOPE,
+                    {
+                        "organisations": ",".join(str(each) for each in organisations),
+                        "recipients": ",".join(each.hex() for each in recipients),
+                        "delivery": str(delivery) if delivery else "",
+                    },
+                )
+            yield session
+
+    def session(self) -> Session:
+        """A session whose caller commits, over tables without tenants (the ledger's)."""
+        return self._sessions()
+
+    def dispose(self) -> None:
+        """Close all connections."""
+        self.engine.dispose()
+
+
+def enter_delivery(session: Session, delivery: uuid.UUID) -> None:
+    """Let the running transaction see one delivery's rows too: for a recipient whose mailbox holds it."""
+    session.execute(_DELIVERY_SCOPE, {"delivery": str(delivery)})
+
+
+def widen(session: Session, organisations: Collection[uuid.UUID]) -> None:
+    """Let the running transaction see these organisations' rows instead: for a print batch, which mixes senders."""
+    session.execute(_ORGANISATION_SCOPE, {"organisations": ",".join(str(each) for each in organisations)})
+
+
+def _become_application(connection: psycopg.Connection[Any], _record: object) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT current_user")
+        row = cursor.fetchone()
+        if row is None or row[0] != APPLICATION_ROLE:
+            cursor.execute(f"SET ROLE {APPLICATION_ROLE}")
+    connection.commit()

@@ -1,0 +1,149 @@
+"""All settings, read once; unsafe combinations are refused at start with a sentence that says what to change."""
+
+from enum import StrEnum
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+MEBIBYTE = 1024 * 1024
+
+
+class Mode(StrEnum):
+    """Where the service runs: production refuses everything that is only good for a demonstration."""
+
+    DEMO = "demo"
+    PRODUCTION = "production"
+
+
+class SettingsRefused(Exception):
+    """The settings can't be used as they are; the text has a sentence for each that says what to change."""
+
+
+class Settings(BaseSettings):
+    """The service's settings; each is read from the environment variable named beside it in docs/settings.md.
+
+    Sizes are bytes, times seconds, where nothing else is said.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="ZENDING_", extra="ignore", populate_by_name=True)
+
+    mode: Mode = Mode.PRODUCTION
+    home: Path = Path(".zending")
+    database_url: SecretStr = Field(validation_alias=AliasChoices("DATABASE_URL", "database_url"))
+    database_owner_url: SecretStr | None = Field(
+        None, validation_alias=AliasChoices("DATABASE_OWNER_URL", "database_owner_url")
+    )
+    redis_url: SecretStr = Field(validation_alias=AliasChoices("REDIS_URL", "redis_url"))
+    storage_url: SecretStr = Field(validation_alias=AliasChoices("STORAGE_URL", "storage_url"))
+    keys_folder: Path
+    base_url: str
+    host: str = "127.0.0.1"
+    port: int = Field(8000, ge=1, le=65535)
+    api_threads: int = Field(8, ge=1, le=256)
+    api_workers: int = Field(1, ge=1, le=64)
+    event_loop: str = Field("uvloop", pattern="^(uvloop|asyncio)$")
+    worker_slots: int = Field(1, ge=1, le=256)
+
+    issuer_name: str = "Zending"
+    ledger_origin: str = "zending.invalid/log"
+    print_sender: str = Field("ZENDING0", pattern=r"^[A-Z0-9]{8}$")
+
+    tsa_url: str
+    trust_anchor: Path
+    checkpoint_stamp_seconds: int = Field(60, ge=1)
+
+    oidc_issuer: str
+    oidc_client_id: str = "zending"
+    oidc_client_secret: SecretStr | None = None
+    oidc_scopes: str = "openid profile"
+    oidc_exchange_audiences: str = ""
+    oidc_national_number_claim: str = "rrn"
+    oidc_organisation_claim: str = "vo_orgcode"
+    token_seconds: int = Field(600, ge=30, le=3600)
+    session_seconds: int = Field(8 * 3600, ge=60)
+    session_idle_seconds: int = Field(30 * 60, ge=60)
+
+    smtp_url: SecretStr
+    mail_sender: str = "Zending <no-reply@zending.invalid>"
+    quiet_hours: bool = True
+
+    scanner_url: str | None = None
+    allow_unscanned: bool = False
+    inspection_children: int = Field(4, ge=1, le=64)
+    inspection_memory: int = 1024 * MEBIBYTE
+    inspection_seconds: int = 20
+    max_delivery_bytes: int = 30 * MEBIBYTE
+    max_documents: int = 10
+    max_pages: int = 300
+    lookup_limit: int = 1000
+
+    print_folder: Path
+    print_cutoff_seconds: int = Field(24 * 3600, ge=1)
+    print_provider: str = "directory"
+
+    lease_seconds: int = Field(60, ge=5)
+    recovery_window_seconds: int = Field(7 * 24 * 3600, ge=60)
+    log_format: Annotated[str, NoDecode] = Field("json", pattern="^(json|console)$")
+
+    @model_validator(mode="after")
+    def _refuse_unsafe(self) -> "Settings":
+        wrong: list[str] = []
+        if self.mode is Mode.PRODUCTION:
+            if (self.keys_folder / "DEMO").exists():
+                wrong.append(
+                    "The keys in ZENDING_KEYS_FOLDER are demonstration keys: point it at keys made for production."
+                )
+            if self.scanner_url is None and not self.allow_unscanned:
+                wrong.append(
+                    "No malware scanner is set: set ZENDING_SCANNER_URL (for example unix:///run/clamav/clamd.ctl), "
+                    "or ZENDING_ALLOW_UNSCANNED=true to run without one."
+                )
+            if not self.base_url.startswith("https://"):
+                wrong.append("ZENDING_BASE_URL must start with https:// in production.")
+            if not self.oidc_issuer.startswith("https://"):
+                wrong.append("ZENDING_OIDC_ISSUER must start with https:// in production.")
+        if self.base_url.endswith("/"):
+            wrong.append("ZENDING_BASE_URL must not end with a slash.")
+        if wrong:
+            raise ValueError("\n".join(wrong))
+        return self
+
+    @property
+    def secure_cookies(self) -> bool:
+        """Whether cookies may travel over TLS only: wherever people come by https."""
+        return self.base_url.startswith("https://")
+
+
+def read_settings(**values: Any) -> Settings:
+    """Read the settings from the environment.
+
+    Args:
+        values: settings that win over the environment (tests).
+
+    Raises:
+        SettingsRefused: one is missing, malformed or unsafe; the text names each variable and what to change, and
+            never repeats a value.
+    """
+    try:
+        return Settings(**values)
+    except ValidationError as error:
+        raise SettingsRefused("\n".join(_sentence(part) for part in error.errors(include_input=False))) from None
+
+
+def _sentence(part: Any) -> str:
+    name = str(part["loc"][0]) if part["loc"] else ""
+    if not name:
+        return str(part["msg"]).removeprefix("Value error, ")
+    variable = name if name.isupper() else f"ZENDING_{name.upper()}"
+    if part["type"] == "missing":
+        return f"{variable} is not set."
+    return f"{variable} can't be used: {part['msg']}."
+
+
+@lru_cache(maxsize=1)
+def settings() -> Settings:
+    """The process's settings, read at the first call."""
+    return read_settings()

@@ -1,0 +1,165 @@
+"""Who may act: tokens for agencies' programs, tokens for people, and what a person may do here."""
+
+import uuid
+from dataclasses import dataclass
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from service.db.ids import ORGANISATION, parse_id, public_id
+from service.db.models import Client, Organisation, Staff
+from service.domain.errors import Forbidden
+from service.domain.identifiers import NumberInvalid, RecipientId, RecipientKind
+from service.identity.base import Person
+from service.identity.clients import SecretCredentials, check_secret
+from service.identity.errors import ClientRefused
+from service.identity.grants import ClientCredentialsRequest, ExchangeRequest
+from service.identity.scopes import Scope, grant_scopes, known_scopes
+from service.identity.tokens import AccessToken, IssuedToken, TokenIssuer
+from service.usecases.context import Context
+from service.usecases.mailbox import Reader
+from service.usecases.personal import find_hash
+
+CLERK_SCOPES = frozenset({Scope.DELIVERIES_WRITE, Scope.DELIVERIES_READ, Scope.RECIPIENTS_LOOKUP})
+OPERATOR_SCOPES = frozenset({Scope.PRINT_OPERATE})
+READER_SCOPES = frozenset({Scope.MAILBOX_READ, Scope.MAILBOX_WRITE})
+EXCHANGE_CLIENT = "token-exchange"
+
+
+@dataclass(frozen=True, slots=True)
+class Granted:
+    """A token and the scopes it carries."""
+
+    token: IssuedToken
+    scopes: frozenset[Scope]
+
+
+@dataclass(frozen=True, slots=True)
+class StaffRole:
+    """What a person does for an organisation: ``clerk`` or ``operator``."""
+
+    organisation_id: uuid.UUID
+    organisation_name: str
+    role: str
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """What a person may do: read an own mailbox, act for organisations, or neither."""
+
+    reader: Reader | None
+    staff: tuple[StaffRole, ...]
+
+
+def client_token(
+    context: Context, tokens: TokenIssuer, credentials: SecretCredentials, request: ClientCredentialsRequest
+) -> Granted:
+    """A token for an agency's program (RFC 6749, section 4.4).
+
+    Raises:
+        ClientRefused: unknown, switched off, or the wrong secret: always the same answer.
+        ScopeRefused: a scope that the client was not given.
+    """
+    with context.database.transaction() as session:
+        row = session.get(Client, credentials.client_id)
+        if not check_secret(credentials.secret, None if row is None else row.secret_hash) or row is None:
+            raise ClientRefused("The client is not known by these credentials.")
+        if not row.active:
+            raise ClientRefused("The client is not known by these credentials.")
+    scopes = grant_scopes(request.scope, known_scopes(" ".join(row.scopes)))
+    token = tokens.issue(
+        now=context.clock(),
+        subject=row.client_id,
+        client_id=row.client_id,
+        scopes=scopes,
+        organisation=public_id(ORGANISATION, row.organisation_id),
+    )
+    return Granted(token, scopes)
+
+
+def exchange(context: Context, tokens: TokenIssuer, person: Person, request: ExchangeRequest) -> Granted:
+    """A token for a person whose ID token was believed (RFC 8693).
+
+    The token acts for the organisation whose clerk or operator the person is, when it is one; and in the person's own
+    mailbox, when they have a number.
+    """
+    known = profile(context, person)
+    allowed: set[Scope] = set()
+    organisations = {each.organisation_id for each in known.staff}
+    if known.reader is not None:
+        allowed |= READER_SCOPES
+    if len(organisations) == 1:
+        for each in known.staff:
+            allowed |= CLERK_SCOPES if each.role == "clerk" else OPERATOR_SCOPES
+    scopes = grant_scopes(request.scope, allowed)
+    token = tokens.issue(
+        now=context.clock(),
+        subject=person.subject,
+        client_id=EXCHANGE_CLIENT,
+        scopes=scopes,
+        organisation=public_id(ORGANISATION, organisations.pop()) if len(organisations) == 1 else None,
+        roles=frozenset(each.role for each in known.staff),
+        recipient=None if known.reader is None else recipient_reference(known.reader),
+        assurance_level=person.assurance_level,
+        auth_time=person.auth_time,
+    )
+    return Granted(token, scopes)
+
+
+def profile(context: Context, person: Person) -> Profile:
+    """What a person may do here."""
+    with context.database.transaction() as session:
+        return Profile(_reader(context, person), _staff(session, person))
+
+
+def recipient_reference(reader: Reader) -> str:
+    """The reader as a token carries them: kind and keyed hash, never a number."""
+    return f"{reader.kind.value}:{reader.recipient_hash.hex()}"
+
+
+def reader_of(token: AccessToken) -> Reader:
+    """The reader that a token speaks for.
+
+    Raises:
+        Forbidden: it is not a recipient's token.
+    """
+    kind, _, digest = (token.recipient or "").partition(":")
+    if not digest:
+        raise Forbidden("This token belongs to nobody's mailbox.", code="not_a_recipient")
+    return Reader(bytes.fromhex(digest), RecipientKind(kind), token.assurance_level)
+
+
+def organisation_of(token: AccessToken) -> uuid.UUID:
+    """The organisation that a token acts for.
+
+    Raises:
+        Forbidden: it acts for none.
+    """
+    if token.organisation is None:
+        raise Forbidden("This token acts for no organisation.", code="no_organisation")
+    return parse_id(ORGANISATION, token.organisation)
+
+
+def _reader(context: Context, person: Person) -> Reader | None:
+    for kind, text in (
+        (RecipientKind.CITIZEN, person.national_number),
+        (RecipientKind.ENTERPRISE, person.enterprise_number),
+        (RecipientKind.ADMINISTRATION, person.administration_code),
+    ):
+        if text:
+            try:
+                number = RecipientId.parse(kind, text)
+            except NumberInvalid:
+                continue
+            return Reader(find_hash(context, number), kind, person.assurance_level)
+    return None
+
+
+def _staff(session: Session, person: Person) -> tuple[StaffRole, ...]:
+    query = (
+        select(Staff.organisation_id, Organisation.name, Staff.role)
+        .join(Organisation, Organisation.id == Staff.organisation_id)
+        .where(Staff.issuer == person.issuer, Staff.subject == person.subject, Staff.active)
+        .order_by(Organisation.name, Staff.role)
+    )
+    return tuple(StaffRole(*row) for row in session.execute(query))

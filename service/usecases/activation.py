@@ -1,0 +1,215 @@
+"""Activation: a recipient's express, revocable consent to digital delivery, with a confirmed address and proof."""
+
+import hmac
+import secrets
+from datetime import datetime, timedelta
+from typing import Final
+
+import msgspec
+from sqlalchemy.orm import Session
+
+from service.db import mailboxes
+from service.db.ids import new_id
+from service.db.models import Activation, ActivationCode, Mailbox
+from service.domain.errors import Conflict, Forbidden, Invalid, QuotaExceeded, Retryable
+from service.domain.identifiers import RecipientKind
+from service.notifications.base import ActivationCode as CodeNotice
+from service.notifications.base import Language, Notice, Result, checked_address
+from service.usecases.context import Context
+from service.usecases.mailbox import Reader
+from service.usecases.notices import MailboxDetails
+from service.usecases.personal import PLATFORM, PLATFORM_YEAR, open_value, seal_value
+from service.usecases.views import ActivationView
+
+CONSENT_VERSION: Final = "2026-11"
+CONSENT_TEXT: Final = {
+    "nl": "Ik wil officiële documenten digitaal ontvangen in mijn mailbox in plaats van op papier. "
+    "Ik krijg een e-mail als er iets aankomt. Ik kan dit op elk moment weer stopzetten.",
+    "fr": "Je souhaite recevoir les documents officiels par voie numérique dans ma boîte plutôt que sur papier. "
+    "Je reçois un e-mail à chaque arrivée. Je peux y mettre fin à tout moment.",
+    "de": "Ich möchte amtliche Dokumente digital in meinem Postfach statt auf Papier erhalten. "
+    "Ich bekomme eine E-Mail, wenn etwas eintrifft. Ich kann das jederzeit beenden.",
+    "en": "I want to receive official documents digitally in my mailbox instead of on paper. "
+    "I get an e-mail when something arrives. I can stop this at any time.",
+}
+CODE_MINUTES: Final = 15
+CODE_TRIES: Final = 5
+RESEND_SECONDS: Final = 60
+
+
+class CodeWrong(Invalid):
+    """The code is not the one that was sent, or its time or tries are over."""
+
+    code = "activation_code_wrong"
+
+
+class _CodeDetails(msgspec.Struct, frozen=True):
+    email: str
+    language: str
+
+
+class _Proof(msgspec.Struct, frozen=True):
+    """What is kept as proof of a consent."""
+
+    act: str
+    at: datetime
+    consent_version: str | None
+    consent_text: str | None
+    email: str | None
+    assurance: str | None
+
+
+def state(context: Context, reader: Reader) -> ActivationView:
+    """Whether the reader's mailbox is activated, and where notices go."""
+    with context.database.transaction(recipients=[reader.recipient_hash]) as session:
+        row = mailboxes.mailboxes(session, [reader.recipient_hash]).get(reader.recipient_hash)
+        waiting = mailboxes.code(session, reader.recipient_hash)
+    pending = None
+    if waiting is not None and waiting.expires_at > context.clock():
+        pending = _code_details(context, waiting).email
+    if row is None or row.activated_at is None or row.revoked_at is not None:
+        return ActivationView(active=False, email=None, language=None, since=None, pending_email=pending)
+    details = _details(context, row)
+    return ActivationView(
+        active=True, email=details.email, language=row.language, since=row.activated_at, pending_email=pending
+    )
+
+
+def begin(context: Context, reader: Reader, email: str, language: str) -> None:
+    """Send a code to an e-mail address; only who reads it can activate with it.
+
+    Raises:
+        Invalid: ``email_invalid`` or ``language_unknown``.
+        QuotaExceeded: a code was sent less than a minute ago.
+        Retryable: the mail can't be sent at the moment.
+        Conflict: ``email_refused``, the address takes no mail.
+    """
+    address = checked_address(email)
+    if language not in CONSENT_TEXT:
+        raise Invalid("The language is nl, fr, de or en.", code="language_unknown")
+    if reader.kind is RecipientKind.POSTAL:
+        raise Forbidden
+    now = context.clock()
+    digits = f"{secrets.randbelow(10**6):06d}"
+    with context.database.transaction(recipients=[reader.recipient_hash]) as session:
+        row = mailboxes.code(session, reader.recipient_hash, lock=True)
+        if row is not None and (now - row.sent_at).total_seconds() < RESEND_SECONDS:
+            raise QuotaExceeded(
+                "A code was sent a moment ago. Wait a minute before asking for another.",
+                retry_after=RESEND_SECONDS,
+                code="activation_code_too_soon",
+            )
+        if row is None:
+            row = ActivationCode(recipient_hash=reader.recipient_hash)
+            session.add(row)
+        row.personal = seal_value(
+            context,
+            _CodeDetails(address, language),
+            organisation=PLATFORM,
+            year=PLATFORM_YEAR,
+            place=f"activation_code.personal:{reader.recipient_hash.hex()}",
+        )
+        row.code_hash = _code_hash(context, reader, digits)
+        row.attempts_left = CODE_TRIES
+        row.expires_at = now + timedelta(minutes=CODE_MINUTES)
+        row.sent_at = now
+    notice = Notice(
+        reference=f"activation/{new_id()}",
+        to=address,
+        language=Language(language),
+        what=CodeNotice(digits, CODE_MINUTES),
+    )
+    outcome = context.notifier.send_many([notice], now=now)[0]
+    if outcome.result is Result.RETRYABLE:
+        _forget(context, reader)
+        raise Retryable("The code can't be sent at the moment. Try again in a few minutes.", code="mail_unavailable")
+    if outcome.result is Result.REFUSED:
+        _forget(context, reader)
+        raise Conflict("This e-mail address takes no mail. Check it, or give another.", code="email_refused")
+
+
+def confirm(context: Context, reader: Reader, code: str, *, consent_version: str) -> ActivationView:
+    """Activate the mailbox with the code that was sent, under the consent text that was shown.
+
+    Raises:
+        CodeWrong: the code is wrong or too old; after five tries a new one is needed.
+        Conflict: ``consent_outdated``, the text has changed since it was shown.
+    """
+    if consent_version != CONSENT_VERSION:
+        raise Conflict("The text of the consent has changed. Read it again.", code="consent_outdated")
+    now = context.clock()
+    with context.database.transaction(recipients=[reader.recipient_hash]) as session:
+        row = mailboxes.code(session, reader.recipient_hash, lock=True)
+        good = row is not None and row.expires_at > now and row.attempts_left > 0
+        if row is not None and good:
+            good = hmac.compare_digest(row.code_hash, _code_hash(context, reader, code.strip()))
+            # A wrong try must count whatever comes after: it is written before the refusal is raised.
+            row.attempts_left -= 1
+        if row is not None and good:
+            _activate(session, context, reader, _code_details(context, row), now)
+            session.delete(row)
+    if not good:
+        raise CodeWrong("This code is not right, or its time is over. Ask for a new one if it keeps failing.")
+    return state(context, reader)
+
+
+def revoke(context: Context, reader: Reader) -> ActivationView:
+    """Take the consent back, at once; what is in the mailbox stays readable. Safe to repeat."""
+    now = context.clock()
+    with context.database.transaction(recipients=[reader.recipient_hash]) as session:
+        row = mailboxes.mailboxes(session, [reader.recipient_hash]).get(reader.recipient_hash)
+        if row is not None and row.revoked_at is None:
+            row.revoked_at = now
+            _prove(session, context, reader, _Proof("revoked", now, None, None, None, reader.assurance))
+    return state(context, reader)
+
+
+def _activate(session: Session, context: Context, reader: Reader, details: _CodeDetails, now: datetime) -> None:
+    row = mailboxes.mailboxes(session, [reader.recipient_hash]).get(reader.recipient_hash)
+    if row is None:
+        row = Mailbox(recipient_hash=reader.recipient_hash, recipient_kind=reader.kind.value)
+        session.add(row)
+    row.personal = seal_value(
+        context,
+        MailboxDetails(details.email),
+        organisation=PLATFORM,
+        year=PLATFORM_YEAR,
+        place=f"mailbox.personal:{reader.recipient_hash.hex()}",
+    )
+    row.language = details.language
+    row.activated_at = now
+    row.revoked_at = None
+    session.flush()
+    text = CONSENT_TEXT[details.language]
+    proof = _Proof("activated", now, CONSENT_VERSION, text, details.email, reader.assurance)
+    _prove(session, context, reader, proof)
+
+
+def _prove(session: Session, context: Context, reader: Reader, proof: _Proof) -> None:
+    proof_id = new_id()
+    sealed = seal_value(context, proof, organisation=PLATFORM, year=PLATFORM_YEAR, place=f"activation.proof:{proof_id}")
+    session.add(Activation(id=proof_id, recipient_hash=reader.recipient_hash, act=proof.act, at=proof.at, proof=sealed))
+
+
+def _forget(context: Context, reader: Reader) -> None:
+    with context.database.transaction(recipients=[reader.recipient_hash]) as session:
+        row = mailboxes.code(session, reader.recipient_hash, lock=True)
+        if row is not None:
+            session.delete(row)
+
+
+def _details(context: Context, row: Mailbox) -> MailboxDetails:
+    place = f"mailbox.personal:{row.recipient_hash.hex()}"
+    return msgspec.json.decode(
+        open_value(context, row.personal, organisation=PLATFORM, place=place), type=MailboxDetails
+    )
+
+
+def _code_details(context: Context, row: ActivationCode) -> _CodeDetails:
+    place = f"activation_code.personal:{row.recipient_hash.hex()}"
+    return msgspec.json.decode(open_value(context, row.personal, organisation=PLATFORM, place=place), type=_CodeDetails)
+
+
+def _code_hash(context: Context, reader: Reader, digits: str) -> bytes:
+    # Keyed: a bare hash of six digits would be turned back at once.
+    return hmac.digest(context.index_key, b"activation code|" + reader.recipient_hash + digits.encode(), "sha256")

@@ -1,0 +1,287 @@
+"""Print batches: frozen at cut-off or by an operator, and the step ``hand_over`` that brings them to the print house.
+
+What is frozen when: the letters, their order, the file's name and time when the batch closes; the file's bytes when
+they are first made, before anything is uploaded. "Uploaded" is committed before the rename. See docs/crash-order.md.
+"""
+
+import hashlib
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from io import BytesIO
+
+from sqlalchemy.orm import Session
+
+from printing import profiles
+from printing.batch import BatchLetter, merge
+from printing.errors import ProviderUnavailable
+from printing.manifest import BatchKey, Manifest, ManifestLetter, describe_file, file_name, pack
+from printing.providers.base import Parcel, hand_over
+from service.db import deliveries, jobs
+from service.db import printing as rows
+from service.db.ids import DELIVERY, new_id, public_id
+from service.db.jobs import JobKind, Lane, Leased, NewJob
+from service.db.models import PrintBatch, PrintLetter
+from service.db.session import widen
+from service.domain import addresses
+from service.domain.errors import Conflict, Retryable
+from service.domain.states import Actor, Event, LegState
+from service.engine.steps import Outcome, Step, attempt
+from service.usecases import dossiers
+from service.usecases.context import Context
+from service.usecases.dossiers import Dossier
+from service.usecases.hand_in import intents
+from service.usecases.personal import PLATFORM, PLATFORM_YEAR
+from service.usecases.products import read_product, relay
+from service.usecases.progress import Cause, Progress
+
+PDF = "letters.pdf"
+ROLE = "batch"
+LEASE_SECONDS = 300
+
+
+def close_due(context: Context) -> int:
+    """Freeze what waits when a cut-off has come; opens its own transactions; the number of batches."""
+    now = context.clock()
+    next_at = now + timedelta(seconds=context.printing.cutoff_seconds)
+    with context.database.transaction() as session:
+        due = rows.take_cutoff(session, context.printing.provider, now=now, next_at=next_at)
+    return close(context, Actor.CLOCK) if due else 0
+
+
+def close(context: Context, actor: Actor) -> int:
+    """Freeze everything that waits now, a transaction per batch; returns the number of batches."""
+    closed = 0
+    while True:
+        with context.database.transaction() as session:
+            widen(session, rows.every_organisation(session))
+            made = rows.lock_freezing(session) and _freeze_one(session, context, actor)
+        if not made:
+            break
+        closed += 1
+    if closed:
+        context.wake([JobKind.HAND_OVER])
+    return closed
+
+
+def _freeze_one(session: Session, context: Context, actor: Actor) -> bool:
+    limits = profiles.load().limits
+    for product in rows.waiting_products(session):
+        letters = _fitting(rows.waiting(session, product, limit=limits.batch_letters), limits.batch_bytes)
+        found = dossiers.load(session, context, [letter.delivery_id for letter in letters], lock=True)
+        # Cancelled while it waited: it leaves the queue here, before anything is frozen.
+        gone = [letter.delivery_id for letter in letters if not _printable(found, letter)]
+        rows.withdraw(session, gone)
+        letters = [letter for letter in letters if letter.delivery_id not in gone]
+        if letters:
+            _freeze(session, context, actor, product, letters, found)
+            return True
+    return False
+
+
+def _fitting(letters: Sequence[PrintLetter], most_bytes: int) -> list[PrintLetter]:
+    """As many letters as fit a file by the sum of their sizes, at least one: the merged file is never larger."""
+    fitting: list[PrintLetter] = []
+    size = 0
+    for letter in letters:
+        size += letter.size
+        if fitting and size > most_bytes:
+            break
+        fitting.append(letter)
+    return fitting
+
+
+def _printable(found: dict[uuid.UUID, Dossier], letter: PrintLetter) -> bool:
+    return found[letter.delivery_id].leg(letter.leg).state == LegState.TO_PRINT.value
+
+
+def _freeze(
+    session: Session,
+    context: Context,
+    actor: Actor,
+    product: str,
+    letters: Sequence[PrintLetter],
+    found: dict[uuid.UUID, Dossier],
+) -> None:
+    now = context.clock().replace(microsecond=0)
+    number = rows.next_number(session)
+    batch = PrintBatch(
+        id=new_id(),
+        number=number,
+        provider=context.printing.provider,
+        product={"key": product},
+        state="frozen",
+        file_name=file_name(context.printing.sender, number, now),
+        frozen_at=now,
+        letters=len(letters),
+    )
+    rows.freeze(session, batch, letters)
+    progress = Progress(context, now=now)
+    for letter in letters:
+        dossier = found[letter.delivery_id]
+        progress.happen(dossier, Event.BATCHED, Cause(actor), leg=dossier.leg(letter.leg))
+    progress.write(session)
+    jobs.put(session, [NewJob(JobKind.HAND_OVER, PLATFORM, batch.id, lane=Lane.BULK)])
+
+
+@dataclass(frozen=True)
+class BatchWork:
+    """A frozen batch with its letters in their order."""
+
+    batch: PrintBatch
+    letters: Sequence[PrintLetter]
+    dossiers: dict[uuid.UUID, Dossier]
+    renew: Callable[[], None]
+    held: Callable[[Session], None]
+
+
+def step(context: Context) -> Step[BatchWork, bool]:
+    """The step ``hand_over``, wired."""
+
+    def read(session: Session, leased: Sequence[Leased]) -> list[tuple[Leased, BatchWork]]:
+        widen(session, rows.every_organisation(session))
+        works = []
+        for job in leased:
+            batch = rows.batch(session, job.subject_id)
+            if batch is None or batch.state == "handed_over":
+                continue
+            letters = rows.letters(session, batch.id)
+            found = dossiers.load(session, context, [letter.delivery_id for letter in letters])
+            works.append((job, BatchWork(batch, letters, found, *_lease(context, job))))
+        return works
+
+    def perform(works: Sequence[tuple[Leased, BatchWork]]) -> list[Outcome[BatchWork, bool]]:
+        return [attempt(job, work, lambda each: _hand_over(context, each)) for job, work in works]
+
+    def record(session: Session, outcomes: Sequence[Outcome[BatchWork, bool]]) -> None:
+        widen(session, rows.every_organisation(session))
+        for outcome in outcomes:
+            _record(session, context, outcome.work)
+
+    # One batch at a time: it is long, and its lease is prolonged on the way.
+    return Step(JobKind.HAND_OVER, 1, read, perform, record)
+
+
+def _lease(context: Context, job: Leased) -> tuple[Callable[[], None], Callable[[Session], None]]:
+    def renew() -> None:
+        with context.database.transaction() as session:
+            jobs.renew(session, [job], seconds=LEASE_SECONDS)
+
+    def held(session: Session) -> None:
+        if job.id not in jobs.confirm(session, [job]):
+            raise Conflict("Somebody else hands this batch over.", code="lease_lost")
+
+    return renew, held
+
+
+def _hand_over(context: Context, work: BatchWork) -> bool:
+    batch = work.batch
+    work.renew()
+    content = _content(context, work)
+    parcel = Parcel(batch.file_name, len(content), hashlib.sha256(content).hexdigest())
+
+    def commit_uploaded() -> None:
+        with context.database.transaction() as session:
+            work.held(session)
+            rows.mark(session, batch.id, "uploaded", now=context.clock())
+
+    work.renew()
+    try:
+        hand_over(
+            context.provider, parcel, content, uploaded=batch.state == "uploaded", commit_uploaded=commit_uploaded
+        )
+    except ProviderUnavailable as error:
+        raise Retryable("The print house can't be reached.", code="print_provider_unavailable") from error
+    return True
+
+
+def _content(context: Context, work: BatchWork) -> bytes:
+    """The file's bytes: made once, kept, and from then on read back."""
+    batch = work.batch
+    if batch.path is None:
+        content, pages, sheets = _make(context, work)
+        prepared = context.vault.prepare(PLATFORM, PLATFORM_YEAR, batch.id, ROLE, content)
+        with context.database.transaction(organisations=[PLATFORM]) as session:
+            deliveries.intend(session, intents(PLATFORM, batch.id, [prepared]))
+        context.vault.write(prepared)
+        with context.database.transaction(organisations=[PLATFORM]) as session:
+            work.held(session)
+            digest = hashlib.sha256(content).digest()
+            kept = rows.save_content(
+                session, batch.id, path=prepared.path, sha256=digest, size=len(content), pages=pages, sheets=sheets
+            )
+            if kept:
+                deliveries.keep(session, [batch.id], [prepared.path])
+                batch.path = prepared.path
+    if batch.path is None:
+        raise Conflict("Somebody else hands this batch over.", code="lease_lost")
+    return context.vault.read(batch.path, PLATFORM, batch.id, ROLE)
+
+
+def _make(context: Context, work: BatchWork) -> tuple[bytes, int, int]:
+    key = read_product(work.batch.product["key"])
+    merged = BytesIO()
+    letters = merge(_batch_letters(context, work, key), merged, file=PDF, duplex=key.duplex)
+    work.renew()
+    merged.seek(0)
+    described = describe_file(PDF, merged, letters)
+    manifest = Manifest(
+        batch=work.batch.number,
+        sender=context.printing.sender,
+        created=work.batch.frozen_at,
+        key=key,
+        files=(described,),
+        letters=letters,
+    )
+    merged.seek(0)
+    package = BytesIO()
+    pack(manifest, {PDF: merged}, package)
+    return package.getvalue(), described.pages, described.sheets
+
+
+def _batch_letters(context: Context, work: BatchWork, key: BatchKey) -> list[BatchLetter]:
+    return [
+        BatchLetter(
+            entry=_entry(work.dossiers[letter.delivery_id], letter, key),
+            read=_reader(context, letter),
+            duplex=key.duplex,
+        )
+        for letter in work.letters
+    ]
+
+
+def _reader(context: Context, letter: PrintLetter) -> Callable[[], bytes]:
+    return lambda: context.vault.read(letter.path, letter.organisation_id, letter.delivery_id, f"print-{letter.leg}")
+
+
+def _entry(dossier: Dossier, letter: PrintLetter, key: BatchKey) -> ManifestLetter:
+    assert dossier.personal.address is not None
+    return ManifestLetter(
+        id=f"{public_id(DELIVERY, letter.delivery_id)}-{letter.leg}",
+        attempt=letter.attempt + 1,
+        sheets=letter.sheets,
+        grams=letter.grams,
+        envelope=key.envelope,
+        product=key.product,
+        address_lines=addresses.lines(dossier.personal.address, language=dossier.delivery.language),
+        return_address=tuple(dossier.organisation.return_address),
+        undeliverable="return",
+        content_sha256=letter.sha256.hex(),
+        registered=key.registered,
+        priority=bool(dossier.delivery.print_options["priority"]),
+    )
+
+
+def _record(session: Session, context: Context, work: BatchWork) -> None:
+    now: datetime = context.clock()
+    rows.mark(session, work.batch.id, "handed_over", now=now)
+    dossiers.lock_again(session, list(work.dossiers.values()))
+    progress = Progress(context, now=now)
+    cause = Cause(Actor.SERVICE, external=relay(context, work.batch.id))
+    for letter in work.letters:
+        dossier = work.dossiers[letter.delivery_id]
+        leg = dossier.leg(letter.leg)
+        if leg.state == LegState.BATCHED.value:
+            progress.happen(dossier, Event.RELAY_TO_NON_ERDS, cause, leg=leg)
+    progress.write(session)

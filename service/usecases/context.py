@@ -1,0 +1,73 @@
+"""What use cases are given: the parts that bootstrap wired, and nothing they could reach by themselves."""
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from printing.providers.base import PrintProvider
+from service.channels.base import MailboxChannel
+from service.db.jobs import JobKind
+from service.db.models import Organisation
+from service.db.session import Database
+from service.inspection.inspector import Inspection
+from service.notifications.base import Notifier
+from service.vault.keyring.base import KeyRing
+from service.vault.vault import Vault
+from signing.seal import Sealer
+
+
+class Inspector(Protocol):
+    """Looks at a PDF from outside; see ``service.inspection``."""
+
+    def inspect(self, pdf: bytes) -> Inspection:
+        """Judge one document, or refuse it."""
+        ...
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The limits of a hand-in and of a look-up, as settings give them; sizes in bytes."""
+
+    delivery_bytes: int
+    documents: int
+    lookup: int
+
+
+@dataclass(frozen=True)
+class PrintSettings:
+    """How letters reach the print house: our code there, its name with us, seconds between two cut-offs."""
+
+    sender: str
+    provider: str
+    cutoff_seconds: int
+
+
+@dataclass(frozen=True)
+class Context:
+    """The wired parts.
+
+    Attributes:
+        clock: the time of the database's machine and ours are kept together; it is asked once per step.
+        index_key: for keyed hashes of recipients' numbers.
+        sealer: the sealer of an organisation's seal profile, kept once made.
+        wake: tells workers that there is work; failing to is harmless.
+        issuer_name: who vouches for evidence records.
+        quiet_hours: nobody is written to between 23:00 and 07:00.
+    """
+
+    database: Database
+    vault: Vault
+    keyring: KeyRing
+    index_key: bytes
+    inspector: Inspector
+    sealer: Callable[[Organisation], Sealer]
+    channel: MailboxChannel
+    notifier: Notifier
+    provider: PrintProvider
+    wake: Callable[[Collection[JobKind]], object]
+    clock: Callable[[], datetime]
+    issuer_name: str
+    limits: Limits
+    printing: PrintSettings
+    quiet_hours: bool = True

@@ -1,0 +1,160 @@
+"""Deliveries as their sender sees them."""
+
+import uuid
+
+from sqlalchemy.orm import Session
+
+from service.db import deliveries as rows
+from service.db.deliveries import Filters
+from service.db.ids import DELIVERY, parse_id, public_id
+from service.db.models import DeliveryRow
+from service.domain.errors import Conflict, Invalid, NotFound, TransitionRefused
+from service.domain.states import Actor, DeliveryState, Event, LegState
+from service.usecases import dossiers, evidence
+from service.usecases.context import Context
+from service.usecases.dossiers import Dossier
+from service.usecases.progress import Cause, Progress, may_happen
+from service.usecases.views import (
+    DeliveryPage,
+    DeliveryView,
+    EventView,
+    EvidenceEntry,
+    File,
+    delivery_view,
+    event_view,
+    evidence_entries,
+    file_name,
+)
+
+MOST = 200
+# Legs in these states brought nothing and never will.
+_ENDED = frozenset({LegState.WITHDRAWN, LegState.UNDELIVERABLE})
+
+
+def get(context: Context, organisation_id: uuid.UUID, delivery_id: str) -> DeliveryView:
+    """One delivery of the organisation.
+
+    Raises:
+        NotFound: there is none by this id, or it is another organisation's.
+    """
+    with context.database.transaction(organisations=[organisation_id]) as session:
+        return delivery_view(context, _own(session, context, organisation_id, delivery_id))
+
+
+def list_page(
+    context: Context, organisation_id: uuid.UUID, filters: Filters, *, cursor: str | None, limit: int
+) -> DeliveryPage:
+    """One page of the organisation's deliveries, newest first.
+
+    Raises:
+        Invalid: the cursor is none of ours, or the limit is out of bounds.
+    """
+    before = read_cursor(cursor, limit)
+    with context.database.transaction(organisations=[organisation_id]) as session:
+        found = rows.page(session, organisation_id, filters, before=before, limit=limit + 1)
+        loaded = dossiers.load(session, context, [row.id for row in found[:limit]])
+    return DeliveryPage(
+        items=[delivery_view(context, loaded[row.id]) for row in found[:limit]],
+        next_cursor=public_id(DELIVERY, found[limit - 1].id) if len(found) > limit else None,
+    )
+
+
+def read_cursor(cursor: str | None, limit: int) -> uuid.UUID | None:
+    """Where a page begins.
+
+    Raises:
+        Invalid: the cursor is none of ours, or the limit is out of bounds.
+    """
+    if not 1 <= limit <= MOST:
+        raise Invalid(f"A page has 1 to {MOST} items.", code="limit_out_of_bounds")
+    if cursor is None:
+        return None
+    try:
+        return parse_id(DELIVERY, cursor)
+    except NotFound:
+        raise Invalid("The cursor is not one that this list gave.", code="cursor_invalid") from None
+
+
+def document(context: Context, organisation_id: uuid.UUID, delivery_id: str, position: int) -> File:
+    """A sealed document: 0 is the main one.
+
+    Raises:
+        NotFound: no such delivery or document.
+        Conflict: ``document_not_sealed``, ask again in a moment; ``document_rejected``, there will be none.
+    """
+    with context.database.transaction(organisations=[organisation_id]) as session:
+        dossier = _own(session, context, organisation_id, delivery_id)
+    return sealed_file(context, dossier, position)
+
+
+def sealed_file(context: Context, dossier: Dossier, position: int) -> File:
+    """Read a sealed document from the vault, for whoever may see it; errors as of ``document``."""
+    if not 0 <= position < len(dossier.documents):
+        raise NotFound
+    row = dossier.documents[position]
+    if not row.sealed:
+        if dossier.delivery.state == DeliveryState.RECEIVED.value:
+            raise Conflict("The document is not sealed yet. Ask again in a moment.", code="document_not_sealed")
+        raise Conflict("This delivery ended before its documents were sealed.", code="document_rejected")
+    content = context.vault.read(row.path, row.organisation_id, row.delivery_id, f"sealed-{position}")
+    return File(file_name(context, dossier, position), content)
+
+
+def timeline(context: Context, organisation_id: uuid.UUID, delivery_id: str) -> list[EventView]:
+    """What happened to a delivery, in order."""
+    with context.database.transaction(organisations=[organisation_id]) as session:
+        row = _own_row(session, organisation_id, delivery_id)
+        return [event_view(each) for each in rows.timeline(session, row.id)]
+
+
+def evidence_list(context: Context, organisation_id: uuid.UUID, delivery_id: str) -> list[EvidenceEntry]:
+    """The evidence of a delivery."""
+    with context.database.transaction(organisations=[organisation_id]) as session:
+        row = _own_row(session, organisation_id, delivery_id)
+        return evidence_entries(evidence.listed(session, row.id))
+
+
+def evidence_one(context: Context, organisation_id: uuid.UUID, delivery_id: str, evidence_id: str) -> dict[str, object]:
+    """One evidence with its proof."""
+    with context.database.transaction(organisations=[organisation_id]) as session:
+        row = _own_row(session, organisation_id, delivery_id)
+        return evidence.whole(session, context, row.id, evidence_id)
+
+
+def cancel(context: Context, organisation_id: uuid.UUID, delivery_id: str) -> DeliveryView:
+    """Take a delivery back, while nobody has it yet.
+
+    Raises:
+        TransitionRefused: it is too late.
+    """
+    with context.database.transaction(organisations=[organisation_id]) as session:
+        dossier = _own(session, context, organisation_id, delivery_id, lock=True)
+        progress = Progress(context, now=context.clock())
+        cause = Cause(Actor.SENDER)
+        for leg in dossier.legs:
+            if LegState(leg.state) in _ENDED:
+                continue
+            if not may_happen(dossier, Event.CANCELLED, leg):
+                raise TransitionRefused("It is too late to cancel: this is already with the recipient or the printer.")
+            progress.happen(dossier, Event.CANCELLED, cause, leg=leg)
+        progress.happen(dossier, Event.CANCELLED, cause)
+        progress.write(session)
+        return delivery_view(context, dossier)
+
+
+def _own_row(session: Session, organisation_id: uuid.UUID, delivery_id: str) -> DeliveryRow:
+    found = rows.by_ids(session, [parse_id(DELIVERY, delivery_id)])
+    for row in found.values():
+        if row.organisation_id == organisation_id:
+            return row
+    raise NotFound
+
+
+def _own(
+    session: Session, context: Context, organisation_id: uuid.UUID, delivery_id: str, *, lock: bool = False
+) -> Dossier:
+    found = dossiers.load(session, context, [parse_id(DELIVERY, delivery_id)], lock=lock)
+    for dossier in found.values():
+        if dossier.delivery.organisation_id == organisation_id:
+            return dossier
+    raise NotFound

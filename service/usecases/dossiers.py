@@ -1,0 +1,69 @@
+"""A delivery with all that belongs to it, read for a whole chunk at once."""
+
+import uuid
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from sqlalchemy.orm import Session
+
+from service.db import deliveries
+from service.db.models import DeliveryRow, DocumentRow, LegRow, Organisation
+from service.usecases.context import Context
+from service.usecases.personal import Personal, open_personal
+
+
+@dataclass
+class Dossier:
+    """One delivery's rows, its sender, and its personal part in the clear."""
+
+    delivery: DeliveryRow
+    legs: list[LegRow]
+    documents: list[DocumentRow]
+    organisation: Organisation
+    personal: Personal
+
+    @property
+    def id(self) -> uuid.UUID:
+        """The delivery's id."""
+        return self.delivery.id
+
+    def leg(self, number: int) -> LegRow:
+        """A leg by its number.
+
+        Raises:
+            KeyError: there is no such leg.
+        """
+        for leg in self.legs:
+            if leg.number == number:
+                return leg
+        raise KeyError(number)
+
+
+def load(
+    session: Session, context: Context, ids: Collection[uuid.UUID], *, lock: bool = False
+) -> dict[uuid.UUID, Dossier]:
+    """Read deliveries by id; ``lock`` when their state is about to change in this transaction."""
+    rows = deliveries.by_ids(session, ids, lock=lock)
+    senders = deliveries.organisations(session, {row.organisation_id for row in rows.values()})
+    legs = deliveries.legs(session, rows)
+    documents = deliveries.documents(session, rows)
+    return {
+        row.id: Dossier(
+            delivery=row,
+            legs=legs[row.id],
+            documents=documents[row.id],
+            organisation=senders[row.organisation_id],
+            personal=open_personal(context, row.personal, row.organisation_id, row.id),
+        )
+        for row in rows.values()
+    }
+
+
+def lock_again(session: Session, dossiers: Collection[Dossier]) -> None:
+    """Lock deliveries that were read before, and take their present state and legs; the rest never changes."""
+    ids = [dossier.id for dossier in dossiers]
+    rows = deliveries.by_ids(session, ids, lock=True)
+    legs = deliveries.legs(session, ids)
+    for dossier in dossiers:
+        dossier.delivery = rows[dossier.id]
+        dossier.legs = legs[dossier.id]

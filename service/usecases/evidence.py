@@ -1,0 +1,121 @@
+"""Evidence: written in the transaction that makes it true, read back with its proof."""
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from sqlalchemy.orm import Session
+
+from service.db import deliveries
+from service.db.ids import DELIVERY, EVIDENCE, new_id, parse_id, public_id
+from service.domain.errors import NotFound
+from service.domain.evidence import AssuranceLevel, EvidenceEvent, External, Part, Party, record
+from service.ledger import entry, evidence_proof, sequencer
+from service.usecases.context import Context
+from service.usecases.dossiers import Dossier
+from service.vault import crypto
+
+
+@dataclass(frozen=True)
+class Draft:
+    """An event that leaves evidence."""
+
+    dossier: Dossier
+    event: EvidenceEvent
+    at: datetime
+    leg: int | None = None
+    attempt: int = 1
+    reasons: tuple[str, ...] = ()
+    external: External | None = None
+    recipient_assurance: AssuranceLevel = field(default=AssuranceLevel.NONE)
+
+
+def write(session: Session, context: Context, drafts: Sequence[Draft]) -> None:
+    """Write evidence rows and queue their leaves for the ledger; what is there already is left as it is."""
+    rows = [_row(context, draft) for draft in drafts]
+    added = deliveries.add_evidence(session, rows)
+    sequencer.append(session, [(row["id"], row["leaf_hash"]) for row in rows if row["id"] in added])
+
+
+def listed(session: Session, delivery_id: uuid.UUID) -> list[dict[str, Any]]:
+    """The evidence of a delivery as lists show it."""
+    rows = deliveries.evidence_of(session, delivery_id)
+    done = evidence_proof.published(session, [row.id for row in rows])
+    return [
+        {"id": public_id(EVIDENCE, row.id), "event": row.event, "at": row.at, "published": row.id in done}
+        for row in rows
+    ]
+
+
+def whole(session: Session, context: Context, delivery_id: uuid.UUID, evidence_id: str) -> dict[str, object]:
+    """One evidence with its proof, as it leaves the service (see api.md's shape and ``service.ledger.verify``).
+
+    Raises:
+        NotFound: the delivery has no such evidence.
+    """
+    row = deliveries.evidence(session, delivery_id, parse_id(EVIDENCE, evidence_id))
+    if row is None:
+        raise NotFound
+    salt = crypto.decrypt(context.keyring, row.salt, _place(row.organisation_id, "salt", row.id))
+    raw = crypto.decrypt(context.keyring, row.record, _place(row.organisation_id, "record", row.id))
+    return evidence_proof.document(
+        msgspec.json.decode(raw, type=dict[str, object]),
+        salt,
+        row.leaf_hash,
+        evidence_proof.proof_for(session, row.id),
+    )
+
+
+def _row(context: Context, draft: Draft) -> dict[str, Any]:
+    delivery = draft.dossier.delivery
+    evidence_id = new_id()
+    statement = _record(context, draft, evidence_id)
+    salt = entry.new_salt()
+    kek = context.keyring.wrap_key(delivery.organisation_id, delivery.retention_year)
+    return {
+        "delivery_id": delivery.id,
+        "id": evidence_id,
+        "organisation_id": delivery.organisation_id,
+        "leg": draft.leg or 0,
+        "event": draft.event.value,
+        "attempt": draft.attempt,
+        "at": draft.at,
+        "record": crypto.encrypt(
+            kek, msgspec.json.encode(statement), _place(delivery.organisation_id, "record", evidence_id)
+        ),
+        "salt": crypto.encrypt(kek, salt, _place(delivery.organisation_id, "salt", evidence_id)),
+        "leaf_hash": entry.leaf_hash(str(statement["event_key"]), salt, statement),
+    }
+
+
+def _record(context: Context, draft: Draft, evidence_id: uuid.UUID) -> dict[str, object]:
+    dossier = draft.dossier
+    personal, organisation = dossier.personal, dossier.organisation
+    return record(
+        evidence_id=public_id(EVIDENCE, evidence_id),
+        event=draft.event,
+        event_time=draft.at,
+        issuer=context.issuer_name,
+        sender=Party(
+            "organisation", organisation.number or organisation.slug, AssuranceLevel.SUBSTANTIAL, organisation.name
+        ),
+        recipients=[Party(personal.kind.value, personal.number or "", draft.recipient_assurance, personal.name)],
+        message_id=public_id(DELIVERY, dossier.id),
+        submission_time=dossier.delivery.created_at,
+        parts=[
+            Part(document.role, document.sha256.hex(), document.submitted_sha256.hex())
+            for document in dossier.documents
+        ],
+        policy_id=dossier.delivery.policy,
+        leg=draft.leg,
+        attempt=draft.attempt,
+        reasons=draft.reasons,
+        external=draft.external,
+    )
+
+
+def _place(organisation: uuid.UUID, column: str, evidence_id: uuid.UUID) -> bytes:
+    return f"{organisation}|evidence.{column}:{evidence_id}".encode()

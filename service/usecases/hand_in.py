@@ -1,0 +1,359 @@
+"""A hand-in: checked, inspected, stored, and only then acknowledged.
+
+The order that makes a crash harmless (docs/crash-order.md): claim the key and write down the objects that are about to
+be stored; store them; then, in one transaction, the delivery, its documents, its first job and the answer to the key.
+"""
+
+import hashlib
+import re
+import unicodedata
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import msgspec
+import rfc8785
+from sqlalchemy.orm import Session
+
+from service.db import deliveries, idempotency, jobs
+from service.db.ids import DELIVERY, new_id, public_id
+from service.db.jobs import JobKind, Lane, NewJob
+from service.db.models import DeliveryEvent, DeliveryRow, DocumentRow, Organisation, Submission
+from service.domain import calendar, policy
+from service.domain.errors import (
+    DocumentRefused,
+    FieldError,
+    Forbidden,
+    IdempotencyMismatch,
+    IdempotencyMissing,
+    IdempotencyRunning,
+    Invalid,
+    PayloadTooLarge,
+)
+from service.domain.states import Actor, DeliveryState, Event
+from service.inspection.inspector import Inspection
+from service.usecases import requests
+from service.usecases.context import Context
+from service.usecases.dossiers import Dossier
+from service.usecases.personal import Personal, find_hash, open_value, seal_personal, seal_text, seal_value
+from service.usecases.views import delivery_view
+from service.vault.vault import Prepared
+
+ROUTE = "POST /v1/deliveries"
+ACCEPTED = 202
+_KEY = re.compile(r"[\x21-\x7e]{1,255}")
+# Longer than the slowest inspection of the most documents: a second request may then take over.
+CLAIM_SECONDS = 300
+DEFAULT_NAME = "document.pdf"
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """One file of a hand-in; ``role`` is ``document`` or ``attachment``."""
+
+    role: str
+    filename: str = field(repr=False)
+    content: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """Who hands in: the organisation, how soon somebody waits for it, and through what kind of actor."""
+
+    organisation_id: uuid.UUID
+    lane: Lane
+    actor: Actor = Actor.SENDER
+
+
+@dataclass(frozen=True, slots=True)
+class HandedIn:
+    """The answer to a hand-in; the same one again for the same request."""
+
+    status: int
+    body: bytes = field(repr=False)
+    delivery_id: str
+
+
+@dataclass(frozen=True)
+class _Inspected:
+    upload: Upload
+    content: bytes
+    inspection: Inspection
+    submitted_sha256: bytes
+
+
+def hand_in(context: Context, sender: Sender, raw: bytes, uploads: Sequence[Upload], *, key: str | None) -> HandedIn:
+    """Take in one delivery; opens its own transactions. Once this returns, the delivery is never lost.
+
+    Raises:
+        IdempotencyMissing, IdempotencyMismatch, IdempotencyRunning: about the key.
+        Invalid: the JSON or the set of files can't be accepted; with every problem.
+        DocumentRefused: a file can't be accepted; the code says why.
+        PayloadTooLarge: the files are larger together than a delivery may be.
+    """
+    if not key:
+        raise IdempotencyMissing
+    if not _KEY.fullmatch(key):
+        raise Invalid("An Idempotency-Key is 1 to 255 printable ASCII characters.", code="idempotency_key_malformed")
+    claim = _claim(context, sender, key, fingerprint(raw, uploads))
+    if isinstance(claim, HandedIn):
+        return claim
+    try:
+        return _take_in(context, sender, raw, uploads, claim)
+    except Exception:
+        # Nothing was acknowledged: the key is free for the corrected or repeated request.
+        with context.database.transaction(organisations=[sender.organisation_id]) as session:
+            idempotency.release(session, claim)
+        raise
+
+
+def check(raw: bytes) -> tuple[FieldError, ...]:
+    """What is wrong with the JSON of a hand-in, without files: for a form that is being filled in."""
+    try:
+        requests.checked(requests.read(raw))
+    except Invalid as error:
+        return error.errors or (FieldError("", error.code, error.detail),)
+    return ()
+
+
+def fingerprint(raw: bytes, uploads: Sequence[Upload]) -> bytes:
+    """What makes two requests the same: the JSON's canonical form, and role, name and SHA-256 of each file."""
+    try:
+        value = msgspec.json.decode(raw)
+        canonical = rfc8785.dumps(value)
+    except (msgspec.DecodeError, UnicodeDecodeError, rfc8785.CanonicalizationError):
+        canonical = raw
+    digest = hashlib.sha256(len(canonical).to_bytes(8, "big") + canonical)
+    for upload in uploads:
+        part = [upload.role, upload.filename, hashlib.sha256(upload.content).hexdigest()]
+        digest.update(rfc8785.dumps(part))
+    return digest.digest()
+
+
+def _claim(context: Context, sender: Sender, key: str, print_: bytes) -> idempotency.Claim | HandedIn:
+    with context.database.transaction(organisations=[sender.organisation_id]) as session:
+        found = idempotency.claim(session, sender.organisation_id, ROUTE, key, print_, seconds=CLAIM_SECONDS)
+    if isinstance(found, idempotency.Claim):
+        return found
+    if found.fingerprint != print_:
+        raise IdempotencyMismatch
+    if found.status is None or found.answer is None or found.subject_id is None:
+        raise IdempotencyRunning
+    body = open_value(
+        context, found.answer, organisation=sender.organisation_id, place=f"idempotency.answer:{found.subject_id}"
+    )
+    return HandedIn(found.status, msgspec.json.decode(body, type=msgspec.Raw), public_id(DELIVERY, found.subject_id))
+
+
+def _take_in(
+    context: Context, sender: Sender, raw: bytes, uploads: Sequence[Upload], claim: idempotency.Claim
+) -> HandedIn:
+    request = requests.read(raw)
+    personal = requests.checked(request)
+    _check_files(context, request, uploads)
+    inspected = [_inspect(context, upload) for upload in uploads]
+    with context.database.transaction(organisations=[sender.organisation_id]) as session:
+        organisation = deliveries.organisation(session, sender.organisation_id)
+    if organisation is None:
+        raise Forbidden
+    now = context.clock()
+    delivery_id = new_id()
+    year = calendar.retention_year(now) + organisation.retention_years
+    prepared = [
+        context.vault.prepare(organisation.id, year, delivery_id, f"original-{number}", each.content)
+        for number, each in enumerate(inspected)
+    ]
+    _store(context, organisation.id, delivery_id, prepared)
+    dossier = Dossier(
+        delivery=_delivery(context, organisation, sender, request, personal, delivery_id, year, now, inspected),
+        legs=[],
+        documents=[
+            _document(context, organisation, delivery_id, year, number, each, prepared[number])
+            for number, each in enumerate(inspected)
+        ],
+        organisation=organisation,
+        personal=personal,
+    )
+    body = msgspec.json.encode(delivery_view(context, dossier))
+    with context.database.transaction(organisations=[organisation.id]) as session:
+        _record(session, dossier, sender, now)
+        deliveries.keep(session, [delivery_id], [each.path for each in prepared])
+        answer = seal_value(
+            context,
+            msgspec.Raw(body),
+            organisation=organisation.id,
+            year=year,
+            place=f"idempotency.answer:{delivery_id}",
+        )
+        if not idempotency.complete(session, claim, status=ACCEPTED, answer=answer, subject=delivery_id):
+            raise IdempotencyRunning
+    context.wake([JobKind.SEAL])
+    return HandedIn(ACCEPTED, body, public_id(DELIVERY, delivery_id))
+
+
+def _check_files(context: Context, request: requests.DeliveryRequest, uploads: Sequence[Upload]) -> None:
+    main = [upload for upload in uploads if upload.role == "document"]
+    if len(main) != 1 or uploads[0].role != "document":
+        raise Invalid(
+            "A delivery has exactly one main document.",
+            code="document_missing" if not main else "document_repeated",
+            errors=[FieldError("/document", "document_missing", "Send one part named document, with a PDF.")],
+        )
+    if len(uploads) > context.limits.documents:
+        raise Invalid(f"A delivery has at most {context.limits.documents} documents.", code="too_many_documents")
+    if sum(len(upload.content) for upload in uploads) > context.limits.delivery_bytes:
+        raise PayloadTooLarge(f"The documents are larger than {context.limits.delivery_bytes} bytes together.")
+    expected = request.digests.get("document")
+    if expected is not None and hashlib.sha256(main[0].content).hexdigest() != expected:
+        detail = "The document's SHA-256 is not the one that was announced: it changed on its way."
+        raise Invalid(detail, code="digest_differs", errors=[FieldError("/digests/document", "digest_differs", detail)])
+
+
+def _inspect(context: Context, upload: Upload) -> _Inspected:
+    place = "/document" if upload.role == "document" else "/attachment"
+    try:
+        inspection = context.inspector.inspect(upload.content)
+    except DocumentRefused as error:
+        error.errors = error.errors or (FieldError(place, error.code, error.detail),)
+        raise
+    content = inspection.replacement or upload.content
+    return _Inspected(upload, content, inspection, hashlib.sha256(upload.content).digest())
+
+
+def _store(context: Context, organisation: uuid.UUID, delivery: uuid.UUID, prepared: Sequence[Prepared]) -> None:
+    with context.database.transaction(organisations=[organisation]) as session:
+        deliveries.intend(session, intents(organisation, delivery, prepared))
+    context.vault.write_many(prepared)
+
+
+def intents(organisation: uuid.UUID, subject: uuid.UUID, prepared: Sequence[Prepared]) -> list[dict[str, Any]]:
+    """The rows of intent for objects that are about to be stored."""
+    return [
+        {
+            "subject_id": subject,
+            "path": each.path,
+            "organisation_id": organisation,
+            "role": each.path.split("/")[1],
+            "sha256": bytes.fromhex(each.sha256),
+            "size": each.size,
+        }
+        for each in prepared
+    ]
+
+
+def _delivery(  # noqa: PLR0917
+    context: Context,
+    organisation: Organisation,
+    sender: Sender,
+    request: requests.DeliveryRequest,
+    personal: Personal,
+    delivery_id: uuid.UUID,
+    year: int,
+    now: datetime,
+    inspected: Sequence[_Inspected],
+) -> DeliveryRow:
+    recipient = personal.recipient
+    return DeliveryRow(
+        id=delivery_id,
+        organisation_id=organisation.id,
+        submission_id=delivery_id,
+        mark=organisation.mark,
+        lane=int(sender.lane),
+        reference=request.reference.strip(),
+        document_type=request.document_type,
+        language=request.language,
+        registered=request.registered,
+        recipient_kind=personal.kind.value,
+        recipient_hash=None if recipient is None else find_hash(context, recipient),
+        personal=seal_personal(context, personal, organisation.id, year, delivery_id),
+        print_options=requests.options(request),
+        policy=policy.VERSION,
+        state=DeliveryState.RECEIVED.value,
+        status=DeliveryState.RECEIVED.value,
+        channel=None,
+        reason=None,
+        problems=[
+            {"code": problem.code, "detail": problem.detail, "page": problem.page}
+            for each in inspected
+            for problem in each.inspection.problems
+        ],
+        retention_year=year,
+        created_at=now,
+        updated_at=now,
+        effective_at=None,
+    )
+
+
+def _document(
+    context: Context,
+    organisation: Organisation,
+    delivery_id: uuid.UUID,
+    year: int,
+    number: int,
+    each: _Inspected,
+    prepared: Prepared,
+) -> DocumentRow:
+    name = seal_text(
+        context,
+        safe_name(each.upload.filename),
+        organisation=organisation.id,
+        year=year,
+        place=f"document.filename:{delivery_id}/{number}",
+    )
+    return DocumentRow(
+        delivery_id=delivery_id,
+        position=number,
+        organisation_id=organisation.id,
+        role="main" if number == 0 else "attachment",
+        filename=name,
+        pages=each.inspection.pages,
+        size=len(each.content),
+        sha256=hashlib.sha256(each.content).digest(),
+        submitted_sha256=each.submitted_sha256,
+        path=prepared.path,
+        sealed=False,
+    )
+
+
+def _record(session: Session, dossier: Dossier, sender: Sender, now: datetime) -> None:
+    delivery = dossier.delivery
+    session.add(
+        Submission(
+            id=delivery.submission_id,
+            organisation_id=delivery.organisation_id,
+            mark=delivery.mark,
+            lane=delivery.lane,
+            created_at=now,
+        )
+    )
+    session.flush()
+    session.add(delivery)
+    session.flush()
+    session.add_all(dossier.documents)
+    session.add(
+        DeliveryEvent(
+            delivery_id=delivery.id,
+            id=new_id(),
+            organisation_id=delivery.organisation_id,
+            event=Event.HANDED_IN.value,
+            at=now,
+            status=delivery.status,
+            channel=None,
+            actor=sender.actor.value,
+            reason=None,
+        )
+    )
+    session.flush()
+    jobs.put(session, [NewJob(JobKind.SEAL, delivery.organisation_id, delivery.id, lane=sender.lane)])
+
+
+def safe_name(filename: str) -> str:
+    """A file name that is safe to show and to offer for saving: no folder, no control character, ends in .pdf."""
+    name = unicodedata.normalize("NFC", filename.replace("\\", "/").rsplit("/", 1)[-1])
+    name = "".join(character for character in name if unicodedata.category(character)[0] != "C").strip(" .")
+    if not name:
+        return DEFAULT_NAME
+    stem = name[:-4] if name.lower().endswith(".pdf") else name
+    return f"{stem[:120]}.pdf"

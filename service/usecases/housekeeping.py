@@ -1,0 +1,58 @@
+"""What the scheduler sees to: due work is woken, cut-offs close, partitions are there, orphans and old sessions go."""
+
+from datetime import datetime, timedelta
+from typing import Final
+
+from sqlalchemy import delete, func, select, text
+from sqlalchemy.orm import Session
+
+from service.db import jobs
+from service.db import printing as print_rows
+from service.db.models import VaultObject, WebSession
+from service.db.session import widen
+from service.usecases.context import Context
+
+MONTHS_AHEAD: Final = 13
+COLLECT: Final = 500
+
+
+def wake_due(context: Context) -> int:
+    """Wake workers for every kind with due jobs: what makes lost messages harmless. Returns the wake-ups sent."""
+    with context.database.transaction() as session:
+        due = jobs.due_kinds(session)
+    return int(context.wake(list(due))) if due else 0  # type: ignore[call-overload]
+
+
+def make_partitions(session: Session, *, now: datetime) -> int:
+    """See to it that the tables have a partition for each month to come; returns how many were made."""
+    query = select(func.zending_make_partitions(now.date(), MONTHS_AHEAD))
+    return int(session.scalar(query) or 0)
+
+
+def end_sessions(session: Session, *, now: datetime) -> int:
+    """Remove people's sessions whose time is over."""
+    result = session.execute(delete(WebSession).where(WebSession.expires_at < now))
+    return int(result.rowcount)  # type: ignore[attr-defined]
+
+
+def collect_orphans(context: Context, *, window: timedelta) -> int:
+    """Remove objects that were stored and never counted, once no restore can need them; returns how many.
+
+    The object goes first and the row after it: a crash between the two repeats a removal, which is harmless.
+    """
+    now = context.clock()
+    with context.database.transaction() as session:
+        widen(session, print_rows.every_organisation(session))
+        query = select(VaultObject).where(VaultObject.kept_at.is_(None), VaultObject.intended_at < now - window)
+        found = session.scalars(query.limit(COLLECT).with_for_update(skip_locked=True)).all()
+        context.vault.remove_many([row.path for row in found])
+        for row in found:
+            session.delete(row)
+    context.vault.sweep(now - timedelta(days=1))
+    return len(found)
+
+
+def database_ready(context: Context) -> bool:
+    """Whether the database answers with the schema of this release."""
+    with context.database.transaction() as session:
+        return session.scalar(text("SELECT to_regclass('public.ledger_checkpoint') IS NOT NULL")) is True

@@ -1,0 +1,182 @@
+"""A recipient's own mailbox: list, open, read, and the proof of it all. Opening is an act, never a look."""
+
+import uuid
+from dataclasses import dataclass, field
+
+from sqlalchemy.orm import Session
+
+from service.db import deliveries as rows
+from service.db import mailboxes
+from service.db.ids import DELIVERY, parse_id, public_id
+from service.db.models import LegRow, MailboxItem
+from service.db.session import enter_delivery
+from service.domain.errors import Conflict, NotFound
+from service.domain.evidence import AssuranceLevel, EvidenceEvent
+from service.domain.identifiers import RecipientKind
+from service.domain.states import Actor, Event, LegKind, LegState
+from service.usecases import dossiers, evidence
+from service.usecases.context import Context
+from service.usecases.deliveries import read_cursor, sealed_file
+from service.usecases.dossiers import Dossier
+from service.usecases.progress import Cause, Progress
+from service.usecases.views import (
+    EvidenceEntry,
+    File,
+    MessageDocument,
+    MessagePage,
+    MessageView,
+    evidence_entries,
+    file_name,
+)
+
+# What a recipient can see: before, it is not theirs yet; after a withdrawal it is nobody's.
+_SEEN = frozenset({LegState.AVAILABLE, LegState.OPENED})
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Who reads: the keyed hash of their number, what kind of number it is, and how surely they were recognised."""
+
+    recipient_hash: bytes = field(repr=False)
+    kind: RecipientKind
+    assurance: str | None = None
+
+    @property
+    def level(self) -> AssuranceLevel:
+        """The assurance as evidence names it."""
+        known = {level.value: level for level in AssuranceLevel}
+        return known.get((self.assurance or "").rsplit("/", 1)[-1].lower(), AssuranceLevel.LOW)
+
+
+def messages(context: Context, reader: Reader, *, cursor: str | None, limit: int) -> MessagePage:
+    """One page of the mailbox, newest first."""
+    before = read_cursor(cursor, limit)
+    with context.database.transaction(recipients=[reader.recipient_hash]) as session:
+        ids = mailboxes.page(session, reader.recipient_hash, before=before, limit=limit + 1)
+        items = []
+        for delivery_id in ids[:limit]:
+            dossier, leg, item = _enter(session, context, reader, delivery_id)
+            if LegState(leg.state) in _SEEN:
+                items.append(_view(context, dossier, item))
+    return MessagePage(items, public_id(DELIVERY, ids[limit - 1]) if len(ids) > limit else None)
+
+
+def message(context: Context, reader: Reader, delivery_id: str) -> MessageView:
+    """One message; looking at it opens nothing.
+
+    Raises:
+        NotFound: it is not in this mailbox.
+    """
+    with context.database.transaction(recipients=[reader.recipient_hash]) as session:
+        dossier, _, item = _own(session, context, reader, delivery_id)
+        return _view(context, dossier, item)
+
+
+def open_message(context: Context, reader: Reader, delivery_id: str) -> MessageView:
+    """Open a message: from now on its documents can be read, and evidence says so. Safe to repeat."""
+    with context.database.transaction(recipients=[reader.recipient_hash]) as session:
+        dossier, leg, item = _own(session, context, reader, delivery_id, lock=True)
+        if leg.state == LegState.AVAILABLE.value:
+            now = context.clock()
+            progress = Progress(context, now=now)
+            cause = Cause(Actor.RECIPIENT, assurance=reader.level)
+            progress.happen(dossier, Event.CONTENT_ACCESS_TRACKING, cause, leg=leg)
+            progress.write(session)
+            mailboxes.open_item(session, dossier.id, now=now)
+            item.opened_at = item.opened_at or now
+        return _view(context, dossier, item)
+
+
+def document(context: Context, reader: Reader, delivery_id: str, position: int) -> File:
+    """A document of an opened message; the first time it is handed over is evidenced.
+
+    Raises:
+        Conflict: ``not_opened``, open the message first.
+        NotFound: no such message or document.
+    """
+    with context.database.transaction(recipients=[reader.recipient_hash]) as session:
+        dossier, leg, _ = _own(session, context, reader, delivery_id)
+        if leg.state != LegState.OPENED.value:
+            raise Conflict("Open the message before reading its documents.", code="not_opened")
+    file = sealed_file(context, dossier, position)
+    with context.database.transaction(recipients=[reader.recipient_hash]) as session:
+        dossier, leg, _ = _own(session, context, reader, delivery_id, lock=True)
+        if leg.state == LegState.OPENED.value and not _handed_over(session, dossier, leg):
+            progress = Progress(context, now=context.clock())
+            cause = Cause(Actor.RECIPIENT, assurance=reader.level)
+            progress.happen(dossier, Event.CONTENT_HANDOVER, cause, leg=leg)
+            progress.write(session)
+    return file
+
+
+def evidence_list(context: Context, reader: Reader, delivery_id: str) -> list[EvidenceEntry]:
+    """The evidence of a message."""
+    with context.database.transaction(recipients=[reader.recipient_hash]) as session:
+        dossier, _, _ = _own(session, context, reader, delivery_id)
+        return evidence_entries(evidence.listed(session, dossier.id))
+
+
+def evidence_one(context: Context, reader: Reader, delivery_id: str, evidence_id: str) -> dict[str, object]:
+    """One evidence of a message, with its proof."""
+    with context.database.transaction(recipients=[reader.recipient_hash]) as session:
+        dossier, _, _ = _own(session, context, reader, delivery_id)
+        return evidence.whole(session, context, dossier.id, evidence_id)
+
+
+def _own(
+    session: Session, context: Context, reader: Reader, delivery_id: str, *, lock: bool = False
+) -> tuple[Dossier, LegRow, MailboxItem]:
+    dossier, leg, item = _enter(session, context, reader, parse_id(DELIVERY, delivery_id), lock=lock)
+    if LegState(leg.state) not in _SEEN:
+        raise NotFound
+    return dossier, leg, item
+
+
+def _enter(
+    session: Session, context: Context, reader: Reader, delivery_id: uuid.UUID, *, lock: bool = False
+) -> tuple[Dossier, LegRow, MailboxItem]:
+    """Find an item in the reader's own mailbox, and only then let the transaction see its delivery."""
+    item = mailboxes.items(session, [delivery_id]).get(delivery_id)
+    if item is None or item.recipient_hash != reader.recipient_hash or item.deposited_at is None:
+        raise NotFound
+    if item.withdrawn_at is not None:
+        raise NotFound
+    enter_delivery(session, delivery_id)
+    dossier = dossiers.load(session, context, [delivery_id], lock=lock)[delivery_id]
+    legs = [leg for leg in dossier.legs if leg.number == item.leg and leg.kind == LegKind.MAILBOX.value]
+    if not legs:
+        raise NotFound
+    return dossier, legs[0], item
+
+
+def _handed_over(session: Session, dossier: Dossier, leg: LegRow) -> bool:
+    return any(
+        row.event == EvidenceEvent.CONTENT_HANDOVER.value and row.leg == leg.number
+        for row in rows.evidence_of(session, dossier.id)
+    )
+
+
+def _view(context: Context, dossier: Dossier, item: MailboxItem) -> MessageView:
+    own = f"/v1/mailbox/messages/{public_id(DELIVERY, dossier.id)}"
+    assert item.deposited_at is not None
+    return MessageView(
+        id=public_id(DELIVERY, dossier.id),
+        sender=dossier.organisation.name,
+        subject=dossier.personal.subject,
+        document_type=dossier.delivery.document_type,
+        registered=dossier.delivery.registered,
+        received_at=item.deposited_at,
+        opened_at=item.opened_at,
+        documents=[
+            MessageDocument(
+                role=row.role,
+                filename=file_name(context, dossier, row.position),
+                pages=row.pages,
+                size=row.size,
+                url=own + ("/document" if row.position == 0 else f"/attachments/{row.position}"),
+            )
+            for row in dossier.documents
+        ]
+        if item.opened_at is not None
+        else [],
+    )

@@ -1,0 +1,116 @@
+"""The step ``notify``: tell people that something arrived; never what, and never with a link."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import msgspec
+from sqlalchemy.orm import Session
+
+from service.db import mailboxes
+from service.db.jobs import JobKind, Leased
+from service.domain import calendar
+from service.domain.errors import Retryable
+from service.domain.states import Actor, Event, LegState
+from service.engine.steps import Outcome, Step
+from service.notifications.base import Language, MailArrived, Notice, Result
+from service.usecases import dossiers
+from service.usecases.context import Context
+from service.usecases.dossiers import Dossier
+from service.usecases.personal import PLATFORM, open_value
+from service.usecases.progress import Cause, Progress, may_happen
+
+CHUNK = 50
+_OPEN = frozenset({LegState.AVAILABLE, LegState.OPENED})
+# The notifier's words, in those of the evidence's closed list.
+_REASONS = {"address_invalid": "address_refused", "mailbox_refused": "address_refused"}
+
+
+class MailboxDetails(msgspec.Struct, frozen=True):
+    """The personal part of a mailbox."""
+
+    email: str = field(default="")
+
+
+@dataclass(frozen=True)
+class NoticeWork:
+    """A notice about one delivery; without an address there is nobody to tell."""
+
+    dossier: Dossier
+    leg: int
+    notice: Notice | None
+
+
+def step(context: Context) -> Step[NoticeWork, str | None]:
+    """The step, wired; its result is None for a notice that was sent, else the reason why it never will be."""
+
+    def read(session: Session, jobs: Sequence[Leased]) -> list[tuple[Leased, NoticeWork]]:
+        found = dossiers.load(session, context, [job.subject_id for job in jobs])
+        chosen = [job for job in jobs if job.subject_id in found and _due(found[job.subject_id], job.leg)]
+        return _with_addresses(context, [(job, found[job.subject_id]) for job in chosen])
+
+    def perform(works: Sequence[tuple[Leased, NoticeWork]]) -> list[Outcome[NoticeWork, str | None]]:
+        return _send(context, works)
+
+    def record(session: Session, outcomes: Sequence[Outcome[NoticeWork, str | None]]) -> None:
+        dossiers.lock_again(session, [outcome.work.dossier for outcome in outcomes])
+        progress = Progress(context, now=context.clock())
+        for outcome in outcomes:
+            leg = outcome.work.dossier.leg(outcome.work.leg)
+            event = Event.CONSIGNMENT_NOTIFICATION if outcome.result is None else Event.CONSIGNMENT_NOTIFICATION_FAILURE
+            reasons = () if outcome.result is None else (outcome.result,)
+            if may_happen(outcome.work.dossier, event, leg):
+                progress.happen(outcome.work.dossier, event, Cause(Actor.SERVICE, reasons=reasons), leg=leg)
+        progress.write(session)
+
+    return Step(JobKind.NOTIFY, CHUNK, read, perform, record)
+
+
+def _due(dossier: Dossier, leg: int) -> bool:
+    return LegState(dossier.leg(leg).state) in _OPEN
+
+
+def _with_addresses(context: Context, chosen: Sequence[tuple[Leased, Dossier]]) -> list[tuple[Leased, NoticeWork]]:
+    hashes = {dossier.delivery.recipient_hash for _, dossier in chosen if dossier.delivery.recipient_hash}
+    with context.database.transaction(recipients=hashes) as session:
+        rows = mailboxes.mailboxes(session, hashes)
+    works = []
+    for job, dossier in chosen:
+        row = rows.get(dossier.delivery.recipient_hash or b"")
+        notice = None
+        if row is not None:
+            raw = open_value(
+                context, row.personal, organisation=PLATFORM, place=f"mailbox.personal:{row.recipient_hash.hex()}"
+            )
+            details = msgspec.json.decode(raw, type=MailboxDetails)
+            notice = Notice(
+                reference=f"{dossier.id}/{job.leg}/arrived",
+                to=details.email,
+                language=Language(row.language),
+                what=MailArrived(sender=dossier.organisation.name, registered=dossier.delivery.registered),
+            )
+        works.append((job, NoticeWork(dossier, job.leg, notice)))
+    return works
+
+
+def _send(context: Context, works: Sequence[tuple[Leased, NoticeWork]]) -> list[Outcome[NoticeWork, str | None]]:
+    now = context.clock()
+    if context.quiet_hours and calendar.next_allowed(now) > now:
+        return [
+            Outcome(job, work, error=Retryable("It is night: nobody is written to now.", code="quiet_hours"))
+            for job, work in works
+        ]
+    notices = [work.notice for _, work in works if work.notice is not None]
+    sent = {outcome.reference: outcome for outcome in context.notifier.send_many(notices, now=now)}
+    outcomes: list[Outcome[NoticeWork, str | None]] = []
+    for job, work in works:
+        if work.notice is None:
+            outcomes.append(Outcome(job, work, result="no_address"))
+            continue
+        answer = sent[work.notice.reference]
+        if answer.result is Result.RETRYABLE:
+            error = Retryable("The notice could not be sent yet.", code=answer.reason or "mail_unavailable")
+            outcomes.append(Outcome(job, work, error=error))
+        else:
+            reason = None if answer.result is Result.SENT else _REASONS.get(answer.reason or "", "bounced")
+            outcomes.append(Outcome(job, work, result=reason))
+    return outcomes

@@ -1,0 +1,79 @@
+"""Organisations, their programs and their people, as whoever runs the service sets them up."""
+
+import uuid
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+
+from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from service.db.ids import new_id
+from service.db.models import Client, Organisation, Staff
+from service.identity.clients import hash_secret
+from service.identity.scopes import Scope
+
+
+@dataclass(frozen=True)
+class NewOrganisation:
+    """An organisation to be known; ``slug`` names it for ever, ``seal_profile`` the key it seals with."""
+
+    slug: str
+    name: str
+    kind: str
+    number: str
+    seal_profile: str
+    return_address: Sequence[str]
+    contact: str
+    mark: str = "live"
+
+
+@dataclass(frozen=True)
+class NewClient:
+    """A program of an organisation, with the secret it was told."""
+
+    client_id: str
+    name: str
+    secret: str = field(repr=False)
+    scopes: Collection[Scope] = ()
+
+
+def ensure(session: Session, new: NewOrganisation) -> uuid.UUID:
+    """Make an organisation known, or find the one that has this slug."""
+    session.execute(
+        insert(Organisation)
+        .values(
+            id=new_id(),
+            slug=new.slug,
+            name=new.name,
+            kind=new.kind,
+            number=new.number,
+            mark=new.mark,
+            seal_profile=new.seal_profile,
+            return_address=list(new.return_address),
+            contact=new.contact,
+        )
+        .on_conflict_do_nothing(index_elements=["slug"])
+    )
+    found = session.scalar(select(Organisation.id).where(Organisation.slug == new.slug))
+    assert found is not None
+    return found
+
+
+def ensure_client(session: Session, organisation_id: uuid.UUID, new: NewClient) -> None:
+    """Give a program its credentials and scopes; a known one gets this secret from now on."""
+    values = {"secret_hash": hash_secret(new.secret), "scopes": sorted(scope.value for scope in new.scopes)}
+    session.execute(
+        insert(Client)
+        .values(client_id=new.client_id, organisation_id=organisation_id, name=new.name, active=True, **values)
+        .on_conflict_do_update(index_elements=["client_id"], set_=values)
+    )
+
+
+def ensure_staff(session: Session, organisation_id: uuid.UUID, *, issuer: str, subject: str, role: str) -> None:
+    """Let a person act for an organisation."""
+    session.execute(
+        insert(Staff)
+        .values(organisation_id=organisation_id, issuer=issuer, subject=subject, role=role, active=True)
+        .on_conflict_do_update(index_elements=["issuer", "subject", "organisation_id", "role"], set_={"active": True})
+    )

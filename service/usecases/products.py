@@ -1,0 +1,41 @@
+"""What letters must have in common to share a batch, and how a batch is named in evidence."""
+
+import uuid
+
+import msgspec
+
+from printing.letters import Letter
+from printing.manifest import BatchKey
+from service.db.ids import BATCH, public_id
+from service.domain.evidence import External
+from service.usecases.context import Context
+from service.usecases.dossiers import Dossier
+
+LETTER = "letter"
+REGISTERED_LETTER = "registered_letter"
+
+
+def product_of(context: Context, dossier: Dossier, letter: Letter) -> str:
+    """The batch key of a letter, as the text that stands in its row."""
+    delivery = dossier.delivery
+    assert letter.envelope is not None, "a letter that no envelope holds is refused by its checks"
+    key = BatchKey(
+        provider=context.printing.provider,
+        product=REGISTERED_LETTER if delivery.registered else LETTER,
+        colour=bool(delivery.print_options["colour"]),
+        duplex=letter.duplex,
+        envelope=letter.envelope,
+        registered="registered" if delivery.registered else None,
+        language=delivery.language,
+    )
+    return msgspec.json.encode(key).decode()
+
+
+def read_product(text: str) -> BatchKey:
+    """A batch key from a letter's row."""
+    return msgspec.json.decode(text, type=BatchKey)
+
+
+def relay(context: Context, batch_id: uuid.UUID) -> External:
+    """The print house as evidence names it, with our batch as the reference."""
+    return External(context.printing.provider, public_id(BATCH, batch_id))

@@ -1,0 +1,103 @@
+"""Look-ups: whether recipients can be reached digitally, for senders about to send."""
+
+import uuid
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from service.channels.base import Consent
+from service.db.ids import new_id
+from service.db.models import Lookup, LookupRecipient, Organisation
+from service.domain.errors import FieldError, Invalid, QuotaExceeded
+from service.domain.identifiers import NumberInvalid, RecipientId, RecipientKind
+from service.usecases.context import Context
+from service.usecases.personal import find_hash
+
+PURPOSE_LENGTH = 200
+_DAY = 24 * 3600
+
+
+def look_up(
+    context: Context, organisation_id: uuid.UUID, client_id: str, recipients: Sequence[tuple[str, str]], purpose: str
+) -> list[dict[str, Any]]:
+    """Tell for each ``(type, id)`` whether it is reached digitally or on paper; logged, counted, visible to them.
+
+    The answer has the same shape, and takes the same work, for people who are known and who are not.
+
+    Raises:
+        Invalid: no purpose, too many, or numbers that can't be; with a pointer for each.
+        QuotaExceeded: the organisation asked about too many in a day.
+    """
+    asked = _read(context, recipients, purpose)
+    now = context.clock()
+    with context.database.transaction(organisations=[organisation_id]) as session:
+        _count(session, organisation_id, len(asked), now - timedelta(seconds=_DAY))
+        lookup_id = new_id()
+        session.add(
+            Lookup(
+                id=lookup_id,
+                organisation_id=organisation_id,
+                client_id=client_id,
+                purpose=purpose.strip(),
+                recipients=len(asked),
+                at=now,
+            )
+        )
+        session.flush()
+        hashes = {find_hash(context, each) for each in asked}
+        session.execute(
+            insert(LookupRecipient).on_conflict_do_nothing(),
+            [
+                {"recipient_hash": each, "lookup_id": lookup_id, "organisation_id": organisation_id}
+                for each in sorted(hashes)
+            ],
+        )
+    digital = context.channel.activated(set(asked), Consent(str(organisation_id), registered=False))
+    return [
+        {"type": each.kind.value, "id": text, "channel": "digital" if each in digital else "paper"}
+        for each, (_, text) in zip(asked, recipients, strict=True)
+    ]
+
+
+def _read(context: Context, recipients: Sequence[tuple[str, str]], purpose: str) -> list[RecipientId]:
+    found: list[FieldError] = []
+    if not purpose.strip() or len(purpose) > PURPOSE_LENGTH:
+        detail = f"Say what the look-up is for, in at most {PURPOSE_LENGTH} characters."
+        found.append(FieldError("/purpose", "purpose_missing", detail))
+    if not 1 <= len(recipients) <= context.limits.lookup:
+        detail = f"A look-up is about 1 to {context.limits.lookup} recipients."
+        raise Invalid(detail, code="lookup_size", errors=[FieldError("/recipients", "lookup_size", detail)])
+    asked = []
+    for number, (kind, text) in enumerate(recipients):
+        try:
+            asked.append(RecipientId.parse(RecipientKind(kind), text))
+        except NumberInvalid as error:
+            found.append(FieldError(f"/recipients/{number}/id", error.code, error.detail))
+        except ValueError:
+            detail = "The type is citizen, enterprise or administration."
+            found.append(FieldError(f"/recipients/{number}/type", "type_unknown", detail))
+    if found:
+        raise Invalid(code="lookup_invalid", errors=found)
+    return asked
+
+
+def _count(session: Session, organisation_id: uuid.UUID, number: int, since: Any) -> None:
+    # Two look-ups at once of one organisation wait for one another, so that neither slips under the quota.
+    query = select(Organisation.lookup_quota).where(Organisation.id == organisation_id)
+    quota = session.scalar(query) or 0
+    session.execute(select(func.pg_advisory_xact_lock(organisation_id.int % 2**62)))
+    used = session.scalar(
+        select(func.coalesce(func.sum(Lookup.recipients), 0)).where(
+            Lookup.organisation_id == organisation_id, Lookup.at > since
+        )
+    )
+    if int(used or 0) + number > quota:
+        raise QuotaExceeded(
+            "Your organisation has asked about more recipients than its daily quota allows.",
+            retry_after=3600,
+            code="lookup_quota",
+        )

@@ -1,0 +1,21 @@
+"""Every kind of job and the step that does it."""
+
+from typing import Any
+
+from service.db.jobs import JobKind
+from service.engine.steps import Step
+from service.usecases import batches, letters, notices, route, seal
+from service.usecases.context import Context
+
+
+def all_steps(context: Context) -> dict[JobKind, Step[Any, Any]]:
+    """The steps by their kind."""
+    made: list[Step[Any, Any]] = [
+        seal.step(context),
+        route.route_step(context),
+        route.deposit_step(context),
+        notices.step(context),
+        letters.step(context),
+        batches.step(context),
+    ]
+    return {step.kind: step for step in made}

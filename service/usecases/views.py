@@ -1,0 +1,188 @@
+"""What both doors show: values with exactly the shapes that integrators were promised (docs/api)."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from service.db.ids import DELIVERY, public_id
+from service.db.models import DeliveryEvent
+from service.usecases.context import Context
+from service.usecases.dossiers import Dossier
+from service.usecases.personal import open_text
+
+
+class DocumentView(msgspec.Struct, frozen=True):
+    """One PDF of a delivery; ``sha256`` is of the sealed file once there is one, hex like ``submitted_sha256``."""
+
+    role: str
+    filename: str
+    pages: int
+    size: int
+    sha256: str
+    submitted_sha256: str
+    url: str
+
+
+class ProblemView(msgspec.Struct, frozen=True):
+    """Something the sender should know; ``page`` counts from 1."""
+
+    code: str
+    detail: str
+    page: int | None = None
+
+
+class LinksView(msgspec.Struct, frozen=True):
+    """Where the rest of a delivery is."""
+
+    events: str
+    evidence: str
+
+
+class DeliveryView(msgspec.Struct, frozen=True):
+    """A delivery as its sender sees it."""
+
+    id: str
+    reference: str
+    status: str
+    channel: str | None
+    registered: bool
+    document_type: str
+    subject: str
+    created_at: datetime
+    updated_at: datetime
+    effective_at: datetime | None
+    documents: list[DocumentView]
+    problems: list[ProblemView]
+    links: LinksView
+
+
+class DeliveryPage(msgspec.Struct, frozen=True):
+    """One page of deliveries."""
+
+    items: list[DeliveryView]
+    next_cursor: str | None
+
+
+class EventView(msgspec.Struct, frozen=True):
+    """One line of a timeline."""
+
+    event: str
+    at: datetime
+    status: str
+    channel: str | None
+    actor: str
+    reason: str | None
+
+
+class EvidenceEntry(msgspec.Struct, frozen=True):
+    """One evidence in a list; ``published`` once a signed checkpoint covers it."""
+
+    id: str
+    event: str
+    at: datetime
+    published: bool
+
+
+class MessageDocument(msgspec.Struct, frozen=True):
+    """A document of a message; its address answers only after the message was opened."""
+
+    role: str
+    filename: str
+    pages: int
+    size: int
+    url: str
+
+
+class MessageView(msgspec.Struct, frozen=True):
+    """A delivery as its recipient sees it; documents are listed once it is opened."""
+
+    id: str
+    sender: str
+    subject: str
+    document_type: str
+    registered: bool
+    received_at: datetime
+    opened_at: datetime | None
+    documents: list[MessageDocument]
+
+
+class MessagePage(msgspec.Struct, frozen=True):
+    """One page of a mailbox."""
+
+    items: list[MessageView]
+    next_cursor: str | None
+
+
+class ActivationView(msgspec.Struct, frozen=True):
+    """Whether a mailbox is activated, and where notices go."""
+
+    active: bool
+    email: str | None
+    language: str | None
+    since: datetime | None
+    pending_email: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A document to be sent to somebody."""
+
+    filename: str = field(repr=False)
+    content: bytes = field(repr=False)
+
+
+def delivery_view(context: Context, dossier: Dossier) -> DeliveryView:
+    """A delivery for its sender."""
+    delivery = dossier.delivery
+    own = f"/v1/deliveries/{public_id(DELIVERY, delivery.id)}"
+    return DeliveryView(
+        id=public_id(DELIVERY, delivery.id),
+        reference=delivery.reference,
+        status=delivery.status,
+        channel=delivery.channel,
+        registered=delivery.registered,
+        document_type=delivery.document_type,
+        subject=dossier.personal.subject,
+        created_at=delivery.created_at,
+        updated_at=delivery.updated_at,
+        effective_at=delivery.effective_at,
+        documents=[
+            DocumentView(
+                role=row.role,
+                filename=file_name(context, dossier, row.position),
+                pages=row.pages,
+                size=row.size,
+                sha256=row.sha256.hex(),
+                submitted_sha256=row.submitted_sha256.hex(),
+                url=own + ("/document" if row.position == 0 else f"/attachments/{row.position}"),
+            )
+            for row in dossier.documents
+        ],
+        problems=[msgspec.convert(problem, ProblemView) for problem in delivery.problems],
+        links=LinksView(events=f"{own}/events", evidence=f"{own}/evidence"),
+    )
+
+
+def file_name(context: Context, dossier: Dossier, position: int) -> str:
+    """The name a document was handed in under."""
+    row = dossier.documents[position]
+    return open_text(
+        context,
+        row.filename,
+        organisation=row.organisation_id,
+        place=f"document.filename:{row.delivery_id}/{row.position}",
+    )
+
+
+def event_view(row: DeliveryEvent) -> EventView:
+    """One line of a timeline."""
+    return EventView(
+        event=row.event, at=row.at, status=row.status, channel=row.channel, actor=row.actor, reason=row.reason
+    )
+
+
+def evidence_entries(rows: list[dict[str, Any]]) -> list[EvidenceEntry]:
+    """Evidence as lists show it."""
+    return [msgspec.convert(row, EvidenceEntry) for row in rows]

@@ -1,0 +1,68 @@
+"""The Celery application of the worker processes; ``zending worker`` starts it by command.
+
+Each process wires itself after the fork: nothing of the parent's connections is shared.
+"""
+
+from typing import Any
+
+from celery.signals import setup_logging, worker_process_init, worker_process_shutdown
+
+from service import logs
+from service.bootstrap import Application, build
+from service.engine.wakeups import QUEUES, make_celery
+from service.settings import settings
+from workers.tasks import wake
+
+_application: Application | None = None
+
+app = make_celery(settings().redis_url.get_secret_value())
+app.conf.task_queues = None
+app.conf.task_time_limit = 900
+app.conf.worker_max_memory_per_child = 1_500_000
+
+
+def application() -> Application:
+    """The parts of this worker process."""
+    if _application is None:
+        raise RuntimeError("the worker process was not initialised")
+    return _application
+
+
+wake.register(app, application)
+
+
+@setup_logging.connect
+def _configure_logs(**_: Any) -> None:
+    logs.configure(style=settings().log_format)
+
+
+@worker_process_init.connect
+def _open(**_: Any) -> None:
+    global _application  # noqa: PLW0603  one per process, made after the fork
+    _application = build(settings())
+
+
+@worker_process_shutdown.connect
+def _close(**_: Any) -> None:
+    if _application is not None:
+        _application.close()
+
+
+def main() -> None:
+    """Run the worker over all queues until it is told to stop."""
+    app.worker_main(
+        [
+            "worker",
+            f"--concurrency={settings().worker_slots}",
+            "--pool=prefork",
+            f"--queues={','.join(sorted(set(QUEUES.values())))}",
+            "--loglevel=WARNING",
+            "--without-gossip",
+            "--without-mingle",
+            "--disable-prefetch",
+        ]
+    )
+
+
+if __name__ == "__main__":
+    main()

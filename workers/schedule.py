@@ -1,0 +1,91 @@
+"""The scheduler: loops that wake, close, sequence and tidy. Two of them at once do no harm; ``zending scheduler``."""
+
+import signal
+import threading
+import time
+from collections.abc import Callable
+from datetime import timedelta
+
+import structlog
+
+from service import logs
+from service.bootstrap import Application, build
+from service.domain.errors import ZendingError
+from service.ledger import sequencer
+from service.ledger.timestamps import stamp_checkpoints
+from service.settings import settings
+from service.usecases import batches, housekeeping
+from service.usecases.log_head import StoredHead
+
+log = structlog.get_logger()
+
+SEQUENCE_LIMIT = 5000
+
+
+def loops(application: Application) -> list[tuple[str, float, Callable[[], object]]]:
+    """Name, seconds between two rounds, and one round, of everything that goes on by itself."""
+    context, setting = application.context, application.settings
+    head = StoredHead(application.store, setting.ledger_origin)
+    signer = application.log_signer
+
+    def sequence() -> None:
+        while True:
+            done = sequencer.tick(context.database.session, signer, head, context.clock(), limit=SEQUENCE_LIMIT)
+            if done.sequenced < SEQUENCE_LIMIT:
+                return
+
+    def stamp() -> None:
+        interval = timedelta(seconds=setting.checkpoint_stamp_seconds)
+        stamp_checkpoints(context.database.session, application.tsa, context.clock(), interval)
+
+    def tidy() -> None:
+        with context.database.transaction() as session:
+            housekeeping.make_partitions(session, now=context.clock())
+            housekeeping.end_sessions(session, now=context.clock())
+        housekeeping.collect_orphans(context, window=timedelta(seconds=setting.recovery_window_seconds))
+
+    return [
+        ("sequence", 0.5, sequence),
+        ("stamp", 1.0, stamp),
+        ("wake", 1.0, lambda: housekeeping.wake_due(context)),
+        ("cutoff", min(1.0, setting.print_cutoff_seconds / 4), lambda: batches.close_due(context)),
+        ("tidy", 3600.0, tidy),
+    ]
+
+
+def run_loop(name: str, seconds: float, once: Callable[[], object], stop: threading.Event) -> None:
+    """Repeat one round until told to stop; a round that fails is told and tried again, less often while it fails."""
+    wait = seconds
+    while not stop.is_set():
+        began = time.monotonic()
+        try:
+            once()
+            wait = seconds
+        except Exception as error:  # noqa: BLE001  whatever it is, the next round tries again
+            wait = min(max(wait, seconds) * 2, 30.0)
+            code = error.code if isinstance(error, ZendingError) else getattr(error, "code", None)
+            log.warning("loop_failed", loop=name, error=type(error).__name__, code=code, again_in=wait)
+        stop.wait(max(0.05, wait - (time.monotonic() - began)))
+
+
+def main() -> None:
+    """Run all loops until a signal comes."""
+    logs.configure(style=settings().log_format)
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, lambda *_: stop.set())
+    application = build(settings())
+    threads = [
+        threading.Thread(target=run_loop, args=(name, seconds, once, stop), name=name)
+        for name, seconds, once in loops(application)
+    ]
+    log.info("scheduler_started", loops=len(threads))
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    application.close()
+
+
+if __name__ == "__main__":
+    main()

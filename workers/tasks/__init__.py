@@ -1,0 +1,1 @@
+"""Tasks: each finds its use case and calls it."""
