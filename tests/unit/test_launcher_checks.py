@@ -1,0 +1,116 @@
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from service.embedded import checks
+
+
+def programs(folder: Path, *names: str) -> str:
+    for name in names:
+        (folder / name).write_text("#!/bin/sh\n")
+        (folder / name).chmod(0o755)
+    return str(folder)
+
+
+def test_each_missing_package_is_named_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checks, "_SYSTEM_FOLDERS", "")
+    assert checks.missing_packages(programs(tmp_path, "chromium")) == ("poppler-utils", "qpdf", "clamav-daemon")
+    assert checks.missing_packages(programs(tmp_path, *checks.TOOLS)) == ()
+
+
+def test_an_ordinary_user_is_told_the_one_command(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(checks, "missing_packages", lambda: ("qpdf", "chromium"))
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    checks.make_ready()
+    assert "sudo apt-get install --no-install-recommends qpdf chromium" in capsys.readouterr().out
+
+
+def test_root_has_the_missing_packages_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    installer = tmp_path / "apt-get"
+    installer.write_text(f'#!/bin/sh\necho "$DEBIAN_FRONTEND $*" >>"{tmp_path}/calls"\n')
+    installer.chmod(0o755)
+    monkeypatch.setattr(checks, "missing_packages", lambda: ("qpdf",))
+    monkeypatch.setattr(checks, "_POLICY", tmp_path / "policy")
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    monkeypatch.setattr("shutil.which", lambda _: str(installer))
+    checks.make_ready()
+    calls = (tmp_path / "calls").read_text().splitlines()
+    assert calls[0].endswith("update")
+    assert calls[1].startswith("noninteractive ")
+    assert calls[1].endswith("install --yes --no-install-recommends qpdf")
+
+
+def test_no_service_starts_meanwhile_and_the_machine_is_left_as_it_was(tmp_path: Path) -> None:
+    policy = tmp_path / "policy-rc.d"
+    with checks.services_stay_down(policy):
+        assert policy.stat().st_mode & stat.S_IXUSR
+        assert subprocess.run([policy], check=False).returncode == 101
+    assert not policy.exists()
+    policy.write_text("theirs")
+    with checks.services_stay_down(policy):
+        assert policy.read_text() == "theirs"
+    assert policy.read_text() == "theirs"
+
+
+@pytest.mark.parametrize(
+    ("output", "summary"),
+    [
+        ("..\n===== 2 passed in 0.01s =====\n", "2 passed in 0.01s"),
+        (
+            "\x1b[31mF\x1b[0m\n\x1b[31m==== \x1b[1m1 failed\x1b[0m, 3 passed in 61.20s (0:01:01) ====\x1b[0m\n",
+            "1 failed, 3 passed in 61.20s (0:01:01)",
+        ),
+        ("12 passed in 3.21s\nsome thread's last word\n", "12 passed in 3.21s"),
+        ("Killed\n", "pytest gave no summary"),
+    ],
+)
+def test_the_closing_line_is_pytests_own_count(output: str, summary: str) -> None:
+    assert checks.summary_of(output.encode()) == summary
+
+
+def test_one_failed_check_fails_the_whole_and_the_rest_still_runs(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    bad = checks.Step("bad", (sys.executable, "-c", "print('bad ran'); raise SystemExit(1)"))
+    good = checks.Step("good", (sys.executable, "-c", "print('good ran')"))
+    tests = (sys.executable, "-c", "print('== 2 passed in 0.1s ==')")
+    monkeypatch.setattr(checks, "pytest_command", lambda _: tests)
+    monkeypatch.setattr(checks, "steps", lambda: (bad, good))
+    assert checks.run_all() == 1
+    lines = capfd.readouterr().out.splitlines()
+    assert "good ran" in lines
+    assert lines[-2:] == ["Failed: bad", "2 passed in 0.1s"]
+    monkeypatch.setattr(checks, "steps", lambda: (good,))
+    assert checks.run_all() == 0
+    assert capfd.readouterr().out.splitlines()[-2:] == ["Every check passed.", "2 passed in 0.1s"]
+
+
+def test_failed_tests_fail_the_whole(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    tests = (sys.executable, "-c", "print('== 1 failed in 0.1s =='); raise SystemExit(1)")
+    monkeypatch.setattr(checks, "pytest_command", lambda _: tests)
+    monkeypatch.setattr(checks, "steps", lambda: ())
+    assert checks.run_all() == 1
+    assert capfd.readouterr().out.splitlines()[-2:] == ["Failed: pytest", "1 failed in 0.1s"]
+
+
+def test_arguments_run_pytest_alone_with_exactly_these() -> None:
+    assert checks.pytest_command(["-k", "one"])[1:] == ("-m", "pytest", "-k", "one")
+    assert {"-n", "--cov", "--cov-branch"} <= set(checks.pytest_command(()))
+
+
+def test_every_check_can_be_started() -> None:
+    modules = {step.heading for step in checks.steps()}
+    assert modules == {"ruff check", "ruff format", "import-linter", "mypy"}
+    for command in (("-m", "ruff", "--version"), ("-m", "mypy", "--version")):
+        assert subprocess.run([sys.executable, *command], check=False, capture_output=True).returncode == 0
+    assert (
+        subprocess.run(
+            [sys.executable, "-c", "from importlinter.cli import lint_imports_command"], check=False
+        ).returncode
+        == 0
+    )
