@@ -1,0 +1,103 @@
+"""What the handlers of this door share: who calls, and how a route says who may and what it answers besides."""
+
+import uuid
+from typing import Any, Final
+
+from litestar import Request
+from litestar.datastructures import State
+from litestar.openapi.datastructures import ResponseSpec
+
+from service.bootstrap import Application
+from service.domain.errors import NotFound
+from service.identity.scopes import Scope
+from service.identity.tokens import AccessToken
+from service.usecases import access
+from service.usecases.context import Context
+from service.usecases.mailbox import Reader
+from service.web.guards import PUBLIC, Scoped
+from service.web.problems import MEDIA_TYPE, Problem
+
+ApiRequest = Request[None, AccessToken, State]
+"""A request whose guard has believed an access token (``request.auth``)."""
+
+SECURITY: Final = "oauth2"
+"""The security scheme's name in the OpenAPI document."""
+
+CLIENT_SECURITY: Final = "client"
+"""The scheme by which programs show who they are at the token endpoint."""
+
+_MEANINGS: Final = {
+    400: "The request can't be read.",
+    401: "No access token, or one that is not believed.",
+    403: "The access token does not allow this.",
+    404: "There is no such thing, or it belongs to somebody else.",
+    406: "It is not offered in the form that the Accept header asks for.",
+    409: "Not possible in the present state; the code says why.",
+    413: "Larger than the service takes; refused before it was read whole.",
+    415: "The body is of another media type than this call takes.",
+    422: "Understood, and against a rule; `errors` points to each field.",
+    429: "More than the quota allows; `Retry-After` says when to come back.",
+    503: "Something is down for a moment; `Retry-After` says when to come back.",
+}
+
+
+def problems(*statuses: int) -> dict[int, ResponseSpec]:
+    """The problem documents that a route may answer with, for the OpenAPI document."""
+    return {
+        status: ResponseSpec(Problem, description=_MEANINGS[status], media_type=MEDIA_TYPE, generate_examples=False)
+        for status in statuses
+    }
+
+
+def scoped(scope: Scope, *statuses: int, also: dict[int, ResponseSpec] | None = None) -> dict[str, Any]:
+    """Arguments of a route that needs an access token with ``scope``; ``statuses`` are further problems."""
+    return {
+        "guards": [Scoped(scope)],
+        "security": [{SECURITY: [scope.value]}],
+        "responses": {**problems(*sorted({400, 401, 403, 503, *statuses})), **(also or {})},
+    }
+
+
+def public(*statuses: int, also: dict[int, ResponseSpec] | None = None) -> dict[str, Any]:
+    """Arguments of a route that everybody may call."""
+    return {"guards": [PUBLIC], "security": [{}], "responses": {**problems(*statuses), **(also or {})}}
+
+
+def application_of(request: Request[Any, Any, Any]) -> Application:
+    """The wired application that this process serves."""
+    application: Application = request.app.state.application
+    return application
+
+
+def context_of(request: Request[Any, Any, Any]) -> Context:
+    """What use cases are given."""
+    return application_of(request).context
+
+
+def tenant(request: ApiRequest) -> uuid.UUID:
+    """The organisation that the token was given to: the only one whose things the caller sees.
+
+    Raises:
+        Forbidden: the token acts for no organisation.
+    """
+    return access.organisation_of(request.auth)
+
+
+def reader(request: ApiRequest) -> Reader:
+    """The recipient that the token was given to: the only one whose mailbox the caller sees.
+
+    Raises:
+        Forbidden: the token belongs to nobody's mailbox.
+    """
+    return access.reader_of(request.auth)
+
+
+def attachment(number: int) -> int:
+    """The position of attachment ``number``, which counts from 1; position 0 is the main document.
+
+    Raises:
+        NotFound: no attachment has such a number.
+    """
+    if number < 1:
+        raise NotFound("There is no such attachment.")
+    return number

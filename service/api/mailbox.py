@@ -1,0 +1,167 @@
+"""``/v1/mailbox``: the recipient's side, for people who come with an exchanged token."""
+
+from litestar import Controller, Response, delete, get, post, put
+from litestar.params import FromPath, JSONBody
+
+from service.api import files
+from service.api.calls import ApiRequest, attachment, context_of, reader, scoped
+from service.api.deliveries import Cursor, Limit
+from service.api.shapes import JSON, PDF, ActivationAnswer, ActivationRequest, ConsentTexts, EvidenceList
+from service.domain.errors import FieldError, Invalid
+from service.identity.scopes import Scope
+from service.usecases import activation, mailbox
+from service.usecases.views import ActivationView, MessagePage, MessageView
+
+
+class Messages(Controller):
+    """The messages of the own mailbox; another's do not exist."""
+
+    path = "/v1/mailbox/messages"
+    tags = ("Mailbox",)
+
+    @get(
+        summary="List messages, newest first",
+        operation_id="listMessages",
+        sync_to_thread=True,
+        **scoped(Scope.MAILBOX_READ, 422),
+    )
+    def page(self, request: ApiRequest, *, cursor: Cursor = None, limit: Limit = 50) -> MessagePage:
+        """Show one page of the mailbox."""
+        return mailbox.messages(context_of(request), reader(request), cursor=cursor, limit=limit)
+
+    @get(
+        "/{delivery_id:str}",
+        summary="Read what a message says from outside",
+        operation_id="readMessage",
+        sync_to_thread=True,
+        **scoped(Scope.MAILBOX_READ, 404),
+    )
+    def read(self, request: ApiRequest, delivery_id: FromPath[str]) -> MessageView:
+        """Show one message; its documents are listed once it is opened."""
+        return mailbox.message(context_of(request), reader(request), delivery_id)
+
+    @post(
+        "/{delivery_id:str}/open",
+        status_code=200,
+        summary="Open a message",
+        operation_id="openMessage",
+        response_description="Opened; evidence says so. Opening again changes nothing.",
+        sync_to_thread=True,
+        **scoped(Scope.MAILBOX_WRITE, 404, 409),
+    )
+    def open(self, request: ApiRequest, delivery_id: FromPath[str]) -> MessageView:
+        """Open a message for its recipient."""
+        return mailbox.open_message(context_of(request), reader(request), delivery_id)
+
+    @get(
+        "/{delivery_id:str}/document",
+        summary="Download the main document of an opened message",
+        operation_id="readMessageDocument",
+        media_type=PDF,
+        sync_to_thread=True,
+        **scoped(Scope.MAILBOX_READ, 404, 409, also=files.PDF_ANSWER),
+    )
+    def document(self, request: ApiRequest, delivery_id: FromPath[str]) -> Response[bytes]:
+        """Send the sealed main document."""
+        return files.pdf(mailbox.document(context_of(request), reader(request), delivery_id, 0))
+
+    @get(
+        "/{delivery_id:str}/attachments/{number:int}",
+        summary="Download an attachment of an opened message",
+        operation_id="readMessageAttachment",
+        media_type=PDF,
+        sync_to_thread=True,
+        **scoped(Scope.MAILBOX_READ, 404, 409, also=files.PDF_ANSWER),
+    )
+    def attachment(self, request: ApiRequest, delivery_id: FromPath[str], number: FromPath[int]) -> Response[bytes]:
+        """Send a sealed attachment; the first one is number 1."""
+        return files.pdf(mailbox.document(context_of(request), reader(request), delivery_id, attachment(number)))
+
+    @get(
+        "/{delivery_id:str}/evidence",
+        summary="List a message's evidence",
+        operation_id="listMessageEvidence",
+        sync_to_thread=True,
+        **scoped(Scope.MAILBOX_READ, 404),
+    )
+    def evidence_list(self, request: ApiRequest, delivery_id: FromPath[str]) -> EvidenceList:
+        """Show which evidence there is."""
+        return EvidenceList(mailbox.evidence_list(context_of(request), reader(request), delivery_id))
+
+    @get(
+        "/{delivery_id:str}/evidence/{evidence_id:str}",
+        summary="Read one evidence of a message with its proof",
+        operation_id="readMessageEvidence",
+        media_type=JSON,
+        sync_to_thread=True,
+        **scoped(Scope.MAILBOX_READ, 404, 406, also=files.EVIDENCE_ANSWER),
+    )
+    def evidence(
+        self, request: ApiRequest, delivery_id: FromPath[str], evidence_id: FromPath[str]
+    ) -> Response[dict[str, object]]:
+        """Send one evidence, with its inclusion proof once it is published."""
+        files.require_json(request)
+        return files.evidence(mailbox.evidence_one(context_of(request), reader(request), delivery_id, evidence_id))
+
+
+class Activation(Controller):
+    """Consent to receive mail digitally: given with proof, revocable at any time."""
+
+    path = "/v1/mailbox/activation"
+    tags = ("Mailbox",)
+
+    @get(
+        summary="Read whether the mailbox is activated",
+        operation_id="readActivation",
+        sync_to_thread=True,
+        **scoped(Scope.MAILBOX_READ),
+    )
+    def state(self, request: ApiRequest) -> ActivationAnswer:
+        """Show the activation."""
+        return _activation(activation.state(context_of(request), reader(request)))
+
+    @put(
+        status_code=200,
+        summary="Activate the mailbox, in two steps",
+        operation_id="activateMailbox",
+        response_description="How the activation stands after this step.",
+        sync_to_thread=True,
+        **scoped(Scope.MAILBOX_WRITE, 409, 413, 422, 429),
+    )
+    def activate(self, request: ApiRequest, data: JSONBody[ActivationRequest]) -> ActivationAnswer:
+        """Send a code to an e-mail address, or take the code and the consent."""
+        context, who = context_of(request), reader(request)
+        if data.email is not None and data.language is not None and data.code is None and data.consent_version is None:
+            activation.begin(context, who, data.email, data.language)
+            return _activation(activation.state(context, who))
+        if data.code is not None and data.consent_version is not None and data.email is None:
+            return _activation(activation.confirm(context, who, data.code, consent_version=data.consent_version))
+        raise _neither_step()
+
+    @delete(
+        status_code=200,
+        summary="Revoke the activation",
+        operation_id="revokeActivation",
+        response_description="Revoked: from now on mail comes on paper. What was received stays readable.",
+        sync_to_thread=True,
+        **scoped(Scope.MAILBOX_WRITE),
+    )
+    def revoke(self, request: ApiRequest) -> ActivationAnswer:
+        """Stop receiving digitally."""
+        return _activation(activation.revoke(context_of(request), reader(request)))
+
+
+def _activation(view: ActivationView) -> ActivationAnswer:
+    return ActivationAnswer(
+        active=view.active,
+        email=view.email,
+        language=view.language,
+        since=view.since,
+        pending_email=view.pending_email,
+        consent=ConsentTexts(activation.CONSENT_VERSION, activation.CONSENT_TEXT),
+    )
+
+
+def _neither_step() -> Invalid:
+    detail = "Send email and language for a code, and then code and consent_version."
+    return Invalid(detail, code="activation_step_unclear", errors=[FieldError("", "activation_step_unclear", detail)])

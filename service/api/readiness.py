@@ -1,0 +1,152 @@
+"""Which parts the service needs are there, asked rarely and never for long."""
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import wait as wait_for
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import urlsplit
+
+import structlog
+from kombu import Connection
+from sqlalchemy import text
+
+from service.api.shapes import Health, HealthPart
+from service.db.session import Database
+from service.vault.objects.base import ObjectStore
+
+log = structlog.get_logger()
+
+UP, DOWN, NOT_SET = "up", "down", "not_set"
+READY, DEGRADED, UNAVAILABLE = "ready", "degraded", "unavailable"
+_SECONDS: Final = 2
+_PORTS: Final = {"http": 80, "https": 443, "smtp": 25, "smtps": 465, "redis": 6379, "amqp": 5672}
+_PROBED_FOLDER: Final = "readiness"
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """How to see whether a part is there.
+
+    Attributes:
+        check: passes or raises; False or None mean down or not set. Must end by itself within some seconds.
+        needed: whether nothing can be taken in without it.
+    """
+
+    check: Callable[[], object]
+    needed: bool
+
+
+class Readiness:
+    """Asks all parts at once; an answer counts for ``keep`` seconds, so that asking us often asks them rarely.
+
+    A part that does not answer in time is down, and is not asked again before that question has ended.
+    """
+
+    def __init__(self, probes: Mapping[str, Probe], *, seconds: float = 3.0, keep: float = 2.0) -> None:
+        self._probes, self._seconds, self._keep = dict(probes), seconds, keep
+        self._pool = ThreadPoolExecutor(max_workers=max(1, len(self._probes)), thread_name_prefix="readiness")
+        self._asked: dict[str, Future[str]] = {}
+        self._states: dict[str, str] = {}
+        self._health: tuple[float, Health] | None = None
+        self._lock = threading.Lock()
+
+    def health(self) -> Health:
+        """How things stand now, or stood a moment ago."""
+        with self._lock:
+            if self._health is None or time.monotonic() - self._health[0] >= self._keep:
+                self._health = (time.monotonic(), self._ask())
+            return self._health[1]
+
+    def close(self) -> None:
+        """Stop asking."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _ask(self) -> Health:
+        for name, probe in self._probes.items():
+            if name not in self._asked or self._asked[name].done():
+                self._asked[name] = self._pool.submit(_state, probe)
+        wait_for(self._asked.values(), timeout=self._seconds)
+        parts = [
+            HealthPart(name, self._asked[name].result() if self._asked[name].done() else DOWN, probe.needed)
+            for name, probe in self._probes.items()
+        ]
+        for part in parts:
+            if self._states.get(part.name) != part.state:
+                log.info("part_changed", part=part.name, state=part.state)
+                self._states[part.name] = part.state
+        return Health(_overall(parts), parts)
+
+
+def _state(probe: Probe) -> str:
+    try:
+        found = probe.check()
+    except Exception as error:  # noqa: BLE001 - whatever a part answers with instead of working, it is down
+        log.info("probe_failed", error=type(error).__name__)
+        return DOWN
+    return NOT_SET if found is None else UP if found else DOWN
+
+
+def _overall(parts: list[HealthPart]) -> str:
+    down = [part for part in parts if part.state == DOWN]
+    if any(part.needed for part in down):
+        return UNAVAILABLE
+    return DEGRADED if down else READY
+
+
+def database(wired: Database) -> Callable[[], bool]:
+    """Whether the database answers a query."""
+
+    def check() -> bool:
+        with wired.engine.connect() as connection:
+            return bool(connection.scalar(text("SELECT 1")))
+
+    return check
+
+
+def broker(url: str) -> Callable[[], bool]:
+    """Whether the broker of wake-ups, of whichever kind, takes a connection."""
+
+    def check() -> bool:
+        with Connection(
+            url,
+            connect_timeout=_SECONDS,
+            transport_options={"socket_timeout": _SECONDS, "socket_connect_timeout": _SECONDS, "max_retries": 0},
+        ) as connection:
+            connection.ensure_connection(max_retries=1, timeout=_SECONDS, reraise_as_library_errors=False)
+        return True
+
+    return check
+
+
+def store(wired: ObjectStore) -> Callable[[], bool]:
+    """Whether the document store answers; the folder asked about is empty."""
+
+    def check() -> bool:
+        for _ in wired.listing(_PROBED_FOLDER):
+            break
+        return True
+
+    return check
+
+
+def listener(url: str | None) -> Callable[[], bool | None]:
+    """Whether somebody listens at an address. A connection only: a question could cost money, or send something."""
+
+    def check() -> bool | None:
+        if url is None:
+            return None
+        parts = urlsplit(url)
+        if parts.scheme == "unix":
+            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+                connection.settimeout(_SECONDS)
+                connection.connect(parts.path)
+            return True
+        port = parts.port or _PORTS.get(parts.scheme, 0)
+        with socket.create_connection((parts.hostname or "", port), timeout=_SECONDS):
+            return True
+
+    return check

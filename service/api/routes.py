@@ -1,0 +1,15 @@
+"""Everything of this door, for the application to include."""
+
+from litestar.types import ControllerRouterHandler
+
+from service.api.deliveries import Deliveries
+from service.api.health import HealthChecks
+from service.api.ledger import Ledger
+from service.api.mailbox import Activation, Messages
+from service.api.recipients import Recipients
+from service.api.tokens import Tokens
+
+
+def api_handlers() -> list[ControllerRouterHandler]:
+    """The controllers that the contract describes."""
+    return [Tokens, Deliveries, Recipients, Messages, Activation, Ledger, HealthChecks]

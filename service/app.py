@@ -1,0 +1,103 @@
+"""The ASGI application: both doors, in the frame that every answer gets.
+
+Served with ``granian --interface asgi --factory service.app:create_app``.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Final
+
+from litestar import Litestar, Router
+from litestar.datastructures import State
+
+from service.api import openapi, readiness
+from service.api.documentation import documentation_handlers
+from service.api.readiness import Probe, Readiness
+from service.api.routes import api_handlers
+from service.api.uploads import UploadLimits, UploadMemory
+from service.bootstrap import Application, build
+from service.inspection.scanners.clamd import ClamdScanner
+from service.portal.routes import portal_handlers
+from service.settings import Settings
+from service.settings import settings as read_once
+from service.web.problems import answer
+from service.web.requests import RequestFrame
+
+BODY_BYTES: Final = 64 * 1024
+"""The longest body of a call that does not say otherwise."""
+UPLOADS_AT_ONCE: Final = 8
+"""How many of the largest uploads a process holds in memory at the same time; of small ones as many more as fit."""
+
+
+def create_app(settings: Settings | None = None) -> RequestFrame:
+    """Wire and make the application of one process; without ``settings`` those of the environment are read."""
+    application = build(settings or read_once(), hands_in=True)
+    return RequestFrame(make_litestar(application), https=application.settings.secure_cookies)
+
+
+def make_litestar(application: Application) -> Litestar:
+    """The application without its frame, around parts that are wired already; it closes them when it ends."""
+    limits = UploadLimits(application.settings.max_delivery_bytes, application.settings.max_documents)
+    contract = openapi.document()
+    return Litestar(
+        route_handlers=[
+            *api_handlers(),
+            *documentation_handlers(contract),
+            Router(path="/", route_handlers=portal_handlers(application)),
+        ],
+        exception_handlers={Exception: answer},
+        request_max_body_size=BODY_BYTES,
+        lifespan=[_parts(application)],
+        state=State(
+            {
+                "application": application,
+                "upload_limits": limits,
+                "upload_memory": UploadMemory(UPLOADS_AT_ONCE * limits.body_bytes),
+                "readiness": Readiness(probes(application)),
+            }
+        ),
+        openapi_config=None,
+        logging_config=None,
+        debug=False,
+    )
+
+
+def probes(application: Application) -> dict[str, Probe]:
+    """The parts that readiness names.
+
+    Needed is what a hand-in can't do without. What only later steps need is not: they wait for it, and so does the
+    broker, which only shortens waiting.
+    """
+    settings, scanner = application.settings, application.scanner
+    mail = settings.smtp_url.get_secret_value()
+    return {
+        "database": Probe(readiness.database(application.context.database), needed=True),
+        "store": Probe(readiness.store(application.store), needed=True),
+        "scanner": Probe(scanner.ready if isinstance(scanner, ClamdScanner) else _not_set, needed=True),
+        "broker": Probe(readiness.broker(settings.redis_url.get_secret_value()), needed=False),
+        "time-stamp authority": Probe(readiness.listener(settings.tsa_url), needed=False),
+        "identity provider": Probe(readiness.listener(settings.oidc_issuer), needed=False),
+        "mail server": Probe(readiness.listener(mail), needed=False),
+    }
+
+
+def _not_set() -> None:
+    """Nobody set this part, and nothing waits for it."""
+
+
+def _parts(application: Application) -> Callable[[Litestar], AbstractAsyncContextManager[None]]:
+    @asynccontextmanager
+    async def run(app: Litestar) -> AsyncIterator[None]:
+        # The pool bounds how many use cases run at once, and so how many database connections they can hold.
+        threads = ThreadPoolExecutor(application.settings.api_threads, thread_name_prefix="use-case")
+        asyncio.get_running_loop().set_default_executor(threads)
+        try:
+            yield
+        finally:
+            app.state.readiness.close()
+            threads.shutdown()
+            application.close()
+
+    return run

@@ -1,0 +1,1 @@
+"""What both doors share: problem documents, guards, request ids and security headers, sessions."""
