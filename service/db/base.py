@@ -2,6 +2,7 @@
 
 import uuid
 from datetime import date, datetime
+from typing import Any
 
 from sqlalchemy import BigInteger, Date, DateTime, LargeBinary, MetaData, Text, Uuid
 from sqlalchemy.dialects.postgresql import JSONB
@@ -30,6 +31,7 @@ class Base(DeclarativeBase):
         bytes: LargeBinary,
         str: Text,
         int: BigInteger,
-        dict: JSONB,
-        list: JSONB,
+        dict[str, Any]: JSONB,
+        list[str]: JSONB,
+        list[dict[str, Any]]: JSONB,
     }

@@ -259,7 +259,7 @@ _DUE = text(
         SELECT count(*) FROM (
             SELECT FROM job WHERE job.kind = kinds.kind AND job.parked_at IS NULL AND job.due_at <= clock_timestamp()
               AND (job.lease_until IS NULL OR job.lease_until <= clock_timestamp()) LIMIT 1000
-        ) AS some)
+        ) AS due)
     FROM unnest(CAST(:kinds AS text[])) AS kinds(kind)
     """
 )

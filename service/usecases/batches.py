@@ -104,7 +104,9 @@ def _freeze(
     letters: Sequence[PrintLetter],
     found: dict[uuid.UUID, Dossier],
 ) -> None:
-    now = context.clock().replace(microsecond=0)
+    now = context.clock()
+    # The file's name tells whole seconds.
+    frozen_at = now.replace(microsecond=0)
     number = rows.next_number(session)
     batch = PrintBatch(
         id=new_id(),
@@ -112,8 +114,8 @@ def _freeze(
         provider=context.printing.provider,
         product={"key": product},
         state="frozen",
-        file_name=file_name(context.printing.sender, number, now),
-        frozen_at=now,
+        file_name=file_name(context.printing.sender, number, frozen_at),
+        frozen_at=frozen_at,
         letters=len(letters),
     )
     rows.freeze(session, batch, letters)

@@ -6,7 +6,7 @@ Each function opens and commits its own transaction: a session is kept or ended 
 from datetime import timedelta
 from typing import Any, Final
 
-from sqlalchemy import delete, or_, select, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from service.db.models import WebSession
@@ -79,14 +79,6 @@ def end(context: Context, id_hash: bytes) -> None:
     """End a session; harmless when it has ended already."""
     with context.database.transaction() as session:
         session.execute(delete(WebSession).where(WebSession.id_hash == id_hash))
-
-
-def sweep(context: Context, *, idle: timedelta) -> int:
-    """Remove the sessions whose time is over; how many there were."""
-    now = context.clock()
-    over = or_(WebSession.expires_at <= now, WebSession.seen_at <= now - idle)
-    with context.database.transaction() as session:
-        return len(session.scalars(delete(WebSession).where(over).returning(WebSession.id_hash)).all())
 
 
 def _valid(session: Session, context: Context, id_hash: bytes, idle: timedelta) -> WebSession | None:
