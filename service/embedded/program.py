@@ -46,7 +46,7 @@ class Program:
     family: bool = False
 
 
-def steady(seconds: float = 1.5) -> Callable[[], bool]:
+def steady(seconds: float = 2.5) -> Callable[[], bool]:
     """Readiness of a program that answers nobody: at its first start it must have stayed up for a while."""
     since: list[float] = []
 

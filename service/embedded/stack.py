@@ -17,6 +17,7 @@ Every other ``ZENDING_…`` variable of the environment reaches the service as i
 import http.client
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -49,8 +50,8 @@ _WORKER_STOP_SECONDS: Final = 30.0
 class Stack:
     """The parts of one home, started in order and stopped in reverse.
 
-    Use it as a context manager: entering starts the servers and outside parties; then ``run("migrate")`` and whatever
-    else must be there first; then :meth:`start_service`. Leaving stops everything.
+    Use it as a context manager: entering starts the servers and outside parties; then come :meth:`prepare`, whatever
+    else must be there first, and :meth:`start_service`. Leaving stops everything.
     """
 
     def __init__(
@@ -135,6 +136,7 @@ class Stack:
                 for name, value in self._given.items()
                 if name.startswith("ZENDING_") and name != "ZENDING_HOME"
             }
+            write_durably(self.home / "environment", self._for_a_shell())
         except PermissionError as error:
             self.close()
             raise CannotStart(
@@ -159,6 +161,17 @@ class Stack:
             timeout=timeout,
             check=False,
         )
+
+    def prepare(self) -> None:
+        """Bring the database to this release's schema and make the keys that are missing. Safe to repeat.
+
+        Raises:
+            CannotStart: with what the command said.
+        """
+        for command in ("migrate", "keys"):
+            done = self.run(command)
+            if done.returncode:
+                raise CannotStart(f"zending {command} failed: {done.stderr.strip() or done.stdout.strip()}")
 
     def start_service(self, *, workers: int = 1) -> None:
         """Start the service's own processes and return once the API answers and the others stay up.
@@ -287,6 +300,15 @@ class Stack:
             return False
         finally:
             connection.close()
+
+    def _for_a_shell(self) -> str:
+        """What a shell reads to run ``zending`` commands beside the running stack."""
+        own = {
+            name: value
+            for name, value in self._environment.items()
+            if name.startswith("ZENDING_") or (name in _SECRETS and name != _OWNER_ONLY)
+        }
+        return "".join(f"export {name}={shlex.quote(value)}\n" for name, value in sorted(own.items()))
 
     def _folder(self, name: str) -> Path:
         folder = self.home / name

@@ -236,7 +236,8 @@ class Supervisor:
             entry.state, entry.failure = State.FAILED, why
             return
         entry.state, entry.next_start = State.WAITING, time.monotonic() + entry.pause
-        self._notice(f"{entry.program.name} ended and is started again. {why}")
+        where = log_file(self.home, entry.program.name)
+        self._notice(f"{entry.program.name} ended and is started again. {why} See {where}.")
         entry.pause = min(entry.pause * 2, _LONGEST_PAUSE)
 
     def _ask_to_stop(self, entry: _Entry) -> None:

@@ -1,5 +1,7 @@
 import http.client
 import json
+import os
+import signal
 import smtplib
 import subprocess
 import sys
@@ -16,7 +18,7 @@ from service.embedded.privileges import CannotStart
 from service.embedded.stack import Stack
 from service.embedded.supervisor import ProgramFailed
 from service.settings import read_settings
-from tests.embedded_support import ORDINARY, as_user, environment, ordinary_folder, owners
+from tests.embedded_support import ORDINARY, as_user, environment, ordinary_folder, owners, runs, until
 
 PEOPLE = [{"login": "an", "name": "An Peeters", "claims": {"rrn": "85073003328"}}]
 
@@ -134,3 +136,49 @@ def test_an_ordinary_user_starts_it_with_nothing_but_a_folder_of_their_own() -> 
         )
         assert done.stdout.strip() == "['mail', 'oidc', 'postgres', 'tsa', 'valkey']"
         assert owners(folder / "home") == {folder.stat().st_uid}
+
+
+def test_a_shell_beside_it_gets_the_same_addresses_but_not_the_owners(stack: Stack) -> None:
+    file = stack.home / "environment"
+    assert file.stat().st_mode & 0o777 == 0o600
+    script = f'. "{file}"; "{sys.executable}" -c "import json, os; print(json.dumps(dict(os.environ)))"'
+    done = subprocess.run(["/bin/sh", "-c", script], env=environment(), capture_output=True, text=True, check=True)
+    seen = json.loads(done.stdout)
+    expected = {name: value for name, value in stack.environment.items() if name in seen}
+    assert {"DATABASE_URL", "REDIS_URL", "STORAGE_URL", "ZENDING_KEYS_FOLDER", "ZENDING_MAX_PAGES"} <= set(expected)
+    assert {name: seen[name] for name in expected if not name.startswith("PYTHON")} == {
+        name: value for name, value in expected.items() if not name.startswith("PYTHON")
+    }
+    assert "DATABASE_OWNER_URL" not in seen
+
+
+def test_a_command_that_fails_is_told_in_its_own_words(stack: Stack) -> None:
+    done = stack.run("no-such-command")
+    assert done.returncode != 0
+    assert "No such command" in done.stderr
+
+
+@pytest.mark.faults
+def test_the_service_comes_up_and_each_of_its_processes_comes_back(tmp_path: Path) -> None:
+    told: list[str] = []
+    with Stack(tmp_path / "home", people=PEOPLE, given=environment(), notice=told.append) as stack:
+        stack.prepare()
+        stack.prepare()
+        stack.start_service(workers=2)
+        assert {"api", "worker", "worker-2", "scheduler"} < set(stack.pids())
+        assert told == []
+        # The worker's own child does the work: it is listed too.
+        until(lambda: len(stack.pids()["worker"]) > 1)
+        before = stack.pids()
+        killed = [process for name in ("api", "worker", "scheduler") for process in before[name]]
+        for process in killed:
+            os.kill(process, signal.SIGKILL)
+        until(lambda: sum("runs again" in sentence for sentence in told) == 3)
+        after = stack.pids()
+        assert not any(runs(process) for process in killed)
+        assert after["worker-2"] == before["worker-2"]
+        assert after["postgres"] == before["postgres"]
+        with urlopen(stack.base_url + "/health/ready", timeout=10) as answer:
+            assert answer.status == 200
+        left = [process for numbers in after.values() for process in numbers]
+    assert not any(runs(process) for process in left)
