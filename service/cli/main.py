@@ -1,5 +1,6 @@
 """The commands. Each reads the settings it needs; a setting that is wrong ends with a sentence, not with a trace."""
 
+import importlib
 import os
 import runpy
 import sys
@@ -11,11 +12,28 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+
 CHECKOUT = Path(__file__).resolve().parents[2]
+
+
+# Commands with much to load, loaded when they are called.
+_ELSEWHERE = {"demo": "service.cli.demo", "verify": "service.cli.verify"}
 
 
 class Zending(click.Group):
     """The command group: errors that people can mend are told in a sentence."""
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        """Every command's name."""
+        return sorted({*super().list_commands(context), *_ELSEWHERE})
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        """A command by its name."""
+        if name in _ELSEWHERE:
+            command = getattr(importlib.import_module(_ELSEWHERE[name]), name)
+            assert isinstance(command, click.Command)
+            return command
+        return super().get_command(context, name)
 
     def invoke(self, context: click.Context) -> Any:
         """Run a command."""
