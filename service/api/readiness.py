@@ -49,7 +49,7 @@ class Readiness:
     def __init__(self, probes: Mapping[str, Probe], *, seconds: float = 3.0, keep: float = 2.0) -> None:
         self._probes, self._seconds, self._keep = dict(probes), seconds, keep
         self._pool = ThreadPoolExecutor(max_workers=max(1, len(self._probes)), thread_name_prefix="readiness")
-        self._asked: dict[str, Future[str]] = {}
+        self._asked: dict[str, Future[tuple[str, str]]] = {}
         self._states: dict[str, str] = {}
         self._health: tuple[float, Health] | None = None
         self._lock = threading.Lock()
@@ -70,24 +70,24 @@ class Readiness:
             if name not in self._asked or self._asked[name].done():
                 self._asked[name] = self._pool.submit(_state, probe)
         wait_for(self._asked.values(), timeout=self._seconds)
-        parts = [
-            HealthPart(name, self._asked[name].result() if self._asked[name].done() else DOWN, probe.needed)
-            for name, probe in self._probes.items()
-        ]
-        for part in parts:
-            if self._states.get(part.name) != part.state:
-                log.info("part_changed", part=part.name, state=part.state)
-                self._states[part.name] = part.state
+        parts = []
+        for name, probe in self._probes.items():
+            asked = self._asked[name]
+            state, error = asked.result() if asked.done() else (DOWN, "TimeoutError")
+            parts.append(HealthPart(name, state, probe.needed))
+            if self._states.get(name) != state:
+                log.info("part_changed", part=name, state=state, error=error)
+                self._states[name] = state
         return Health(_overall(parts), parts)
 
 
-def _state(probe: Probe) -> str:
+def _state(probe: Probe) -> tuple[str, str]:
+    """The part's state, and the kind of error that says so."""
     try:
         found = probe.check()
     except Exception as error:  # noqa: BLE001 - whatever a part answers with instead of working, it is down
-        log.info("probe_failed", error=type(error).__name__)
-        return DOWN
-    return NOT_SET if found is None else UP if found else DOWN
+        return DOWN, type(error).__name__
+    return (NOT_SET if found is None else UP if found else DOWN), ""
 
 
 def _overall(parts: list[HealthPart]) -> str:

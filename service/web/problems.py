@@ -18,7 +18,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from service.domain import errors
-from service.domain.errors import ZendingError
+from service.domain.errors import FieldError, ZendingError
 from service.identity.errors import ScopeMissing
 from service.vault.errors import KeyDestroyed
 from service.web.errors import MediaTypeUnsupported, NotAcceptable, RequestMalformed, UploadTooSlow
@@ -152,28 +152,41 @@ def _challenge(error: ZendingError) -> str:
 
 
 def _framework(error: HTTPException) -> Response[Problem]:
+    if isinstance(error, ValidationException):
+        return _misshapen(error)
     code, title, detail = _FRAMEWORK[error.status_code]
-    fields = _fields(error) if isinstance(error, ValidationException) else []
     headers = {name: value for name, value in (error.headers or {}).items() if name.lower() == "allow"}
-    return _response(_problem(Kind(error.status_code, title), code, detail, fields), headers)
+    return _response(_problem(Kind(error.status_code, title), code, detail), headers)
 
 
-def _fields(error: ValidationException) -> list[ProblemField]:
-    """Where a parameter or body broke its declared shape; values that the framework quotes are left out."""
-    found = []
-    for entry in error.extra if isinstance(error.extra, list) else []:
-        if not isinstance(entry, dict):
-            continue
-        key, message = str(entry.get("key", "")), _QUOTED.sub("", str(entry.get("message", ""))).strip()
-        if entry.get("source") in ("query", "header", "cookie"):
-            found.append(ProblemField("parameter_invalid", f"{key}: {message}"))
-        else:
-            pointer = "".join(f"/{part}" for part in key.removeprefix("data").split(".") if part)
-            found.append(ProblemField("malformed", message, pointer=pointer))
-    return found
+def _misshapen(error: ValidationException) -> Response[Problem]:
+    """Where parameters or a body broke their declared shape; values that the framework quotes are left out."""
+    entries = [entry for entry in error.extra or () if isinstance(entry, dict)]
+    in_parameters = [_parameter(entry) for entry in entries if entry.get("source") != _BODY]
+    if in_parameters or not entries:
+        return _stated(RequestMalformed(errors=in_parameters))
+    in_body = [_body_field(entry) for entry in entries]
+    return _stated(errors.Invalid("The body has fields that can't be accepted.", code="body_invalid", errors=in_body))
+
+
+def _parameter(entry: Mapping[str, Any]) -> FieldError:
+    detail = f"{entry.get('key', 'a parameter')}: {_without_values(entry)}"
+    return FieldError(pointer=None, code="parameter_invalid", detail=detail)
+
+
+def _body_field(entry: Mapping[str, Any]) -> FieldError:
+    key = str(entry.get("key", ""))
+    path = "" if key == "data" else key.replace("[", ".").replace("]", "")
+    pointer = "".join(f"/{part}" for part in path.split(".") if part)
+    return FieldError(pointer=pointer, code="malformed", detail=_without_values(entry))
+
+
+def _without_values(entry: Mapping[str, Any]) -> str:
+    return _QUOTED.sub("", str(entry.get("message", ""))).strip()
 
 
 _QUOTED: Final = re.compile(r"\s*'[^']*'")
+_BODY: Final = "body"
 
 
 def _problem(kind: Kind, code: str, detail: str | None, fields: list[ProblemField] | None = None) -> Problem:
