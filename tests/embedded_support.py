@@ -93,15 +93,14 @@ def supervising(home: Path, body: str, *, user: int | None = None) -> Iterator[S
         process.stdout.close()
 
 
-def as_user(user: int | None) -> list[str]:
+def as_user(user: int | None, *, reads_checkout: bool = True) -> list[str]:
     """The start of a command line that becomes an ordinary user, who can read this checkout wherever it lies."""
     if user is None or os.geteuid() != 0:
         return []
     plain = ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups"]
-    looks = subprocess.run(
-        [*plain, "--", sys.executable, "-c", "import service"], env=environment(), cwd="/", check=False
-    )
-    if looks.returncode == 0:
+    look = [*plain, "--", sys.executable, "-c", "import service"]
+    reached = subprocess.run(look, env=environment(), cwd="/", capture_output=True, check=False).returncode == 0
+    if reached or not reads_checkout:
         return [*plain, "--"]
     # A checkout that only root may enter: the right to read passes its folders, all other rights are gone.
     return [*plain, "--inh-caps=-all,+dac_read_search", "--ambient-caps=-all,+dac_read_search", "--"]

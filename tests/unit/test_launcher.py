@@ -66,7 +66,7 @@ def variables(**more: str) -> dict[str, str]:
 def launch(
     program: Path | str, *arguments: str, env: dict[str, str], cwd: Path | None = None, user: int | None = None
 ) -> "subprocess.CompletedProcess[str]":
-    command = [*as_user(user), str(program), *arguments]
+    command = [*as_user(user, reads_checkout=False), str(program), *arguments]
     return subprocess.run(command, env=env, cwd=cwd, capture_output=True, text=True, check=False)
 
 
@@ -233,7 +233,7 @@ def fresh() -> Iterator[Path]:
 
 def test_two_first_starts_at_once_make_one_environment(fresh: Path) -> None:
     env = {name: value for name, value in variables().items() if name != "HOME"}
-    command = [*as_user(ORDINARY), str(fresh / "zending"), "demo"]
+    command = [*as_user(ORDINARY, reads_checkout=False), str(fresh / "zending"), "demo"]
     both = [
         subprocess.Popen(command, env=env, cwd=fresh, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         for _ in range(2)
@@ -253,7 +253,7 @@ def test_two_first_starts_at_once_make_one_environment(fresh: Path) -> None:
 def test_an_interrupted_installation_is_made_anew(fresh: Path) -> None:
     venv = fresh / ".venv"
     shutil.rmtree(venv, ignore_errors=True)
-    command = [*as_user(ORDINARY), str(fresh / "zending"), "demo"]
+    command = [*as_user(ORDINARY, reads_checkout=False), str(fresh / "zending"), "demo"]
     first = subprocess.Popen(command, env=variables(), cwd=fresh, stderr=subprocess.DEVNULL, process_group=0)
     until((venv / "zending-unfinished").exists)
     os.killpg(first.pid, signal.SIGKILL)
