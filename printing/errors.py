@@ -34,17 +34,17 @@ class PrintingError(Exception):
         self.problems = problems
 
 
-class LetterRefused(PrintingError):  # noqa: N818 - the name states the fact
+class LetterRefused(PrintingError):
     """No letter can be made of this input; trying again gives the same."""
 
 
-class BatchRefused(PrintingError):  # noqa: N818 - the name states the fact
+class BatchRefused(PrintingError):
     """A batch is not what was frozen; trying again gives the same until the cause is repaired."""
 
 
-class ProviderRefused(PrintingError):  # noqa: N818 - the name states the fact
+class ProviderRefused(PrintingError):
     """The far side holds something that must be looked at by a person; nothing was printed because of this call."""
 
 
-class ProviderUnavailable(PrintingError):  # noqa: N818 - the name states the fact
+class ProviderUnavailable(PrintingError):
     """The far side could not be reached or broke off; trying again is safe and may succeed."""

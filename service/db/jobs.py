@@ -105,7 +105,7 @@ _WAITING = text(
     )
     SELECT organisation_id FROM waiting
     WHERE organisation_id IS NOT NULL
-      AND NOT EXISTS (SELECT FROM pause p 
+      AND NOT EXISTS (SELECT FROM pause p
                       WHERE (p.organisation_id IS NULL OR p.organisation_id = waiting.organisation_id)
                         AND (p.kind IS NULL OR p.kind = :kind))
     ORDER BY random() LIMIT :most

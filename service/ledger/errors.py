@@ -23,7 +23,7 @@ class EntryRefused(Invalid):
     code = "ledger_entry_refused"
 
 
-class LedgerStopped(ZendingError):  # noqa: N818  errors of this house state a fact
+class LedgerStopped(ZendingError):
     """The log cannot go on until an operator has acted; ``why`` tells the cases of one code apart."""
 
     code = "ledger_stopped"

@@ -149,7 +149,7 @@ class _Failure:
     status: int | None = None
 
 
-class _Lost(Exception):  # noqa: N818  not an error to show, a signal between two functions of this file
+class _Lost(Exception):
     """The connection is gone; another may do."""
 
 

@@ -10,8 +10,6 @@ Three families, because the engine treats them differently:
 No text here names a person, a subject or a file of a sender: paths in the store hold ids and hashes only.
 """
 
-# ruff: noqa: N818 - an error states a fact, as the whole family does
-
 from __future__ import annotations
 
 from service.domain.errors import Retryable, ZendingError
