@@ -243,7 +243,7 @@ def intents(organisation: uuid.UUID, subject: uuid.UUID, prepared: Sequence[Prep
     ]
 
 
-def _delivery(  # noqa: PLR0917
+def _delivery(
     context: Context,
     organisation: Organisation,
     sender: Sender,
