@@ -1,0 +1,214 @@
+"""The recipient's pages. Looking opens nothing; opening is a button of its own."""
+
+from typing import Any, Final
+
+import msgspec
+from litestar import Request, Response, get, post
+from litestar.di import NamedDependency
+from litestar.params import FromPath
+from litestar.response import Redirect
+
+from service.domain.errors import Conflict, Forbidden, Invalid, NotFound, QuotaExceeded, Retryable
+from service.portal import languages
+from service.portal.forms import Form
+from service.portal.guards import RECIPIENT, genuine
+from service.portal.rendering import SEE_OTHER, Portal, file_response, json_response, see_other
+from service.portal.wording import Wording
+from service.usecases import activation, mailbox
+from service.usecases.mailbox import Reader
+from service.usecases.views import ActivationView, MessageView
+from service.web.problems import kind_of
+
+PER_PAGE: Final = 20
+
+AnyRequest = Request[Any, Any, Any]
+
+
+@get("/mailbox", guards=[RECIPIENT], sync_to_thread=True)
+def overview(request: AnyRequest, portal: NamedDependency[Portal]) -> Response[str]:
+    """The messages, newest first."""
+    reader, after = _reader(request), request.query_params.get("after") or None
+    page = mailbox.messages(portal.context, reader, cursor=after, limit=PER_PAGE)
+    state = activation.state(portal.context, reader)
+    return portal.page(request, "mailbox/messages.html", page=page, state=state, first=after is None)
+
+
+@get("/mailbox/messages/{delivery_id:str}", guards=[RECIPIENT], sync_to_thread=True)
+def message(request: AnyRequest, portal: NamedDependency[Portal], delivery_id: FromPath[str]) -> Response[str]:
+    """One message: its envelope, and its documents once it is opened."""
+    reader = _reader(request)
+    found = mailbox.message(portal.context, reader, delivery_id)
+    proofs = mailbox.evidence_list(portal.context, reader, delivery_id) if found.opened_at else []
+    return portal.page(request, "mailbox/message.html", message=found, proofs=proofs)
+
+
+@post(
+    "/mailbox/messages/{delivery_id:str}/open", guards=[RECIPIENT, genuine], status_code=SEE_OTHER, sync_to_thread=True
+)
+def open_message(request: AnyRequest, portal: NamedDependency[Portal], delivery_id: FromPath[str]) -> Response[Any]:
+    """Open a message."""
+    mailbox.open_message(portal.context, _reader(request), delivery_id)
+    return see_other(request, f"/mailbox/messages/{delivery_id}")
+
+
+@get("/mailbox/messages/{delivery_id:str}/read/{position:int}", guards=[RECIPIENT], sync_to_thread=True)
+def read(
+    request: AnyRequest, portal: NamedDependency[Portal], delivery_id: FromPath[str], position: FromPath[int]
+) -> Response[Any]:
+    """A document within a page of ours, shown by the browser's own viewer."""
+    found = mailbox.message(portal.context, _reader(request), delivery_id)
+    if found.opened_at is None:
+        return Redirect(f"/mailbox/messages/{delivery_id}", status_code=SEE_OTHER)
+    _existing(found, position)
+    return portal.page(request, "mailbox/read.html", message=found, position=position)
+
+
+@get("/mailbox/messages/{delivery_id:str}/documents/{position:int}", guards=[RECIPIENT], sync_to_thread=True)
+def document(
+    request: AnyRequest, portal: NamedDependency[Portal], delivery_id: FromPath[str], position: FromPath[int]
+) -> Response[bytes]:
+    """A document of an opened message, to be shown."""
+    return file_response(mailbox.document(portal.context, _reader(request), delivery_id, position), download=False)
+
+
+@get("/mailbox/messages/{delivery_id:str}/documents/{position:int}/download", guards=[RECIPIENT], sync_to_thread=True)
+def download(
+    request: AnyRequest, portal: NamedDependency[Portal], delivery_id: FromPath[str], position: FromPath[int]
+) -> Response[bytes]:
+    """A document of an opened message, to keep."""
+    return file_response(mailbox.document(portal.context, _reader(request), delivery_id, position), download=True)
+
+
+@get("/mailbox/messages/{delivery_id:str}/evidence/{evidence_id:str}", guards=[RECIPIENT], sync_to_thread=True)
+def evidence(
+    request: AnyRequest, portal: NamedDependency[Portal], delivery_id: FromPath[str], evidence_id: FromPath[str]
+) -> Response[bytes]:
+    """One evidence of a message with its proof, to keep."""
+    found = mailbox.evidence_one(portal.context, _reader(request), delivery_id, evidence_id)
+    return json_response(msgspec.json.encode(found), f"{evidence_id}.json")
+
+
+@get("/mailbox/activation", guards=[RECIPIENT], sync_to_thread=True)
+def settings(request: AnyRequest, portal: NamedDependency[Portal]) -> Response[str]:
+    """Whether mail comes digitally, and how to change that."""
+    return _settings_page(request, portal, email="", language=portal.visitor(request).language)
+
+
+@post("/mailbox/activation", guards=[RECIPIENT, genuine], status_code=SEE_OTHER, sync_to_thread=True)
+def begin(request: AnyRequest, portal: NamedDependency[Portal], form: NamedDependency[Form]) -> Response[Any]:
+    """Send a code to the e-mail address."""
+    email, language = form.text("email"), form.text("language")
+    try:
+        activation.begin(portal.context, _reader(request), email, language)
+    except (Invalid, Conflict, QuotaExceeded, Retryable) as error:
+        return _settings_page(request, portal, email=email, language=language, error=error)
+    return see_other(request, f"/mailbox/activation/code?language={language}")
+
+
+@get("/mailbox/activation/code", guards=[RECIPIENT], sync_to_thread=True)
+def enter_code(request: AnyRequest, portal: NamedDependency[Portal]) -> Response[Any]:
+    """Ask for the code and the consent."""
+    return _code_page(request, portal, language=request.query_params.get("language") or "")
+
+
+@post("/mailbox/activation/code", guards=[RECIPIENT, genuine], status_code=SEE_OTHER, sync_to_thread=True)
+def confirm(request: AnyRequest, portal: NamedDependency[Portal], form: NamedDependency[Form]) -> Response[Any]:
+    """Activate the mailbox."""
+    language, version = form.text("language"), form.text("consent_version")
+    agreed = form.text("consent") == "yes"
+    if not agreed or not form.text("code"):
+        return _code_page(request, portal, language=language, agreed=agreed, code_missing=not form.text("code"))
+    try:
+        activation.confirm(portal.context, _reader(request), form.text("code"), consent_version=version)
+    except (Invalid, Conflict) as error:
+        return _code_page(request, portal, language=language, agreed=agreed, error=error)
+    return see_other(request, "/mailbox/activation")
+
+
+@get("/mailbox/activation/stop", guards=[RECIPIENT], sync_to_thread=True)
+def ask_stop(request: AnyRequest, portal: NamedDependency[Portal]) -> Response[Any]:
+    """Ask whether mail shall really come on paper again."""
+    state = activation.state(portal.context, _reader(request))
+    if not state.active:
+        return Redirect("/mailbox/activation", status_code=SEE_OTHER)
+    return portal.page(request, "mailbox/stop.html", state=state)
+
+
+@post("/mailbox/activation/stop", guards=[RECIPIENT, genuine], status_code=SEE_OTHER, sync_to_thread=True)
+def stop(request: AnyRequest, portal: NamedDependency[Portal]) -> Response[Any]:
+    """Take the consent back."""
+    activation.revoke(portal.context, _reader(request))
+    return see_other(request, "/mailbox/activation")
+
+
+HANDLERS: Final = [
+    overview, message, open_message, read, document, download, evidence,
+    settings, begin, enter_code, confirm, ask_stop, stop,
+]  # fmt: skip
+
+
+def _reader(request: AnyRequest) -> Reader:
+    reader = request.user.reader
+    if not isinstance(reader, Reader):  # the guard saw to it
+        raise Forbidden
+    return reader
+
+
+def _existing(message: MessageView, position: int) -> None:
+    if not 0 <= position < len(message.documents):
+        raise NotFound
+
+
+def _settings_page(
+    request: AnyRequest,
+    portal: Portal,
+    *,
+    email: str,
+    language: str,
+    error: Invalid | Conflict | QuotaExceeded | Retryable | None = None,
+) -> Response[str]:
+    return portal.page(
+        request,
+        "mailbox/activation.html",
+        status=200 if error is None else kind_of(error).status,
+        state=activation.state(portal.context, _reader(request)),
+        email=email,
+        chosen=language,
+        problem=_said(request, portal, error),
+    )
+
+
+def _code_page(
+    request: AnyRequest,
+    portal: Portal,
+    *,
+    language: str,
+    agreed: bool = True,
+    code_missing: bool = False,
+    error: Invalid | Conflict | None = None,
+) -> Response[Any]:
+    state: ActivationView = activation.state(portal.context, _reader(request))
+    if state.pending_email is None:
+        return Redirect("/mailbox/activation", status_code=SEE_OTHER)
+    shown = language if language in activation.CONSENT_TEXT else portal.visitor(request).language
+    wrong = error is not None or code_missing or not agreed
+    return portal.page(
+        request,
+        "mailbox/code.html",
+        status=422 if wrong else 200,
+        state=state,
+        consent_language=shown,
+        consent=activation.CONSENT_TEXT[shown],
+        consent_version=activation.CONSENT_VERSION,
+        minutes=activation.CODE_MINUTES,
+        agreed=agreed,
+        code_missing=code_missing,
+        problem=_said(request, portal, error),
+    )
+
+
+def _said(request: AnyRequest, portal: Portal, error: Exception | None) -> str:
+    if error is None:
+        return ""
+    say = Wording(languages.words(portal.visitor(request).language))
+    return say.problem(getattr(error, "code", ""), getattr(error, "detail", ""))

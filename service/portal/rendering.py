@@ -1,0 +1,197 @@
+"""Pages made of templates, in the reader's language, with headers that let nothing but our own files run."""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import quote
+from zoneinfo import ZoneInfo
+
+from babel.dates import format_date, format_datetime
+from babel.numbers import format_decimal
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from litestar import Request, Response
+from litestar.response import Redirect
+
+from service.bootstrap import Application
+from service.portal import languages, wording
+from service.portal.languages import Words
+from service.portal.visitors import Visitor, spoken
+from service.usecases.views import File
+from service.web import csrf
+
+_HERE: Final = Path(__file__).parent
+TEMPLATES: Final = _HERE / "templates"
+STATIC: Final = _HERE / "static"
+ZONE: Final = ZoneInfo("Europe/Brussels")
+
+PAGE_POLICY: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; frame-src 'self'; "
+    "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+)
+"""Content-Security-Policy of pages: nothing inline, nothing from elsewhere."""
+FILE_POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; object-src 'self'; frame-ancestors 'self'"
+"""Of a PDF: it may be shown within our own pages. The browser's viewer styles itself; the file runs nothing."""
+_PAGE_HEADERS: Final = {
+    "Content-Security-Policy": PAGE_POLICY,
+    # Browsers say where a form comes from only to those who let them.
+    "Referrer-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+SEE_OTHER: Final = 303
+KIBIBYTE: Final = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Asset:
+    """A file that belongs to the pages; ``version`` is in its address, so browsers may keep it for ever."""
+
+    content: bytes
+    media_type: str
+    version: str
+
+
+class Portal:
+    """What every page is made with."""
+
+    def __init__(self, application: Application) -> None:
+        self.application = application
+        self.context = application.context
+        self.settings = application.settings
+        self._environments = {language: self._environment(languages.words(language)) for language in languages.OFFERED}
+
+    @cached_property
+    def assets(self) -> Mapping[str, Asset]:
+        """Every file under ``static`` by its name."""
+        return _read_assets()
+
+    def page(
+        self, request: Request[Any, Any, Any], template: str, *, status: int = 200, **values: Any
+    ) -> Response[str]:
+        """A page, or a part of one, for whoever asks.
+
+        Args:
+            request: what is answered.
+            template: its name below ``templates``.
+            status: HTTP status.
+            values: what the template shows.
+        """
+        visitor = self.visitor(request)
+        text = (
+            self._environments[visitor.language]
+            .get_template(template)
+            .render(
+                visitor=visitor,
+                here=_here(request),
+                csrf=self._proof(visitor),
+                words=wording.Wording(languages.words(visitor.language)),
+                **values,
+            )
+        )
+        headers = _PAGE_HEADERS | {"Content-Language": visitor.language, "Vary": "Cookie, Accept-Language"}
+        return Response(text, status_code=status, media_type="text/html; charset=utf-8", headers=headers)
+
+    def visitor(self, request: Request[Any, Any, Any]) -> Visitor:
+        """Who asks; somebody unknown where no page was found for the request."""
+        found = request.scope.get("user")
+        if isinstance(found, Visitor):
+            return found
+        return Visitor(spoken(request, secure=self.settings.secure_cookies))
+
+    def _proof(self, visitor: Visitor) -> Callable[[], str]:
+        return lambda: "" if visitor.session is None else csrf.token(visitor.session.data.csrf_secret)
+
+    def _environment(self, words: Words) -> Environment:
+        environment = Environment(
+            loader=FileSystemLoader(TEMPLATES),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            extensions=["jinja2.ext.i18n"],
+        )
+        environment.install_gettext_callables(  # type: ignore[attr-defined]
+            words.gettext, words.ngettext, newstyle=True
+        )
+        environment.filters |= {
+            "day": lambda at: format_date(at.astimezone(ZONE), "d MMMM y", locale=words.locale),
+            "moment": lambda at: _moment(at, words),
+            "size": lambda size: _size(size, words),
+        }
+        environment.globals |= {
+            "asset": self._asset,
+            "languages": languages.OFFERED,
+            "language": words.language,
+            "service_name": self.settings.issuer_name,
+        }
+        return environment
+
+    def _asset(self, name: str) -> str:
+        return f"/static/{self.assets[name].version}/{name}"
+
+
+def see_other(request: Request[Any, Any, Any], path: str) -> Response[Any]:
+    """Go on at another page of ours, after a form was taken; in the way that htmx understands where it asked."""
+    if is_htmx(request):
+        return Response(b"", status_code=200, headers={"HX-Redirect": path, "Cache-Control": "no-store"})
+    return Redirect(path, status_code=SEE_OTHER, headers={"Cache-Control": "no-store"})
+
+
+def is_htmx(request: Request[Any, Any, Any]) -> bool:
+    """Whether a script of ours asks for part of a page."""
+    return request.headers.get("hx-request") == "true"
+
+
+def file_response(file: File, *, download: bool) -> Response[bytes]:
+    """A PDF: to be kept, or to be shown by the browser's viewer."""
+    disposition = "attachment" if download else "inline"
+    headers = {
+        "Content-Security-Policy": FILE_POLICY,
+        "X-Frame-Options": "SAMEORIGIN",
+        "Referrer-Policy": "no-referrer",
+        "Cache-Control": "no-store",
+        "Content-Disposition": f"{disposition}; filename*=UTF-8''{quote(file.filename, safe='')}",
+    }
+    return Response(file.content, media_type="application/pdf", headers=headers)
+
+
+def json_response(content: bytes, name: str) -> Response[bytes]:
+    """A JSON file to be kept."""
+    headers = {"Cache-Control": "no-store", "Content-Disposition": f'attachment; filename="{name}"'}
+    return Response(content, media_type="application/json", headers=headers)
+
+
+_MEDIA_TYPES: Final = {
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+}
+
+
+def _read_assets() -> Mapping[str, Asset]:
+    found = {}
+    for path in sorted(STATIC.iterdir()):
+        if path.suffix in _MEDIA_TYPES:
+            content = path.read_bytes()
+            found[path.name] = Asset(content, _MEDIA_TYPES[path.suffix], hashlib.sha256(content).hexdigest()[:16])
+    return found
+
+
+def _here(request: Request[Any, Any, Any]) -> str:
+    """The page that is shown, for coming back to it in another language."""
+    query = request.scope.get("query_string", b"").decode("latin-1")
+    path = quote(request.scope["path"])
+    return f"{path}?{query}" if query else path
+
+
+def _moment(at: datetime, words: Words) -> str:
+    return str(format_datetime(at, "d MMMM y, HH:mm", tzinfo=ZONE, locale=words.locale))
+
+
+def _size(size: int, words: Words) -> str:
+    if size < KIBIBYTE * KIBIBYTE:
+        return f"{format_decimal(max(1, round(size / KIBIBYTE)), locale=words.locale)} kB"
+    return f"{format_decimal(round(size / KIBIBYTE / KIBIBYTE, 1), locale=words.locale)} MB"

@@ -1,0 +1,280 @@
+"""What the codes of the service are called on pages: states, events, reasons, problems, in plain words.
+
+Programs read the codes; people read these. A test holds the tables against the lists that the service really uses.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
+
+from service.domain.errors import FieldError, ZendingError
+from service.portal.languages import Words
+
+
+def N_(message: str) -> str:  # noqa: N802  gettext's own name for "to be translated later"
+    """Mark a sentence for the catalogs."""
+    return message
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """How a state reads: a word, a sentence, and a tone (``going``, ``done``, ``waiting``, ``stopped``)."""
+
+    label: str
+    sentence: str
+    tone: str
+
+
+STATUS: Final[Mapping[str, Status]] = MappingProxyType(
+    {
+        "received": Status(N_("Received"), N_("We have the letter and are sealing it."), "going"),
+        "sealed": Status(N_("Sealed"), N_("The letter carries the seal. We are choosing how it travels."), "going"),
+        "rejected": Status(N_("Rejected"), N_("The letter could not be sealed and was not sent."), "stopped"),
+        "cancelled": Status(N_("Cancelled"), N_("You took the letter back. It was not sent."), "stopped"),
+        "available": Status(N_("In the mailbox"), N_("The recipient can open the letter in the mailbox."), "waiting"),
+        "opened": Status(N_("Opened"), N_("The recipient has opened the letter."), "done"),
+        "offered": Status(N_("Offered"), N_("The recipient was asked to accept the letter."), "waiting"),
+        "refused": Status(N_("Refused"), N_("The recipient did not accept the letter."), "stopped"),
+        "expired": Status(N_("Expired"), N_("The recipient did not answer in time."), "stopped"),
+        "withdrawn": Status(N_("Withdrawn"), N_("The letter was taken out of the mailbox."), "stopped"),
+        "to_print": Status(N_("Waiting to be printed"), N_("The letter goes along with the next print run."), "going"),
+        "batched": Status(N_("In a print run"), N_("The letter is on its way to the print house."), "going"),
+        "handed_over": Status(N_("At the print house"), N_("The print house has the letter."), "done"),
+        "printed": Status(N_("Printed"), N_("The letter is printed and goes to the post."), "done"),
+        "posted": Status(N_("Posted"), N_("The post has the letter."), "done"),
+        "delivered": Status(N_("Delivered"), N_("The post has delivered the letter."), "done"),
+        "returned": Status(N_("Returned"), N_("The letter came back."), "stopped"),
+        "undeliverable": Status(N_("Not delivered"), N_("The letter could not be brought this way."), "stopped"),
+    }
+)
+"""Every public status of a delivery."""
+
+UNDER_WAY: Final = frozenset(code for code, status in STATUS.items() if status.tone == "going")
+"""States that pass by themselves within minutes: a page that shows one looks again."""
+
+EVENTS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "handed_in": N_("Handed in"),
+        "SubmissionAcceptance": N_("Sealed and accepted for delivery"),
+        "SubmissionRejection": N_("Rejected: it could not be sealed"),
+        "cancelled": N_("Cancelled by the sender"),
+        "routed": N_("The way of the letter was chosen"),
+        "ContentConsignment": N_("Put into the mailbox"),
+        "ContentConsignmentFailure": N_("Could not be put into the mailbox"),
+        "ConsignmentNotification": N_("Recipient told by e-mail that a letter arrived"),
+        "ConsignmentNotificationFailure": N_("The e-mail to the recipient could not be delivered"),
+        "NotificationForAcceptance": N_("Recipient asked by e-mail to accept the letter"),
+        "NotificationForAcceptanceFailure": N_("The e-mail that asks to accept could not be delivered"),
+        "ConsignmentAcceptance": N_("Accepted by the recipient"),
+        "ConsignmentRejection": N_("Refused by the recipient"),
+        "AcceptanceRejectionExpiry": N_("The time to accept has passed"),
+        "ContentAccessTracking": N_("Opened by the recipient"),
+        "ContentHandover": N_("Documents handed to the recipient"),
+        "ContentHandoverFailure": N_("The documents could not be handed to the recipient"),
+        "withdrawn": N_("Taken out of the mailbox"),
+        "letter_composed": N_("Made ready for printing"),
+        "batched": N_("Put into a print run"),
+        "RelayToNonERDS": N_("Handed over to the print house"),
+        "RelayToNonERDSFailure": N_("Could not be handed over to the print house"),
+        "ReceivedFromNonERDS": N_("Report of the print house or the post"),
+        "printed": N_("Printed"),
+        "posted": N_("Posted"),
+        "delivered": N_("Delivered by the post"),
+        "returned": N_("Came back"),
+        "undeliverable": N_("Could not be delivered"),
+    }
+)
+"""Every event of timelines and of evidence."""
+
+ACTORS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "service": N_("by the service"),
+        "sender": N_("by the sender"),
+        "recipient": N_("by the recipient"),
+        "operator": N_("by the operator"),
+        "post": N_("by the post"),
+        "clock": N_("by the clock"),
+    }
+)
+
+REASONS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "malware": N_("Something harmful was found in the document."),
+        "seal_failed": N_("The document could not be sealed."),
+        "document_unreadable": N_("The document could not be read."),
+        "document_erased": N_("The document has been erased."),
+        "interrupted": N_("The connection was interrupted."),
+        "no_address": N_("There is no e-mail address."),
+        "bounced": N_("The e-mail came back."),
+        "address_refused": N_("The address was not accepted."),
+        "gave_up": N_("It was tried many times without success."),
+        "no_mailbox": N_("The recipient has no active mailbox."),
+        "refused_by_mailbox": N_("The mailbox did not take the letter."),
+        "address_missing": N_("There is no postal address."),
+        "letter_refused": N_("The letter can't be printed as it is."),
+        "refused_by_provider": N_("The print house did not take the letter."),
+        "refused_by_recipient": N_("The recipient refused the letter."),
+        "refused_by_mandatary": N_("Somebody who acts for the recipient refused the letter."),
+        "mailbox_activated": N_("The recipient has an active mailbox."),
+        "postal_recipient": N_("This recipient is reached by post only."),
+        "registered": N_("Registered mail goes on paper."),
+        "M01": N_("The address was not found."),
+        "M02": N_("The recipient has died."),
+        "M03": N_("The recipient is unknown at the address."),
+        "M04": N_("The recipient has moved."),
+        "M05": N_("The recipient refused the letter."),
+        "M06": N_("The address is wrong."),
+        "M07": N_("The address does not exist."),
+        "M08": N_("The address is not complete."),
+        "F01": N_("The letter was stolen."),
+        "F02": N_("The letter was lost."),
+        "F03": N_("The letter was damaged."),
+    }
+)
+"""Every reason that states and evidence can name."""
+
+PROBLEMS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        # What a document is refused for.
+        "not_a_pdf": N_("This file is not a PDF document."),
+        "polyglot": N_("This file is a PDF and another kind of file at the same time. Export it as PDF again."),
+        "too_large": N_("This file is too large."),
+        "encrypted": N_("This PDF has a password or is encrypted. Save it without protection."),
+        "damaged": N_("This PDF is damaged. Export it again."),
+        "damaged_signed": N_("This PDF is damaged and signed. Ask the person who signed it for a good copy."),
+        "no_pages": N_("This PDF has no pages."),
+        "too_many_pages": N_("This PDF has too many pages."),
+        "launch_action": N_("This PDF tries to start a program on the reader's computer."),
+        "external_stream": N_("Part of this PDF is in another file. Save it as one whole file."),
+        "javascript": N_("This PDF contains a script. Save it without scripts."),
+        "xfa_form": N_("This PDF is a kind of form that most people can't open. Print it to PDF and use that."),
+        "rich_media": N_("This PDF contains sound, film or 3D, which can't be printed."),
+        "embedded_executable": N_("A program is attached inside this PDF. Remove it."),
+        "attachment_unreadable": N_("A file attached inside this PDF can't be checked. Remove it."),
+        "too_many_attachments": N_("Too many files are attached inside this PDF."),
+        "too_large_unpacked": N_("This PDF contains far more data than a letter needs."),
+        "certified_no_changes": N_("This PDF forbids any change, so it can't be sealed."),
+        "malware": N_("Something harmful was found in this file. Do not open it, and tell your IT service."),
+        "inspection_crashed": N_("This PDF could not be checked. Export it again."),
+        "inspection_timeout": N_("Checking this PDF takes too long. Export it again."),
+        "inspection_memory": N_("Checking this PDF takes too much memory. Export it again."),
+        # What is worth knowing about a document that was taken.
+        "repaired": N_("The file was damaged and has been repaired. Look whether it shows what you expect."),
+        "outside_action": N_("The document has a link or button that opens another file or sends data elsewhere."),
+        "no_text": N_("A page is a picture without text: people who can't see it, can't read it."),
+        "not_tagged": N_("The document has no structure that screen readers need."),
+        "no_language": N_("The document does not say which language it is in."),
+        "registered_on_paper": N_("Registered mail goes on paper for now."),
+        # What is wrong with a field.
+        "insz_invalid": N_("This is not a national register number. Check the 11 digits."),
+        "kbo_invalid": N_("This is not an enterprise number. Check the 10 digits."),
+        "administration_number_invalid": N_("Fill in an OVO code (OVO and 6 digits) or an enterprise number."),
+        "number_missing": N_("Fill in the recipient's number."),
+        "number_not_expected": N_("Leave the number empty: this recipient is reached by post only."),
+        "address_missing": N_("Fill in the postal address: the letter may have to go on paper."),
+        "empty": N_("Fill this in."),
+        "too_long": N_("This text is too long."),
+        "control_character": N_("This text contains a line break or an invisible character. Type it again."),
+        "malformed": N_("This is not one of the possible values."),
+        "ADDR_EMPTY": N_("Fill this in."),
+        "ADDR_CITY": N_("Fill in a municipality, without digits."),
+        "ADDR_POSTCODE": N_("A Belgian postcode has four digits, without B- in front."),
+        "ADDR_COUNTRY": N_("Choose a country."),
+        "ADDR_BOX": N_("Fill in the number of the box, or leave it empty."),
+        "ADDR_LENGTH": N_("This is longer than the post can print on an envelope."),
+        "ADDR_LINES": N_("The address has too few or too many lines."),
+        "ADDR_CHARS": N_("The post can't read # & § \" ( and ) in an address. Leave them out."),
+        "document_missing": N_("Choose the PDF of the letter."),
+        "document_repeated": N_("Choose one PDF as the letter; the others are attachments."),
+        "too_many_documents": N_("There are too many attachments."),
+        "payload_too_large": N_("The files are too large together."),
+        "email_invalid": N_("This is not an e-mail address. It looks like name@example.be."),
+        "idempotency_key_mismatch": N_("This form was already sent with other content. Check it and send it again."),
+        # What can stand in the way of an act.
+        "transition_refused": N_("This is not possible any more."),
+        "document_not_sealed": N_("The document is not sealed yet. Try again in a moment."),
+        "document_rejected": N_("This letter was never sealed, so there is no sealed document."),
+        "not_opened": N_("Open the message first."),
+        "activation_code_wrong": N_(
+            "This code is not right, or it is too old. Look at the newest e-mail, or ask for a new code."
+        ),
+        "activation_code_too_soon": N_("We sent a code less than a minute ago. Look in your e-mail, or wait a minute."),
+        "mail_unavailable": N_("We can't send e-mail at the moment. Try again in a few minutes."),
+        "email_refused": N_("This e-mail address takes no mail. Check it, or give another."),
+        "language_unknown": N_("Choose a language."),
+        "consent_outdated": N_("The text has changed. Read it again and agree if you still want to."),
+        "form_stale": N_("This form is too old. Open the page again and fill it in once more."),
+        "log_in_refused": N_("The log-in was not completed. You can try again."),
+        "id_token_invalid": N_("The log-in could not be confirmed. You can try again."),
+        "identity_provider_unavailable": N_("Logging in does not work for a moment. Try again in a few minutes."),
+    }
+)
+"""Everything that can be wrong with what people fill in or choose, or is worth knowing about it."""
+
+ERROR_PAGES: Final[Mapping[int, tuple[str, str]]] = MappingProxyType(
+    {
+        400: (N_("This did not work"), N_("We could not read what your browser sent. Go back and try again.")),
+        401: (N_("You are not logged in"), N_("Log in to see this page.")),
+        403: (N_("This page is not for you"), N_("You are logged in, but you do not have access to this page.")),
+        404: (
+            N_("We can't find this page"),
+            N_("The address may be mistyped, or the page is gone. If it is a letter, it may be somebody else's."),
+        ),
+        409: (N_("This is not possible now"), N_("Something has changed in the meantime. Go back and look again.")),
+        410: (N_("This has been erased"), N_("The time for which it had to be kept is over.")),
+        413: (N_("This is too large"), N_("The files are larger than we can take. Make them smaller or send fewer.")),
+        429: (N_("Too many tries"), N_("Wait a while and try again.")),
+        500: (
+            N_("Something went wrong on our side"),
+            N_("It is not your fault. Try again later. What was sent before is safe."),
+        ),
+        503: (
+            N_("The service is not available for a moment"),
+            N_("Try again in a few minutes. What was sent before is safe."),
+        ),
+    }
+)
+"""Title and text of error pages by HTTP status; a status that is not here is shown as the nearest of its hundred."""
+
+
+class Wording:
+    """The tables in one language."""
+
+    def __init__(self, words: Words) -> None:
+        self._words = words
+
+    def status(self, code: str) -> Status:
+        """How a state reads."""
+        found = STATUS.get(code) or Status(code, "", "going")
+        return Status(self._say(found.label), self._say(found.sentence), found.tone)
+
+    def event(self, code: str) -> str:
+        """What happened."""
+        return self._say(EVENTS.get(code, code))
+
+    def actor(self, code: str) -> str:
+        """Who made it happen."""
+        return self._say(ACTORS.get(code, code))
+
+    def reason(self, code: str) -> str:
+        """Why."""
+        return self._say(REASONS.get(code, code))
+
+    def problem(self, code: str, detail: str = "") -> str:
+        """What is wrong; the service's own English sentence where no table knows the code."""
+        return self._say(PROBLEMS.get(code, detail or code))
+
+    def field_error(self, error: FieldError) -> str:
+        """What is wrong with a field."""
+        return self.problem(error.code, error.detail)
+
+    def error_page(self, status: int, error: Exception) -> tuple[str, str]:
+        """Title and text of an error page; the error's own sentence where a table knows it."""
+        title, text = ERROR_PAGES.get(status) or ERROR_PAGES[500 if status >= 500 else 400]  # noqa: PLR2004
+        if isinstance(error, ZendingError) and error.code in PROBLEMS:
+            text = PROBLEMS[error.code]
+        return self._say(title), self._say(text)
+
+    def _say(self, message: str) -> str:
+        return self._words.gettext(message) if message else ""
