@@ -7,9 +7,9 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any, Final
+from typing import Final
 
-from litestar import Litestar, MediaType, Request, Response, Router
+from litestar import Litestar, Router
 from litestar.datastructures import State
 
 from service.api import openapi, readiness
@@ -19,10 +19,10 @@ from service.api.routes import api_handlers
 from service.api.uploads import UploadLimits, UploadMemory
 from service.bootstrap import Application, build
 from service.inspection.scanners.clamd import ClamdScanner
-from service.portal.routes import error_pages, portal_handlers
+from service.portal.routes import pages_for_people, portal_handlers
 from service.settings import Settings
 from service.settings import settings as read_once
-from service.web.problems import MEDIA_TYPE, answer
+from service.web.problems import answer
 from service.web.requests import RequestFrame
 
 BODY_BYTES: Final = 64 * 1024
@@ -50,7 +50,7 @@ def make_litestar(application: Application) -> Litestar:
             ),
             *portal_handlers(application),
         ],
-        exception_handlers={Exception: _strays(error_pages(application))},
+        exception_handlers={Exception: pages_for_people(application, answer)},
         request_max_body_size=BODY_BYTES,
         lifespan=[_parts(application)],
         state=State(
@@ -65,19 +65,6 @@ def make_litestar(application: Application) -> Litestar:
         logging_config=None,
         debug=False,
     )
-
-
-Answering = Callable[[Request[Any, Any, Any], Exception], Response[Any]]
-
-
-def _strays(pages: Answering) -> Answering:
-    """For what no route answers: a page for a person who mistyped, a problem document for a program."""
-
-    def answer_stray(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
-        wanted = request.accept.best_match([MEDIA_TYPE, MediaType.JSON, MediaType.HTML])
-        return pages(request, error) if wanted == MediaType.HTML else answer(request, error)
-
-    return answer_stray
 
 
 def probes(application: Application) -> dict[str, Probe]:

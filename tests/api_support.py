@@ -8,6 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from litestar import Litestar
 from litestar.testing import TestClient
 
 from service.app import make_litestar
@@ -54,9 +55,9 @@ def application(folder: Path, **changes: Any) -> Iterator[Application]:
 
 
 @contextmanager
-def door(wired: Application) -> Iterator[TestClient[Any]]:
+def door(wired: Application, app: Litestar | None = None) -> Iterator[TestClient[Any]]:
     """A client of the framed application, in this process."""
-    frame = RequestFrame(make_litestar(wired), https=wired.settings.secure_cookies)
+    frame = RequestFrame(app or make_litestar(wired), https=wired.settings.secure_cookies)
     with TestClient(app=frame, base_url=BASE_URL, raise_server_exceptions=False) as client:
         yield client
 

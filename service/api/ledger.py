@@ -12,11 +12,15 @@ from service.ledger import evidence_proof
 from service.ledger.errors import ProofRefused
 from service.web import problems
 
-_NOTE: Final = "text/plain; charset=utf-8"
+_NOTE: Final = "text/plain"
 _TILE: Final = "application/octet-stream"
 # A full tile never changes. A partial one does not either, but nobody asks for it again once the log has grown.
 _FOR_EVER: Final = "public, max-age=31536000, immutable"
 _FOR_A_WHILE: Final = "public, max-age=60"
+
+
+def _answer(kind: type, description: str, media_type: str) -> dict[int, ResponseSpec]:
+    return {200: ResponseSpec(kind, description=description, media_type=media_type, generate_examples=False)}
 
 
 def _no_tile(request: Request[Any, Any, Any], _error: ProofRefused) -> Response[Any]:
@@ -35,7 +39,7 @@ class Ledger(Controller):
         operation_id="readCheckpoint",
         media_type=_NOTE,
         sync_to_thread=True,
-        **public(404, 503, also={200: ResponseSpec(str, description="A C2SP signed note.", media_type="text/plain")}),
+        **public(404, 503, also=_answer(str, "A C2SP signed note.", "text/plain")),
     )
     def checkpoint(self, request: Request[Any, Any, Any]) -> Response[str]:
         """Send the newest checkpoint."""
@@ -52,7 +56,7 @@ class Ledger(Controller):
         media_type=_TILE,
         sync_to_thread=True,
         exception_handlers={ProofRefused: _no_tile},
-        **public(404, 503, also={200: ResponseSpec(bytes, description="Up to 256 hashes.", media_type=_TILE)}),
+        **public(400, 404, 503, also=_answer(bytes, "Up to 256 hashes of 32 bytes.", _TILE)),
     )
     def tile(self, request: Request[Any, Any, Any], tile: FromPath[str]) -> Response[bytes]:
         """Send a tile that a signed checkpoint covers, whole or as far as it went: ``{level}/{number}[.p/{width}]``."""

@@ -173,7 +173,8 @@ class _Reader:
             max_header_count=6,
             max_segment_size=limits.delivery_bytes,
             max_segment_count=limits.documents + 1,
-            strict=True,
+            # Its strict mode refuses the line end after the last boundary when that comes in a piece of its own.
+            strict=False,
         )
 
     def feed(self, chunk: bytes) -> None:
