@@ -92,7 +92,7 @@ class Portal:
             )
         )
         headers = _PAGE_HEADERS | {"Content-Language": visitor.language, "Vary": "Cookie, Accept-Language"}
-        return Response(text, status_code=status, media_type="text/html; charset=utf-8", headers=headers)
+        return Response(text, status_code=status, media_type="text/html", headers=headers)
 
     def visitor(self, request: Request[Any, Any, Any]) -> Visitor:
         """Who asks; somebody unknown where no page was found for the request."""
@@ -165,8 +165,8 @@ def json_response(content: bytes, name: str) -> Response[bytes]:
 
 
 _MEDIA_TYPES: Final = {
-    ".css": "text/css; charset=utf-8",
-    ".js": "text/javascript; charset=utf-8",
+    ".css": "text/css",
+    ".js": "text/javascript",
     ".svg": "image/svg+xml",
 }
 

@@ -1,8 +1,9 @@
 """The portal as one router: pages, their guards, and pages for what goes wrong."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Final
 
-from litestar import Request, Router
+from litestar import Request, Response, Router
 from litestar.di import Provide
 
 from service.bootstrap import Application
@@ -14,10 +15,15 @@ from service.portal.rendering import Portal
 from service.portal.sender import handlers as sender
 from service.portal.visitors import Recognition
 
+Answer = Callable[[Request[Any, Any, Any], Exception], Response[Any]]
+_FOR_PROGRAMS: Final = ("/v1/", "/oauth/")
+
 
 def portal_handlers(application: Application) -> list[Router]:
     """The routes of the portal, to be put into the ASGI application; it keeps ``application`` in its state."""
     portal = Portal(application)
+    pages, recognition = ErrorPages(portal), Recognition(application)
+    # Litestar copies a router with all it holds; functions are left whole, and what they refer to stays one.
     return [
         Router(
             path="/",
@@ -26,16 +32,27 @@ def portal_handlers(application: Application) -> list[Router]:
                 "portal": Provide(lambda: portal, use_cache=True, sync_to_thread=False),
                 "form": Provide(_form, sync_to_thread=False),
             },
-            middleware=[Recognition(application)],
-            exception_handlers={Exception: ErrorPages(portal)},
+            middleware=[lambda app: recognition(app)],  # noqa: PLW0108  see above
+            exception_handlers={Exception: lambda request, error: pages(request, error)},  # noqa: PLW0108  see above
             include_in_schema=False,
         )
     ]
 
 
-def error_pages(application: Application) -> ErrorPages:
-    """For requests that no route answers: what a person sees who mistyped an address."""
-    return ErrorPages(Portal(application))
+def pages_for_people(application: Application, otherwise: Answer) -> Answer:
+    """What answers requests that no route takes: a page for browsers, ``otherwise`` for programs.
+
+    Args:
+        application: the wired parts.
+        otherwise: the answer to programs, made for Litestar's ``exception_handlers`` as well.
+    """
+    pages = ErrorPages(Portal(application))
+
+    def answer(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
+        browser = "text/html" in request.headers.get("accept", "") and not request.url.path.startswith(_FOR_PROGRAMS)
+        return pages(request, error) if browser else otherwise(request, error)
+
+    return answer
 
 
 def _form(request: Request[Any, Any, Any]) -> Form:
