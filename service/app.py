@@ -12,6 +12,7 @@ from typing import Final
 from litestar import Litestar, Router
 from litestar.datastructures import State
 
+from service import logs
 from service.api import openapi, readiness
 from service.api.documentation import documentation_handlers
 from service.api.readiness import Probe, Readiness
@@ -33,7 +34,10 @@ UPLOADS_AT_ONCE: Final = 8
 
 def create_app(settings: Settings | None = None) -> RequestFrame:
     """Wire and make the application of one process; without ``settings`` those of the environment are read."""
-    application = build(settings or read_once(), hands_in=True)
+    chosen = settings or read_once()
+    # The server starts its workers as fresh processes, which know nothing of how the command set up the log.
+    logs.configure(style=chosen.log_format)
+    application = build(chosen, hands_in=True)
     return RequestFrame(make_litestar(application), https=application.settings.secure_cookies)
 
 
