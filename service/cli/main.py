@@ -12,6 +12,8 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from service.cli.demo import demo
+
 CHECKOUT = Path(__file__).resolve().parents[2]
 
 
@@ -50,6 +52,9 @@ class Zending(click.Group):
 @click.group(cls=Zending, context_settings={"help_option_names": ["-h", "--help"]})
 def zending() -> None:
     """Zending: digital document delivery, sealed and evidenced."""
+
+
+zending.add_command(demo)
 
 
 @zending.command()

@@ -1,0 +1,133 @@
+"""What the demonstration shows: progress while it runs, a table at the end, and what to try next."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from service.cli.demo_house import House
+from service.cli.demo_round import Row
+from service.cli.demo_walk import nearby, walk
+from service.embedded.fictional import PEOPLE, RECIPIENTS
+from service.embedded.stack import CHECKOUT
+
+_WIDE: Final = 200
+_CHANNELS: Final = {"digital": "mailbox", "paper": "paper", None: ""}
+_DOES: Final = {"receive": "reads mail", "send": "sends", "operate": "runs the service"}
+
+
+def make_console() -> Console:
+    """The terminal; when it is none (a file, a pipe), wide enough that nothing is cut."""
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=_WIDE)
+
+
+class Progress:
+    """Shows rows as they change: one live table on a terminal, else a line for each change."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._live: Live | None = None
+        self._rows: Sequence[Row] = ()
+        self._told: dict[str, str] = {}
+
+    @contextmanager
+    def of(self, rows: Sequence[Row]) -> Iterator[None]:
+        """Show these rows while the block runs."""
+        self._rows = rows
+        if not self._console.is_terminal:
+            yield
+            return
+        with Live(table(rows, None), console=self._console, transient=True, refresh_per_second=8) as self._live:
+            yield
+        self._live = None
+
+    def show(self) -> None:
+        """Show how the rows stand now."""
+        if self._live is not None:
+            self._live.update(table(self._rows, None))
+        if not self._console.is_terminal:
+            for row in self._rows:
+                line = f"{row.state}, {_evidence(row)}" if row.evidence else row.state
+                if self._told.get(row.sample.reference, "handing in") != line:
+                    self._told[row.sample.reference] = line
+                    self.say(f"  {row.sample.reference}  {row.sample.document}: {line}")
+
+    def say(self, sentence: str) -> None:
+        """Show a sentence, above what is live."""
+        self._console.print(Text(sentence))
+
+
+def table(rows: Sequence[Row], home: Path | None) -> Table:
+    """All rows; with the saved files when ``home`` is given."""
+    made = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("document", "recipient", "channel", "state", "evidence", *(("sealed file",) if home else ())):
+        made.add_column(heading, overflow="fold")
+    for row in rows:
+        delivery = row.delivery or {}
+        cells = [
+            Text(row.sample.document),
+            Text(RECIPIENTS[row.sample.recipient].name),
+            Text(_CHANNELS.get(delivery.get("channel"), "") + (", registered" if row.sample.registered else "")),
+            Text(row.state.replace("_", " "), style=_style(row)),
+            Text(_evidence(row)),
+        ]
+        if home:
+            cells.append(Text("" if row.saved is None else str(nearby(row.saved))))
+        made.add_row(*cells)
+    return made
+
+
+def notes(rows: Sequence[Row]) -> Iterator[str]:
+    """What the table has no room for: why something was refused, and what the service noted about the way."""
+    for row in rows:
+        name = f"{row.sample.reference} ({row.sample.document})"
+        if row.refusal is not None:
+            expected = " That is as it should be: it was broken on purpose." if row.sample.broken else ""
+            yield f"{name} was not taken: {row.refusal.detail}{expected}"
+        for problem in (row.delivery or {}).get("problems", ()):
+            if problem["code"] == "registered_on_paper":
+                yield f"{name}: {problem['detail']}"
+
+
+def invitation(house: House) -> str:
+    """Addresses, log-ins and lines to paste."""
+    url = house.base_url
+    people = "\n".join(f"    {each.name:<14} {_DOES[each.does]:<17} ({each.about})" for each in PEOPLE)
+    return f"""
+Pages           {url}/          log in by choosing one of these people, no password:
+{people}
+API             {url}/docs/   for programs; what it speaks is in {url}/openapi.json
+Print house     {nearby(house.print_folder)}   each ZIP is a batch: one PDF and manifest.json
+E-mail          {nearby(house.home / "mail")}   every notice, as a file
+For scripts     {nearby(house.home / "demo.json")}
+Other commands  source {nearby(house.home / "environment")}; {_launcher()} jobs list
+
+To try it by hand, paste this:
+
+{walk(house)}
+"""
+
+
+def _launcher() -> str:
+    return "./zending" if Path("zending").is_file() else str(CHECKOUT / "zending")
+
+
+def _evidence(row: Row) -> str:
+    if not row.evidence:
+        return ""
+    published = sum(each["published"] for each in row.evidence)
+    if row.verified is not None:
+        return f"{published} published, " + ("verified" if row.verified else "NOT VALID")
+    return f"{published} of {len(row.evidence)} published"
+
+
+def _style(row: Row) -> str:
+    if not row.is_over:
+        return "yellow"
+    return "green" if row.is_as_expected else "bold red"
