@@ -24,6 +24,8 @@ def configure(*, style: str = "json") -> None:
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(levelname)s %(name)s %(message)s", force=True)
     for name in _QUIET:
         logging.getLogger(name).setLevel(logging.ERROR)
+    # One line per wake-up would bury what matters: a chunk of work tells more.
+    logging.getLogger("celery").setLevel(logging.WARNING)
     renderer: structlog.typing.Processor = (
         structlog.processors.JSONRenderer() if style == "json" else structlog.dev.ConsoleRenderer(colors=False)
     )
