@@ -1,0 +1,161 @@
+"""Who may call what, about whose things: every call of the contract, by everybody there is."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.api_e2e_support import (
+    Caller,
+    Service,
+    delivery,
+    hand_in,
+    login_of,
+    nobody,
+    pdf,
+    person,
+    program,
+    reaches,
+    until,
+)
+
+CONTRACT = Path(__file__).parents[2] / "docs" / "api" / "openapi.json"
+OWN, OTHER, BARE, CLERK, READER, STRANGER, NOBODY = (
+    "the sender's program",
+    "another organisation's program",
+    "the sender's program without the scope",
+    "the sender's clerk",
+    "the recipient",
+    "another recipient",
+    "nobody",
+)
+ALL = (OWN, OTHER, BARE, CLERK, READER, STRANGER, NOBODY)
+
+
+@dataclass(frozen=True)
+class World:
+    """One delivery that the recipient has opened, and everybody who might want to see it."""
+
+    callers: Mapping[str, Caller]
+    delivery_id: str
+    evidence_id: str
+
+
+@pytest.fixture(scope="module")
+def world(service: Service) -> Iterator[World]:
+    sender, other = sorted(service.clients)[:2]
+    recipient, stranger = service.recipients["activated"][:2]
+    clerk = next(str(each["login"]) for each in service.people if each["does"] == "send")
+    callers = {
+        OWN: program(service, sender),
+        OTHER: program(service, other),
+        BARE: program(service, sender, scope="recipients:lookup"),
+        CLERK: person(service, clerk),
+        READER: person(service, login_of(service, recipient)),
+        STRANGER: person(service, login_of(service, stranger)),
+        NOBODY: nobody(service),
+    }
+    answer = hand_in(callers[OWN], delivery(recipient), attachments=[pdf()])
+    assert answer.status_code == 202, answer.text
+    delivery_id = answer.json()["id"]
+    reaches(callers[OWN], delivery_id, "available")
+    assert callers[READER]("POST", f"/v1/mailbox/messages/{delivery_id}/open").status_code == 200
+    listed = until(lambda: callers[OWN].get(f"/v1/deliveries/{delivery_id}/evidence")["items"])
+    yield World(callers, delivery_id, listed[0]["id"])
+    for caller in callers.values():
+        caller.close()
+
+
+def sender(good: int, other: int = 404) -> dict[str, int]:
+    """A call about the sender's own things: others of its kind see nothing, everybody else may not even ask."""
+    return {OWN: good, CLERK: good, OTHER: other, BARE: 403, READER: 403, STRANGER: 403, NOBODY: 401}
+
+
+def recipient(good: int, stranger: int = 404) -> dict[str, int]:
+    """A call about the recipient's own mailbox."""
+    return {READER: good, STRANGER: stranger, OWN: 403, CLERK: 403, OTHER: 403, BARE: 403, NOBODY: 401}
+
+
+def everybody(status: int = 200) -> dict[str, int]:
+    """A public call."""
+    return dict.fromkeys(ALL, status)
+
+
+DELIVERY, MESSAGE = "/v1/deliveries/{delivery_id}", "/v1/mailbox/messages/{delivery_id}"
+ACTIVATION = "/v1/mailbox/activation"
+TABLE: Mapping[str, Mapping[str, int]] = {
+    "POST /oauth/token": everybody(400),
+    "GET /.well-known/jwks.json": everybody(),
+    "GET /health/live": everybody(),
+    "GET /health/ready": everybody(),
+    "GET /ledger/checkpoint": everybody(),
+    "GET /ledger/tile/{tile}": everybody(404),
+    "POST /v1/deliveries": sender(415, 415),
+    "GET /v1/deliveries": sender(200, 200),
+    f"GET {DELIVERY}": sender(200),
+    f"POST {DELIVERY}/cancel": sender(409),
+    f"GET {DELIVERY}/document": sender(200),
+    f"GET {DELIVERY}/attachments/{{number}}": sender(200),
+    f"GET {DELIVERY}/events": sender(200),
+    f"GET {DELIVERY}/evidence": sender(200),
+    f"GET {DELIVERY}/evidence/{{evidence_id}}": sender(200),
+    "POST /v1/recipients/lookup": sender(400, 400) | {BARE: 400},
+    "GET /v1/mailbox/messages": recipient(200, 200),
+    f"GET {MESSAGE}": recipient(200),
+    f"POST {MESSAGE}/open": recipient(200),
+    f"GET {MESSAGE}/document": recipient(200),
+    f"GET {MESSAGE}/attachments/{{number}}": recipient(200),
+    f"GET {MESSAGE}/evidence": recipient(200),
+    f"GET {MESSAGE}/evidence/{{evidence_id}}": recipient(200),
+    f"GET {ACTIVATION}": recipient(200, 200),
+    f"PUT {ACTIVATION}": recipient(400, 400),
+    # Not called by whoever may: it would end a mailbox that other tests use.
+    f"DELETE {ACTIVATION}": {OWN: 403, CLERK: 403, OTHER: 403, BARE: 403, NOBODY: 401},
+}
+
+
+def test_the_table_has_every_call_of_the_contract() -> None:
+    contract: Mapping[str, Any] = json.loads(CONTRACT.read_text("utf-8"))
+    assert set(TABLE) == {
+        f"{method.upper()} {path}" for path, methods in contract["paths"].items() for method in methods
+    }
+
+
+@pytest.mark.parametrize("call", sorted(TABLE))
+def test_everybody_gets_exactly_what_is_theirs(world: World, call: str) -> None:
+    method, path = call.split(" ", 1)
+    path = path.format(delivery_id=world.delivery_id, evidence_id=world.evidence_id, number=1, tile="x")
+    # A body that no call takes: what is allowed ends at the body, what is not ends before it.
+    body: dict[str, Any] = {} if method in ("GET", "DELETE") else {"content": b"{", "headers": _JSON}
+    found = {who: world.callers[who](method, path, **body).status_code for who in TABLE[call]}
+    assert found == TABLE[call]
+
+
+_JSON = {"Content-Type": "application/json"}
+
+
+def test_lists_hold_own_things_only(world: World) -> None:
+    for who, expected in ((OWN, True), (CLERK, True), (OTHER, False)):
+        items = world.callers[who].get("/v1/deliveries", params={"limit": 200})["items"]
+        assert (world.delivery_id in {item["id"] for item in items}) is expected, who
+    for who, expected in ((READER, True), (STRANGER, False)):
+        items = world.callers[who].get("/v1/mailbox/messages", params={"limit": 200})["items"]
+        assert (world.delivery_id in {item["id"] for item in items}) is expected, who
+
+
+def test_another_organisations_things_look_like_things_that_are_not(world: World) -> None:
+    missing = "dlv_" + "0" * 32
+    for path in ("", "/document", "/events", "/evidence", f"/evidence/{world.evidence_id}"):
+        theirs = world.callers[OTHER]("GET", f"/v1/deliveries/{world.delivery_id}{path}").json()
+        none = world.callers[OTHER]("GET", f"/v1/deliveries/{missing}{path}").json()
+        assert theirs | {"instance": ""} == none | {"instance": ""}
+
+
+def test_evidence_is_reached_through_its_own_delivery_only(service: Service, world: World) -> None:
+    answer = hand_in(world.callers[OWN], delivery(service.recipients["activated"][0]))
+    other = answer.json()["id"]
+    found = world.callers[OWN]("GET", f"/v1/deliveries/{other}/evidence/{world.evidence_id}")
+    assert found.status_code == 404
