@@ -167,12 +167,13 @@ class Round:
         row.saved = self._house.home / "sealed" / name
         save(row.saved, calls.sealed(row.delivery["id"]))
         folder = self._house.home / "evidence" / row.sample.reference
+        for each in (folder.parent, folder):
+            private_folder(each)
         issuer = self._house.time_stamp_issuer
         issuers = x509.load_pem_x509_certificates(issuer.read_bytes()) if issuer else []
         sound = []
         for each in row.evidence:
             document = calls.one_evidence(row.delivery["id"], each["id"])
-            private_folder(folder)
             write_durably(folder / f"{each['event']}.json", json.dumps(document, ensure_ascii=False, indent=1))
             checks = verify_evidence(document, self._house.ledger_keys, issuers)
             sound.append(all(check.ok is not False for check in checks))
