@@ -8,31 +8,19 @@ from typing import Any
 
 import pytest
 
-from tests.api_e2e_support import (
-    Caller,
-    Service,
-    delivery,
-    hand_in,
-    login_of,
-    nobody,
-    pdf,
-    person,
-    program,
-    reaches,
-    until,
-)
+from tests import api_e2e_support as callers
+from tests.api_e2e_support import CLERK, OTHER_READER, OTHER_SENDER, READER, SENDER, Caller, hand_in, pdf
+from tests.service_support import RunningService, delivery_for
 
 CONTRACT = Path(__file__).parents[2] / "docs" / "api" / "openapi.json"
-OWN, OTHER, BARE, CLERK, READER, STRANGER, NOBODY = (
-    "the sender's program",
-    "another organisation's program",
-    "the sender's program without the scope",
-    "the sender's clerk",
-    "the recipient",
-    "another recipient",
-    "nobody",
-)
-ALL = (OWN, OTHER, BARE, CLERK, READER, STRANGER, NOBODY)
+OWN = "the sender's program"
+OTHER = "another organisation's program"
+BARE = "the sender's program without the scope"
+STAFF = "the sender's clerk"
+OWNER = "the recipient"
+STRANGER = "another recipient"
+NOBODY = "nobody"
+ALL = (OWN, OTHER, BARE, STAFF, OWNER, STRANGER, NOBODY)
 
 
 @dataclass(frozen=True)
@@ -45,38 +33,35 @@ class World:
 
 
 @pytest.fixture(scope="module")
-def world(service: Service) -> Iterator[World]:
-    sender, other = sorted(service.clients)[:2]
-    recipient, stranger = service.recipients["activated"][:2]
-    clerk = next(str(each["login"]) for each in service.people if each["does"] == "send")
-    callers = {
-        OWN: program(service, sender),
-        OTHER: program(service, other),
-        BARE: program(service, sender, scope="recipients:lookup"),
-        CLERK: person(service, clerk),
-        READER: person(service, login_of(service, recipient)),
-        STRANGER: person(service, login_of(service, stranger)),
-        NOBODY: nobody(service),
+def world(service: RunningService) -> Iterator[World]:
+    everyone = {
+        OWN: callers.program(service, SENDER),
+        OTHER: callers.program(service, OTHER_SENDER),
+        BARE: callers.program(service, SENDER, scope="recipients:lookup"),
+        STAFF: callers.person(service, CLERK),
+        OWNER: callers.person(service, READER),
+        STRANGER: callers.person(service, OTHER_READER),
+        NOBODY: callers.nobody(service),
     }
-    answer = hand_in(callers[OWN], delivery(recipient), attachments=[pdf()])
+    answer = hand_in(everyone[OWN], delivery_for(READER), attachments=[pdf()])
     assert answer.status_code == 202, answer.text
     delivery_id = answer.json()["id"]
-    reaches(callers[OWN], delivery_id, "available")
-    assert callers[READER]("POST", f"/v1/mailbox/messages/{delivery_id}/open").status_code == 200
-    listed = until(lambda: callers[OWN].get(f"/v1/deliveries/{delivery_id}/evidence")["items"])
-    yield World(callers, delivery_id, listed[0]["id"])
-    for caller in callers.values():
+    service.until_status(delivery_id, "available")
+    assert everyone[OWNER]("POST", f"/v1/mailbox/messages/{delivery_id}/open").status_code == 200
+    evidence = service.until_evidence(delivery_id, "SubmissionAcceptance")["SubmissionAcceptance"]
+    yield World(everyone, delivery_id, evidence["record"]["evidence_id"])
+    for caller in everyone.values():
         caller.close()
 
 
 def sender(good: int, other: int = 404) -> dict[str, int]:
     """A call about the sender's own things: others of its kind see nothing, everybody else may not even ask."""
-    return {OWN: good, CLERK: good, OTHER: other, BARE: 403, READER: 403, STRANGER: 403, NOBODY: 401}
+    return {OWN: good, STAFF: good, OTHER: other, BARE: 403, OWNER: 403, STRANGER: 403, NOBODY: 401}
 
 
 def recipient(good: int, stranger: int = 404) -> dict[str, int]:
     """A call about the recipient's own mailbox."""
-    return {READER: good, STRANGER: stranger, OWN: 403, CLERK: 403, OTHER: 403, BARE: 403, NOBODY: 401}
+    return {OWNER: good, STRANGER: stranger, OWN: 403, STAFF: 403, OTHER: 403, BARE: 403, NOBODY: 401}
 
 
 def everybody(status: int = 200) -> dict[str, int]:
@@ -113,7 +98,7 @@ TABLE: Mapping[str, Mapping[str, int]] = {
     f"GET {ACTIVATION}": recipient(200, 200),
     f"PUT {ACTIVATION}": recipient(400, 400),
     # Not called by whoever may: it would end a mailbox that other tests use.
-    f"DELETE {ACTIVATION}": {OWN: 403, CLERK: 403, OTHER: 403, BARE: 403, NOBODY: 401},
+    f"DELETE {ACTIVATION}": {OWN: 403, STAFF: 403, OTHER: 403, BARE: 403, NOBODY: 401},
 }
 
 
@@ -138,10 +123,10 @@ _JSON = {"Content-Type": "application/json"}
 
 
 def test_lists_hold_own_things_only(world: World) -> None:
-    for who, expected in ((OWN, True), (CLERK, True), (OTHER, False)):
+    for who, expected in ((OWN, True), (STAFF, True), (OTHER, False)):
         items = world.callers[who].get("/v1/deliveries", params={"limit": 200})["items"]
         assert (world.delivery_id in {item["id"] for item in items}) is expected, who
-    for who, expected in ((READER, True), (STRANGER, False)):
+    for who, expected in ((OWNER, True), (STRANGER, False)):
         items = world.callers[who].get("/v1/mailbox/messages", params={"limit": 200})["items"]
         assert (world.delivery_id in {item["id"] for item in items}) is expected, who
 
@@ -154,8 +139,7 @@ def test_another_organisations_things_look_like_things_that_are_not(world: World
         assert theirs | {"instance": ""} == none | {"instance": ""}
 
 
-def test_evidence_is_reached_through_its_own_delivery_only(service: Service, world: World) -> None:
-    answer = hand_in(world.callers[OWN], delivery(service.recipients["activated"][0]))
-    other = answer.json()["id"]
+def test_evidence_is_reached_through_its_own_delivery_only(service: RunningService, world: World) -> None:
+    other = service.hand_in(READER)["id"]
     found = world.callers[OWN]("GET", f"/v1/deliveries/{other}/evidence/{world.evidence_id}")
     assert found.status_code == 404

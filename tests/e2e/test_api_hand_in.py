@@ -14,19 +14,20 @@ from urllib.parse import urlsplit
 import pikepdf
 import pytest
 
-from tests.api_e2e_support import Caller, Service, delivery, hand_in, pdf, program, reaches, until
+from tests.api_e2e_support import OTHER_SENDER, READER, SENDER, Caller, hand_in, pdf, program
+from tests.service_support import RunningService, delivery_for
 
 
 @pytest.fixture(scope="module")
-def caller(service: Service) -> Iterator[Caller]:
-    found = program(service, min(service.clients))
+def caller(service: RunningService) -> Iterator[Caller]:
+    found = program(service, SENDER)
     yield found
     found.close()
 
 
 @pytest.fixture(scope="module")
-def other(service: Service) -> Iterator[Caller]:
-    found = program(service, max(service.clients))
+def other(service: RunningService) -> Iterator[Caller]:
+    found = program(service, OTHER_SENDER)
     yield found
     found.close()
 
@@ -35,9 +36,9 @@ def known(caller: Caller, reference: str) -> list[Any]:
     return list(caller.get("/v1/deliveries", params={"reference": reference})["items"])
 
 
-def test_what_is_handed_in_is_acknowledged_kept_sealed_and_given_back(service: Service, caller: Caller) -> None:
+def test_what_is_handed_in_is_acknowledged_kept_sealed_and_given_back(service: RunningService, caller: Caller) -> None:
     document, more = pdf(), pdf("cairo")
-    wanted = delivery(service.recipients["activated"][0], digests={"document": hashlib.sha256(document).hexdigest()})
+    wanted = delivery_for(READER, digests={"document": hashlib.sha256(document).hexdigest()})
     answer = hand_in(caller, wanted, document=document, attachments=[more])
     assert answer.status_code == 202, answer.text
     made = answer.json()
@@ -47,7 +48,7 @@ def test_what_is_handed_in_is_acknowledged_kept_sealed_and_given_back(service: S
     assert [each["role"] for each in made["documents"]] == ["main", "attachment"]
     assert made["documents"][0]["submitted_sha256"] == hashlib.sha256(document).hexdigest()
     assert made["created_at"].endswith("Z")
-    settled = reaches(caller, made["id"], "available", "opened")
+    settled = service.until_status(made["id"], "available", "opened")
     for each in settled["documents"]:
         sealed = caller("GET", each["url"])
         assert sealed.headers["Content-Type"] == "application/pdf"
@@ -55,22 +56,22 @@ def test_what_is_handed_in_is_acknowledged_kept_sealed_and_given_back(service: S
         assert b"/ETSI.CAdES.detached" in sealed.content
 
 
-def test_the_timeline_and_its_evidence_tell_the_same_story(service: Service, caller: Caller) -> None:
-    made = hand_in(caller, delivery(service.recipients["activated"][0])).json()
-    reaches(caller, made["id"], "available")
+def test_the_timeline_and_its_evidence_tell_the_same_story(service: RunningService, caller: Caller) -> None:
+    made = hand_in(caller, delivery_for(READER)).json()
+    service.until_status(made["id"], "available")
     events = [event["event"] for event in caller.get(made["links"]["events"])["items"]]
     assert events[0] == "handed_in"
     assert {"SubmissionAcceptance", "ContentConsignment"} <= set(events)
     entries = caller.get(made["links"]["evidence"])["items"]
     assert {"SubmissionAcceptance", "ContentConsignment"} <= {entry["event"] for entry in entries}
-    place = f"{made['links']['evidence']}/{entries[0]['id']}"
-    whole = until(lambda: (found := caller.get(place))["proof"] and found)
+    whole = service.until_evidence(made["id"], "SubmissionAcceptance")["SubmissionAcceptance"]
+    place = f"{made['links']['evidence']}/{whole['record']['evidence_id']}"
     assert set(whole) == {"record", "salt", "leaf_hash", "log_index", "proof", "checkpoint", "timestamp_token"}
     assert caller("GET", place, headers={"Accept": "application/pdf"}).status_code == 406
 
 
-def test_twenty_copies_at_once_make_one_delivery(service: Service, caller: Caller) -> None:
-    wanted, key = delivery(service.recipients["activated"][0]), uuid.uuid4().hex
+def test_twenty_copies_at_once_make_one_delivery_for(service: RunningService, caller: Caller) -> None:
+    wanted, key = delivery_for(READER), uuid.uuid4().hex
     with ThreadPoolExecutor(20) as pool:
         answers = list(pool.map(lambda _: hand_in(caller, wanted, key=key), range(20)))
     taken = [answer for answer in answers if answer.status_code == 202]
@@ -85,8 +86,8 @@ def test_twenty_copies_at_once_make_one_delivery(service: Service, caller: Calle
     assert (again.status_code, again.content) == (202, taken[0].content)
 
 
-def test_a_key_means_one_request_whatever_its_boundary_and_spacing(service: Service, caller: Caller) -> None:
-    wanted, key = delivery(service.recipients["activated"][0]), uuid.uuid4().hex
+def test_a_key_means_one_request_whatever_its_boundary_and_spacing(service: RunningService, caller: Caller) -> None:
+    wanted, key = delivery_for(READER), uuid.uuid4().hex
     first = hand_in(caller, wanted, key=key)
     spaced = json.dumps(wanted, indent=4, sort_keys=True).encode()
     assert hand_in(caller, spaced, key=key).content == first.content
@@ -96,21 +97,21 @@ def test_a_key_means_one_request_whatever_its_boundary_and_spacing(service: Serv
     assert another_file.status_code == 422
 
 
-def test_a_key_belongs_to_one_organisation(service: Service, caller: Caller, other: Caller) -> None:
-    wanted, key = delivery(service.recipients["activated"][0]), uuid.uuid4().hex
+def test_a_key_belongs_to_one_organisation(service: RunningService, caller: Caller, other: Caller) -> None:
+    wanted, key = delivery_for(READER), uuid.uuid4().hex
     mine, theirs = hand_in(caller, wanted, key=key), hand_in(other, wanted, key=key)
     assert (mine.status_code, theirs.status_code) == (202, 202)
     assert mine.json()["id"] != theirs.json()["id"]
 
 
 @pytest.mark.parametrize(("key", "status"), [("", 400), ("with space", 422), ("x" * 256, 422)])
-def test_a_key_must_be_one(service: Service, caller: Caller, key: str, status: int) -> None:
-    assert hand_in(caller, delivery(service.recipients["activated"][0]), key=key).status_code == status
+def test_a_key_must_be_one(service: RunningService, caller: Caller, key: str, status: int) -> None:
+    assert hand_in(caller, delivery_for(READER), key=key).status_code == status
 
 
-def test_every_wrong_field_is_pointed_to_and_nothing_is_kept(service: Service, caller: Caller) -> None:
-    someone = service.recipients["activated"][0]
-    wanted = delivery(someone) | {"recipient": {"type": "citizen", "id": "85073003329", "name": ""}, "subject": ""}
+def test_every_wrong_field_is_pointed_to_and_nothing_is_kept(service: RunningService, caller: Caller) -> None:
+    someone = READER
+    wanted = delivery_for(someone) | {"recipient": {"type": "citizen", "id": "85073003329", "name": ""}, "subject": ""}
     key = uuid.uuid4().hex
     answer = hand_in(caller, wanted, key=key)
     assert answer.status_code == 422
@@ -118,29 +119,31 @@ def test_every_wrong_field_is_pointed_to_and_nothing_is_kept(service: Service, c
     assert "85073003329" not in answer.text
     assert known(caller, wanted["reference"]) == []
     # The key is free for the corrected request.
-    assert hand_in(caller, delivery(someone), key=key).status_code == 202
+    assert hand_in(caller, delivery_for(someone), key=key).status_code == 202
 
 
 @pytest.mark.parametrize(
     ("document", "code"),
     [(b"", "not_a_pdf"), (b"MZ" + b"\x00" * 500, "not_a_pdf"), (b"PK\x03\x04" + b"\x00" * 500, "not_a_pdf")],
 )
-def test_what_is_no_pdf_is_refused_with_a_reason(service: Service, caller: Caller, document: bytes, code: str) -> None:
-    wanted = delivery(service.recipients["activated"][0])
+def test_what_is_no_pdf_is_refused_with_a_reason(
+    service: RunningService, caller: Caller, document: bytes, code: str
+) -> None:
+    wanted = delivery_for(READER)
     answer = hand_in(caller, wanted, document=document)
     assert (answer.status_code, answer.json()["code"]) == (422, code)
     assert known(caller, wanted["reference"]) == []
 
 
-def test_an_encrypted_document_is_refused(service: Service, caller: Caller) -> None:
+def test_an_encrypted_document_is_refused(service: RunningService, caller: Caller) -> None:
     locked = io.BytesIO()
     with pikepdf.open(io.BytesIO(pdf())) as opened:
         opened.save(locked, encryption=pikepdf.Encryption(owner="o", user="u"))
-    answer = hand_in(caller, delivery(service.recipients["activated"][0]), document=locked.getvalue())
+    answer = hand_in(caller, delivery_for(READER), document=locked.getvalue())
     assert (answer.status_code, answer.json()["code"]) == (422, "encrypted")
 
 
-def test_a_body_beyond_the_limit_is_refused_before_it_is_sent(service: Service, caller: Caller) -> None:
+def test_a_body_beyond_the_limit_is_refused_before_it_is_sent(service: RunningService, caller: Caller) -> None:
     address = urlsplit(service.base_url)
     with socket.create_connection((address.hostname or "", address.port or 80), timeout=30) as wire:
         head = (
@@ -152,7 +155,7 @@ def test_a_body_beyond_the_limit_is_refused_before_it_is_sent(service: Service, 
         assert wire.recv(64).startswith(b"HTTP/1.1 413")
 
 
-def test_a_body_that_grows_beyond_the_limit_is_cut_off(service: Service, caller: Caller) -> None:
+def test_a_body_that_grows_beyond_the_limit_is_cut_off(service: RunningService, caller: Caller) -> None:
     address = urlsplit(service.base_url)
     sent, answer = 0, b""
     with socket.create_connection((address.hostname or "", address.port or 80), timeout=30) as wire:
@@ -174,12 +177,9 @@ def test_a_body_that_grows_beyond_the_limit_is_cut_off(service: Service, caller:
     assert sent < 100_000_000
 
 
-def test_pages_of_a_list_show_everything_once(service: Service, caller: Caller) -> None:
+def test_pages_of_a_list_show_everything_once(service: RunningService, caller: Caller) -> None:
     reference = f"PAGES-{uuid.uuid4().hex[:8]}"
-    made = [
-        hand_in(caller, delivery(service.recipients["activated"][0], reference=reference)).json()["id"]
-        for _ in range(5)
-    ]
+    made = [hand_in(caller, delivery_for(READER, reference=reference)).json()["id"] for _ in range(5)]
     found: list[str] = []
     query: dict[str, Any] = {"reference": reference, "limit": 2}
     while True:
@@ -197,13 +197,13 @@ def test_pages_of_a_list_show_everything_once(service: Service, caller: Caller) 
     assert caller("GET", "/v1/deliveries", params={"cursor": "dlv_x"}).json()["code"] == "cursor_invalid"
 
 
-def test_many_small_letters_at_once_are_all_taken(service: Service, caller: Caller) -> None:
-    someone = service.recipients["not_activated"][0]
+def test_many_small_letters_at_once_are_all_taken(service: RunningService, caller: Caller) -> None:
+    someone = "jan"
     start = threading.Barrier(8)
 
     def send(_: int) -> int:
         start.wait()
-        return hand_in(caller, delivery(someone)).status_code
+        return hand_in(caller, delivery_for(someone)).status_code
 
     with ThreadPoolExecutor(8) as pool:
         assert list(pool.map(send, range(8))) == [202] * 8

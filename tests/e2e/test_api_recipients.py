@@ -6,50 +6,39 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from tests.api_e2e_support import (
-    Caller,
-    Service,
-    delivery,
-    hand_in,
-    login_of,
-    nobody,
-    person,
-    program,
-    reaches,
-    until,
-)
+from service.embedded.fictional import RECIPIENTS
+from tests.api_e2e_support import READER, SENDER, Caller, credentials, hand_in, nobody, person, program
+from tests.service_support import RunningService, delivery_for, until
 
 
 @pytest.fixture(scope="module")
-def sender(service: Service) -> Iterator[Caller]:
-    found = program(service, min(service.clients))
+def sender(service: RunningService) -> Iterator[Caller]:
+    found = program(service, SENDER)
     yield found
     found.close()
 
 
 @pytest.fixture(scope="module")
-def reader(service: Service) -> Iterator[Caller]:
-    found = person(service, login_of(service, service.recipients["activated"][0]))
+def reader(service: RunningService) -> Iterator[Caller]:
+    found = person(service, READER)
     yield found
     found.close()
 
 
 @pytest.fixture
-def public(service: Service) -> Iterator[Caller]:
+def public(service: RunningService) -> Iterator[Caller]:
     found = nobody(service)
     yield found
     found.close()
 
 
-def test_a_look_up_tells_digital_from_paper_and_looks_the_same_for_all(service: Service, sender: Caller) -> None:
-    active, inactive = service.recipients["activated"][0], service.recipients["not_activated"][0]
-    asked = [{"type": each["type"], "id": each["id"]} for each in (active, inactive)]
-    asked.append({"type": "citizen", "id": "85073003328" if active["id"] != "85073003328" else "40000095579"})
-    answer = sender("POST", "/v1/recipients/lookup", json={"purpose": "Proef", "recipients": asked[:2]})
+def test_a_look_up_tells_digital_from_paper_and_looks_the_same_for_all(service: RunningService, sender: Caller) -> None:
+    asked = [{"type": "citizen", "id": RECIPIENTS[key].number} for key in (READER, "mia")]
+    answer = sender("POST", "/v1/recipients/lookup", json={"purpose": "Proef", "recipients": asked})
     assert answer.status_code == 200, answer.text
     items = answer.json()["items"]
     assert [item["channel"] for item in items] == ["digital", "paper"]
-    assert [{"type": item["type"], "id": item["id"]} for item in items] == asked[:2]
+    assert [{"type": item["type"], "id": item["id"]} for item in items] == asked
     assert {frozenset(item) for item in items} == {frozenset({"type", "id", "channel"})}
 
 
@@ -62,9 +51,9 @@ def test_a_look_up_needs_a_purpose_and_right_numbers(sender: Caller) -> None:
     assert "85073003329" not in answer.text
 
 
-def test_opening_is_an_act_and_reading_comes_after_it(service: Service, sender: Caller, reader: Caller) -> None:
-    made = hand_in(sender, delivery(service.recipients["activated"][0])).json()["id"]
-    reaches(sender, made, "available")
+def test_opening_is_an_act_and_reading_comes_after_it(service: RunningService, sender: Caller, reader: Caller) -> None:
+    made = hand_in(sender, delivery_for(READER)).json()["id"]
+    service.until_status(made, "available")
     place = f"/v1/mailbox/messages/{made}"
     closed = reader.get(place)
     assert (closed["opened_at"], closed["documents"]) == (None, [])
@@ -83,7 +72,7 @@ def test_opening_is_an_act_and_reading_comes_after_it(service: Service, sender: 
     events = [entry["event"] for entry in reader.get(f"{place}/evidence")["items"]]
     assert events.count("ContentAccessTracking") == 1
     assert events.count("ContentHandover") == 1
-    reaches(sender, made, "opened")
+    service.until_status(made, "opened")
 
 
 def test_an_activation_says_what_is_consented_to(reader: Caller) -> None:
@@ -98,9 +87,11 @@ def test_an_activation_says_what_is_consented_to(reader: Caller) -> None:
     assert (old.status_code, old.json()["code"]) == (409, "consent_outdated")
 
 
-def test_the_public_log_serves_its_checkpoint_and_tiles(sender: Caller, public: Caller, service: Service) -> None:
-    hand_in(sender, delivery(service.recipients["activated"][0]))
-    answer = until(lambda: (found := public("GET", "/ledger/checkpoint")).status_code == 200 and found)
+def test_the_public_log_serves_its_checkpoint_and_tiles(
+    sender: Caller, public: Caller, service: RunningService
+) -> None:
+    hand_in(sender, delivery_for(READER))
+    answer = until(lambda: _good(public("GET", "/ledger/checkpoint")), "a checkpoint")
     assert answer.headers["Content-Type"].startswith("text/plain")
     origin, size, root = answer.text.split("\n")[:3]
     assert origin
@@ -123,20 +114,20 @@ def test_readiness_names_every_part(public: Caller) -> None:
     assert (parts["database"], parts["store"]) == ("up", "up")
 
 
-def test_a_client_with_a_wrong_secret_is_told_nothing_more(service: Service) -> None:
-    client = next(iter(service.clients.values()))
-    form = {"grant_type": "client_credentials"}
-    place = f"{service.base_url}/oauth/token"
-    wrong = httpx.post(place, data=form, auth=(client["client_id"], "zs_wrong"), trust_env=False)
-    unknown = httpx.post(place, data=form, auth=("nobody", "zs_wrong"), trust_env=False)
+def test_a_client_with_a_wrong_secret_is_told_nothing_more(service: RunningService) -> None:
+    form, known = {"grant_type": "client_credentials"}, service.clients[SENDER].client_id
+    wrong = service.http.post("/oauth/token", data=form, auth=(known, "zs_wrong"))
+    unknown = service.http.post("/oauth/token", data=form, auth=("nobody", "zs_wrong"))
     assert wrong.status_code == unknown.status_code == 401
     assert wrong.json() == unknown.json()
     assert wrong.json()["error"] == "invalid_client"
 
 
-def test_a_scope_that_was_not_given_is_refused(service: Service) -> None:
-    client = next(iter(service.clients.values()))
+def test_a_scope_that_was_not_given_is_refused(service: RunningService) -> None:
     form = {"grant_type": "client_credentials", "scope": "mailbox:read"}
-    credentials = (client["client_id"], client["client_secret"])
-    answer = httpx.post(f"{service.base_url}/oauth/token", data=form, auth=credentials, trust_env=False)
+    answer = service.http.post("/oauth/token", data=form, auth=credentials(service, SENDER))
     assert (answer.status_code, answer.json()["error"]) == (400, "invalid_scope")
+
+
+def _good(answer: httpx.Response) -> httpx.Response | None:
+    return answer if answer.status_code == 200 else None
