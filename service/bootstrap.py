@@ -112,6 +112,8 @@ def _build(settings: Settings, closing: contextlib.ExitStack, *, hands_in: bool)
     tsa = HttpTimeStampAuthority(settings.tsa_url, load_certificates(settings.trust_anchor))
     closing.callback(tsa.close)
     celery = make_celery(settings.redis_url.get_secret_value())
+    waker = Waker(celery, slots=settings.worker_slots)
+    closing.callback(waker.close)
     scanner = _scanner(settings)
     signing_key = _token_key(settings)
 
@@ -128,7 +130,7 @@ def _build(settings: Settings, closing: contextlib.ExitStack, *, hands_in: bool)
         channel=InternalChannel(database, find_hash),
         notifier=SmtpNotifier(settings.smtp_url.get_secret_value(), settings.mail_sender),
         provider=DirectoryProvider(settings.print_folder),
-        wake=Waker(celery, slots=settings.worker_slots).wake,
+        wake=waker.wake,
         clock=lambda: datetime.now(UTC),
         issuer_name=settings.issuer_name,
         limits=Limits(settings.max_delivery_bytes, settings.max_documents, settings.lookup_limit),

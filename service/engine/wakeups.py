@@ -1,17 +1,23 @@
 """Wake-ups: messages that carry a kind and nothing else. Losing all of them loses nothing."""
 
+import contextlib
+import threading
+import time
 from collections.abc import Collection
 from typing import Any, Final
 
 import structlog
 from celery import Celery
-from kombu.exceptions import OperationalError
 
 from service.db.jobs import JobKind
 
 log = structlog.get_logger()
 
 WAKE_TASK: Final = "zending.wake"
+# How long a wake-up waits for another thread's, and all of them after one that failed, in seconds: whoever is not woken
+# is found by the next sweep.
+_TURN: Final = 0.5
+_REST: Final = 1.0
 
 QUEUES: Final[dict[JobKind, str]] = {
     JobKind.SEAL: "seal",
@@ -61,36 +67,95 @@ def make_celery(broker_url: str) -> Celery:
 
 
 class Waker:
-    """Sends wake-ups, never more than twice the worker slots per queue, and never fails for whoever calls it."""
+    """Sends wake-ups, never more than twice the worker slots per queue, and never fails for whoever calls it.
+
+    One connection is kept for all threads of a process: making one costs more than a whole hand-in's rows. While the
+    broker is away only one call every ``_REST`` seconds tries it, so that no caller waits for it.
+    """
 
     def __init__(self, app: Celery, *, slots: int) -> None:
         self._app = app
         self._most = max(2, 2 * slots)
+        self._turn = threading.Lock()
+        self._line: _Line | None = None
+        self._rests_until = 0.0
 
     def wake(self, kinds: Collection[JobKind]) -> int:
         """Wake workers for these kinds; return how many messages went out (0 when the broker is away)."""
-        sent = 0
+        if not kinds or not self._turn.acquire(timeout=_TURN):
+            return 0
         try:
-            with self._app.connection_for_write(connect_timeout=2) as connection, connection.channel() as channel:
-                for kind in kinds:
-                    if _outstanding(channel, QUEUES[kind]) >= self._most:
-                        continue
-                    self._app.send_task(
-                        WAKE_TASK,
-                        args=(kind.value,),
-                        queue=QUEUES[kind],
-                        connection=connection,
-                        ignore_result=True,
-                        retry=False,
-                        expires=None,
-                    )
-                    sent += 1
-        except (OperationalError, OSError, ConnectionError) as error:
-            # The scheduler's sweep wakes whoever is due, once the broker is back.
-            log.warning("wake_up_lost", error=type(error).__name__)
-        return sent
+            return self._send(kinds) if time.monotonic() >= self._rests_until else 0
+        finally:
+            self._turn.release()
+
+    def close(self) -> None:
+        """Close the connection; a later wake-up makes another."""
+        with self._turn:
+            self._drop()
+
+    def _send(self, kinds: Collection[JobKind]) -> int:
+        kept = self._line is not None
+        try:
+            return self._over_line(kinds)
+        except Exception as error:  # noqa: BLE001  each broker has errors of its own, and none may stop the caller
+            self._drop()
+            failed = error
+        if kept:
+            # A kept connection may have been closed by a broker that is back by now.
+            try:
+                return self._over_line(kinds)
+            except Exception as error:  # noqa: BLE001  likewise
+                self._drop()
+                failed = error
+        # The scheduler's sweep wakes whoever is due, once the broker is back.
+        log.warning("wake_up_lost", error=type(failed).__name__)
+        self._rests_until = time.monotonic() + _REST
+        return 0
+
+    def _over_line(self, kinds: Collection[JobKind]) -> int:
+        line = self._line = self._line or _Line(self._app)
+        return sum(line.send(kind, most=self._most) for kind in kinds)
+
+    def _drop(self) -> None:
+        line, self._line = self._line, None
+        if line is not None:
+            line.close()
 
 
-def _outstanding(channel: Any, queue: str) -> int:
-    """How many messages wait in a queue; declaring it is harmless and works alike on every broker."""
-    return int(channel.queue_declare(queue=queue, durable=True).message_count)
+class _Line:
+    """A connection to the broker with its channel; for one thread at a time."""
+
+    def __init__(self, app: Celery) -> None:
+        self._app = app
+        self._connection = app.connection_for_write(connect_timeout=2)
+        try:
+            self._channel: Any = self._connection.channel()
+            self._producer = app.amqp.Producer(self._channel)
+        except BaseException:
+            self.close()
+            raise
+
+    def send(self, kind: JobKind, *, most: int) -> bool:
+        """Send one wake-up, unless enough of its queue wait already."""
+        if self._outstanding(QUEUES[kind]) >= most:
+            return False
+        self._app.send_task(
+            WAKE_TASK,
+            args=(kind.value,),
+            queue=QUEUES[kind],
+            producer=self._producer,
+            ignore_result=True,
+            retry=False,
+            expires=None,
+        )
+        return True
+
+    def close(self) -> None:
+        """Close; a connection that is broken is only let go of."""
+        with contextlib.suppress(Exception):
+            self._connection.release()
+
+    def _outstanding(self, queue: str) -> int:
+        """How many messages wait in a queue; declaring it is harmless and works alike on every broker."""
+        return int(self._channel.queue_declare(queue=queue, durable=True).message_count)

@@ -1,7 +1,7 @@
 """A delivery with all that belongs to it, read for a whole chunk at once."""
 
 import uuid
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
@@ -14,7 +14,10 @@ from service.usecases.personal import Personal, open_personal
 
 @dataclass
 class Dossier:
-    """One delivery's rows, its sender, and its personal part in the clear."""
+    """One delivery's rows, its sender, and its personal part in the clear.
+
+    The rows are plain values: changing one writes nothing. ``Progress`` writes what changed, for a chunk at once.
+    """
 
     delivery: DeliveryRow
     legs: list[LegRow]
@@ -47,6 +50,7 @@ def load(
     senders = deliveries.organisations(session, {row.organisation_id for row in rows.values()})
     legs = deliveries.legs(session, rows)
     documents = deliveries.documents(session, rows)
+    _let_go(session, rows.values(), *legs.values(), *documents.values())
     return {
         row.id: Dossier(
             delivery=row,
@@ -64,6 +68,14 @@ def lock_again(session: Session, dossiers: Collection[Dossier]) -> None:
     ids = [dossier.id for dossier in dossiers]
     rows = deliveries.by_ids(session, ids, lock=True)
     legs = deliveries.legs(session, ids)
+    _let_go(session, rows.values(), *legs.values())
     for dossier in dossiers:
         dossier.delivery = rows[dossier.id]
         dossier.legs = legs[dossier.id]
+
+
+def _let_go(session: Session, *groups: Iterable[DeliveryRow | LegRow | DocumentRow]) -> None:
+    """Make rows plain values: a session that still held them would write each change a second time, row by row."""
+    for group in groups:
+        for row in group:
+            session.expunge(row)

@@ -97,11 +97,11 @@ def hand_in(context: Context, sender: Sender, raw: bytes, uploads: Sequence[Uplo
         raise IdempotencyMissing
     if not _KEY.fullmatch(key):
         raise Invalid("An Idempotency-Key is 1 to 255 printable ASCII characters.", code="idempotency_key_malformed")
-    claim = _claim(context, sender, key, fingerprint(raw, uploads))
+    claim, organisation = _claim(context, sender, key, fingerprint(raw, uploads))
     if isinstance(claim, HandedIn):
         return claim
     try:
-        return _take_in(context, sender, raw, uploads, claim)
+        return _take_in(context, sender, organisation, raw, uploads, claim)
     except Exception:
         # Nothing was acknowledged: the key is free for the corrected or repeated request.
         with context.database.transaction(organisations=[sender.organisation_id]) as session:
@@ -132,11 +132,16 @@ def fingerprint(raw: bytes, uploads: Sequence[Upload]) -> bytes:
     return digest.digest()
 
 
-def _claim(context: Context, sender: Sender, key: str, print_: bytes) -> idempotency.Claim | HandedIn:
+def _claim(
+    context: Context, sender: Sender, key: str, print_: bytes
+) -> tuple[idempotency.Claim | HandedIn, Organisation]:
     with context.database.transaction(organisations=[sender.organisation_id]) as session:
+        organisation = deliveries.organisation(session, sender.organisation_id)
+        if organisation is None:
+            raise Forbidden
         found = idempotency.claim(session, sender.organisation_id, ROUTE, key, print_, seconds=CLAIM_SECONDS)
     if isinstance(found, idempotency.Claim):
-        return found
+        return found, organisation
     if found.fingerprint != print_:
         raise IdempotencyMismatch
     if found.status is None or found.answer is None or found.subject_id is None:
@@ -144,20 +149,22 @@ def _claim(context: Context, sender: Sender, key: str, print_: bytes) -> idempot
     body = open_value(
         context, found.answer, organisation=sender.organisation_id, place=f"idempotency.answer:{found.subject_id}"
     )
-    return HandedIn(found.status, msgspec.json.decode(body, type=msgspec.Raw), public_id(DELIVERY, found.subject_id))
+    body = msgspec.json.decode(body, type=msgspec.Raw)
+    return HandedIn(found.status, body, public_id(DELIVERY, found.subject_id)), organisation
 
 
 def _take_in(
-    context: Context, sender: Sender, raw: bytes, uploads: Sequence[Upload], claim: idempotency.Claim
+    context: Context,
+    sender: Sender,
+    organisation: Organisation,
+    raw: bytes,
+    uploads: Sequence[Upload],
+    claim: idempotency.Claim,
 ) -> HandedIn:
     request = requests.read(raw)
     personal = requests.checked(request)
     _check_files(context, request, uploads)
     inspected = [_inspect(context, upload) for upload in uploads]
-    with context.database.transaction(organisations=[sender.organisation_id]) as session:
-        organisation = deliveries.organisation(session, sender.organisation_id)
-    if organisation is None:
-        raise Forbidden
     now = context.clock()
     delivery_id = new_id()
     year = calendar.retention_year(now) + organisation.retention_years
