@@ -11,8 +11,7 @@ def as_openapi_30(contract: Mapping[str, Any]) -> dict[str, Any]:
     """The same contract as OpenAPI 3.0.3."""
     plain: dict[str, Any] = _older(contract)
     plain["openapi"] = "3.0.3"
-    plain["info"].pop("summary", None)
-    plain["info"].get("license", {}).pop("identifier", None)
+    plain["info"]["license"].pop("identifier")
     return plain
 
 
@@ -25,8 +24,6 @@ def _older(value: Any) -> Any:
     _null(plain)
     if isinstance(plain.get("examples"), list):
         plain["example"] = plain.pop("examples")[0]
-    if "const" in plain:
-        plain["enum"] = [plain.pop("const")]
     if isinstance(plain.pop("contentMediaType", None), str):
         plain["format"] = "binary"
     return plain
@@ -34,10 +31,6 @@ def _older(value: Any) -> Any:
 
 def _null(schema: dict[str, Any]) -> None:
     """A type "null" among others becomes the word that 3.0 has for it."""
-    if isinstance(schema.get("type"), list):
-        kinds = [kind for kind in schema["type"] if kind != "null"]
-        schema["nullable"] = len(kinds) < len(schema["type"])
-        schema["type"] = kinds[0] if kinds else "string"
     for word in ("oneOf", "anyOf"):
         alternatives = schema.get(word)
         if not isinstance(alternatives, list):
