@@ -13,14 +13,19 @@ OPTIONS = "-c lock_timeout=10s -c statement_timeout=300s -c timezone=UTC"
 def run() -> None:
     url = context.config.attributes["url"]
     engine = create_engine(psycopg_url(url), connect_args={"options": OPTIONS, "connect_timeout": 10})
-    with engine.connect() as connection:
-        connection.execute(text("SELECT pg_advisory_lock(:lock)"), {"lock": MIGRATION_LOCK})
-        connection.commit()
-        context.configure(connection=connection, target_metadata=Base.metadata, transaction_per_migration=True)
-        with context.begin_transaction():
-            context.run_migrations()
-        connection.commit()
-    engine.dispose()
+    try:
+        with engine.connect() as connection:
+            # Whoever comes second waits for the first one's migrations, longer than for a lock on a table.
+            connection.execute(text("SET lock_timeout = 0"))
+            connection.execute(text("SELECT pg_advisory_lock(:lock)"), {"lock": MIGRATION_LOCK})
+            connection.execute(text("RESET lock_timeout"))
+            connection.commit()
+            context.configure(connection=connection, target_metadata=Base.metadata, transaction_per_migration=True)
+            with context.begin_transaction():
+                context.run_migrations()
+            connection.commit()
+    finally:
+        engine.dispose()
 
 
 run()

@@ -8,10 +8,16 @@ BEGIN
         IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = name) THEN
             BEGIN
                 EXECUTE format('CREATE ROLE %I NOLOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOBYPASSRLS', name);
-                -- Whoever logs in as the owner works as the application role all the same.
-                EXECUTE format('GRANT %I TO current_user', name);
             EXCEPTION WHEN duplicate_object OR unique_violation THEN
                 NULL;  -- Another migration on the same server was a moment faster.
+            END;
+        END IF;
+        -- Whoever logs in as the owner works as the application role all the same.
+        IF NOT pg_has_role(current_user, name, 'MEMBER') THEN
+            BEGIN
+                EXECUTE format('GRANT %I TO current_user', name);
+            EXCEPTION WHEN insufficient_privilege THEN
+                NULL;  -- Whoever made the role kept it; then the application must log in as it.
             END;
         END IF;
     END LOOP;

@@ -1,13 +1,13 @@
 """Queries of the engine: put, lease, confirm, settle, park. Time is the database's."""
 
 import uuid
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum, StrEnum
 from typing import Any
 
-from sqlalchemy import RowMapping, bindparam, text
+from sqlalchemy import RowMapping, text
 from sqlalchemy.orm import Session
 
 from service.db.ids import new_id
@@ -45,7 +45,13 @@ class NewJob:
 
 @dataclass(frozen=True, slots=True)
 class Leased:
-    """A job that this worker holds until its lease ends; the fence tells whether it still does."""
+    """A job that this worker holds until its lease ends; the fence tells whether it still does.
+
+    Attributes:
+        attempts: how often it was taken, this time included.
+        failures: how often it failed for a reason of its own or its worker vanished; this time counts until it is
+            settled, so that a job which kills its worker is counted too.
+    """
 
     id: uuid.UUID
     kind: JobKind
@@ -55,6 +61,7 @@ class Leased:
     leg: int
     fence: int
     attempts: int
+    failures: int
     created_at: datetime
 
 
@@ -88,8 +95,8 @@ def put(session: Session, jobs: Collection[NewJob]) -> None:
         )
 
 
-# The organisations with rows of a kind and lane, found by jumping along the index: its cost grows with the number of
-# organisations that wait, not with the number of rows.
+# The organisations with due rows of a kind and lane, found by jumping along the index: the cost grows with the number
+# of organisations that wait, not with the number of rows. One whose rows all wait for later takes nobody's place.
 _WAITING = text(
     """
     WITH RECURSIVE waiting AS (
@@ -105,6 +112,9 @@ _WAITING = text(
     )
     SELECT organisation_id FROM waiting
     WHERE organisation_id IS NOT NULL
+      AND EXISTS (SELECT FROM job j
+                  WHERE j.kind = :kind AND j.lane = :lane AND j.organisation_id = waiting.organisation_id
+                    AND j.parked_at IS NULL AND NOT j.suspect AND j.due_at <= clock_timestamp())
       AND NOT EXISTS (SELECT FROM pause p
                       WHERE (p.organisation_id IS NULL OR p.organisation_id = waiting.organisation_id)
                         AND (p.kind IS NULL OR p.kind = :kind))
@@ -114,10 +124,10 @@ _WAITING = text(
 
 _RETURNING = """
     UPDATE job SET lease_until = clock_timestamp() + make_interval(secs => :seconds), fence = job.fence + 1,
-                   attempts = job.attempts + 1, suspect = true
+                   attempts = job.attempts + 1, failures = job.failures + 1, suspect = true
     FROM taken WHERE job.id = taken.id
     RETURNING job.id, job.kind, job.organisation_id, job.subject_id, job.lane, job.leg, job.fence, job.attempts,
-              job.created_at
+              job.failures, job.created_at
 """
 
 _LEASE = text(
@@ -131,6 +141,7 @@ _LEASE = text(
               AND (j.lease_until IS NULL OR j.lease_until <= clock_timestamp())
             ORDER BY j.due_at LIMIT :each FOR UPDATE SKIP LOCKED
         ) AS due
+        LIMIT :room
     )
     """  # noqa: S608  no value is ever put into the text
     + _RETURNING
@@ -140,11 +151,11 @@ _LEASE_ALONE = text(
     """
     WITH taken AS MATERIALIZED (
         SELECT j.id FROM job j
-        WHERE j.kind = :kind AND j.parked_at IS NULL AND j.suspect AND j.due_at <= clock_timestamp()
+        WHERE j.kind = :kind AND j.lane = :lane AND j.parked_at IS NULL AND j.suspect AND j.due_at <= clock_timestamp()
           AND (j.lease_until IS NULL OR j.lease_until <= clock_timestamp())
           AND NOT EXISTS (SELECT FROM pause p WHERE (p.organisation_id IS NULL OR p.organisation_id = j.organisation_id)
                                                 AND (p.kind IS NULL OR p.kind = :kind))
-        ORDER BY j.lane, j.due_at LIMIT 1 FOR UPDATE SKIP LOCKED
+        ORDER BY j.due_at LIMIT 1 FOR UPDATE SKIP LOCKED
     )
     """  # noqa: S608  no value is ever put into the text
     + _RETURNING
@@ -158,28 +169,33 @@ def lease(session: Session, kind: JobKind, *, most: int, seconds: int) -> list[L
     """
     taken: list[Leased] = []
     for lane in Lane:
-        room = most - len(taken)
-        if room <= 0:
-            break
-        organisations = list(
-            session.scalars(_WAITING, {"kind": kind.value, "lane": int(lane), "most": room}),
-        )
-        if organisations:
-            values = {
-                "kind": kind.value,
-                "lane": int(lane),
-                "organisations": organisations,
-                "each": -(-room // len(organisations)),
-                "seconds": seconds,
-            }
-            taken += [_leased(row) for row in session.execute(_LEASE, values).mappings()]
+        # A second round hands the room that small senders leave to whoever has more.
+        while (room := most - len(taken)) > 0:
+            more = _lease_round(session, kind, lane, room=room, seconds=seconds)
+            if not more:
+                break
+            taken += more
     return taken
+
+
+def _lease_round(session: Session, kind: JobKind, lane: Lane, *, room: int, seconds: int) -> list[Leased]:
+    place = {"kind": kind.value, "lane": int(lane)}
+    organisations = list(session.scalars(_WAITING, {**place, "most": room}))
+    if not organisations:
+        return []
+    each = -(-room // len(organisations))
+    values = {**place, "organisations": organisations, "each": each, "room": room, "seconds": seconds}
+    return [_leased(row) for row in session.execute(_LEASE, values).mappings()]
 
 
 def lease_alone(session: Session, kind: JobKind, *, seconds: int) -> list[Leased]:
     """Take one job that failed before, or whose worker died with it: alone, so that it can only harm itself."""
-    rows = session.execute(_LEASE_ALONE, {"kind": kind.value, "seconds": seconds}).mappings()
-    return [_leased(row) for row in rows]
+    for lane in Lane:
+        rows = session.execute(_LEASE_ALONE, {"kind": kind.value, "lane": int(lane), "seconds": seconds}).mappings()
+        taken = [_leased(row) for row in rows]
+        if taken:
+            return taken
+    return []
 
 
 _CONFIRM = text(
@@ -224,45 +240,78 @@ def finish(session: Session, ids: Collection[uuid.UUID]) -> None:
 _POSTPONE = text(
     """
     UPDATE job SET due_at = clock_timestamp() + make_interval(secs => :seconds), lease_until = NULL,
-                   suspect = :suspect, last_error = :error
-    WHERE id = :id AND fence = :fence
+                   suspect = :suspect, failures = failures - CASE WHEN :suspect THEN 0 ELSE 1 END, last_error = :error
+    WHERE id = :id AND fence = :fence AND lease_until IS NOT NULL
     """
-).bindparams(bindparam("seconds"), bindparam("suspect"), bindparam("error"))
+)
 
 
 def postpone(session: Session, job: Leased, *, seconds: float, suspect: bool, error: str) -> None:
-    """Give a job back to be tried again in ``seconds``; ``suspect`` when the job itself may be the cause."""
+    """Give a job back to be tried again in ``seconds``; nothing happens where it was settled or taken over.
+
+    Args:
+        session: a transaction of the caller's.
+        job: the job as it was leased.
+        seconds: how long it waits.
+        suspect: the job itself may be the cause: it is tried alone, and this failure counts. Otherwise the cause lies
+            outside, and the job is as good as before.
+        error: the code of what went wrong.
+    """
     values = {"id": job.id, "fence": job.fence, "seconds": seconds, "suspect": suspect, "error": error}
     session.execute(_POSTPONE, values)
 
 
 _PARK = text(
     "UPDATE job SET parked_at = clock_timestamp(), lease_until = NULL, last_error = :error"
-    " WHERE id = :id AND fence = :fence"
+    " WHERE id = :id AND fence = :fence AND lease_until IS NOT NULL"
 )
 
 
 def park(session: Session, job: Leased, *, error: str) -> None:
-    """Take a job out of the row until an operator has seen to it."""
+    """Take a job out of the row until an operator has seen to it; nothing happens where it was taken over."""
     session.execute(_PARK, {"id": job.id, "fence": job.fence, "error": error})
 
 
-def due_kinds(session: Session) -> Mapping[JobKind, int]:
-    """How many jobs of each kind could be leased now, counted up to 1,000 of each."""
-    rows = session.execute(_DUE, {"kinds": [kind.value for kind in JobKind]})
-    return {JobKind(kind): count for kind, count in rows if count}
-
-
+# As for a lease: by jumping from one organisation to the next, however many rows each has.
 _DUE = text(
     """
-    SELECT kinds.kind, (
-        SELECT count(*) FROM (
-            SELECT FROM job WHERE job.kind = kinds.kind AND job.parked_at IS NULL AND job.due_at <= clock_timestamp()
-              AND (job.lease_until IS NULL OR job.lease_until <= clock_timestamp()) LIMIT 1000
-        ) AS due)
-    FROM unnest(CAST(:kinds AS text[])) AS kinds(kind)
+    WITH RECURSIVE waiting AS (
+        (SELECT kind, lane, organisation_id FROM job WHERE parked_at IS NULL AND NOT suspect
+         ORDER BY kind, lane, organisation_id LIMIT 1)
+        UNION ALL
+        SELECT further.kind, further.lane, further.organisation_id
+        FROM waiting w CROSS JOIN LATERAL (
+            SELECT j.kind, j.lane, j.organisation_id FROM job j
+            WHERE j.parked_at IS NULL AND NOT j.suspect
+              AND (j.kind, j.lane, j.organisation_id) > (w.kind, w.lane, w.organisation_id)
+            ORDER BY j.kind, j.lane, j.organisation_id LIMIT 1
+        ) AS further
+    )
+    SELECT DISTINCT w.kind FROM waiting w
+    WHERE EXISTS (SELECT FROM job j
+                  WHERE j.kind = w.kind AND j.lane = w.lane AND j.organisation_id = w.organisation_id
+                    AND j.parked_at IS NULL AND NOT j.suspect AND j.due_at <= clock_timestamp())
+      AND NOT EXISTS (SELECT FROM pause p WHERE (p.organisation_id IS NULL OR p.organisation_id = w.organisation_id)
+                                            AND (p.kind IS NULL OR p.kind = w.kind))
+    UNION
+    SELECT kinds.kind
+    FROM unnest(CAST(:kinds AS text[])) AS kinds(kind) CROSS JOIN unnest(CAST(:lanes AS smallint[])) AS lanes(lane)
+    WHERE EXISTS (SELECT FROM job j
+                  WHERE j.kind = kinds.kind AND j.lane = lanes.lane AND j.parked_at IS NULL AND j.suspect
+                    AND j.due_at <= clock_timestamp()
+                    AND (j.lease_until IS NULL OR j.lease_until <= clock_timestamp())
+                    AND NOT EXISTS (SELECT FROM pause p
+                                    WHERE (p.organisation_id IS NULL OR p.organisation_id = j.organisation_id)
+                                      AND (p.kind IS NULL OR p.kind = j.kind)))
     """
 )
+
+
+def due_kinds(session: Session) -> list[JobKind]:
+    """The kinds of which at least one job could be leased now."""
+    values = {"kinds": [kind.value for kind in JobKind], "lanes": [int(lane) for lane in Lane]}
+    found = set(session.scalars(_DUE, values))
+    return [kind for kind in JobKind if kind.value in found]
 
 
 def overview(session: Session) -> list[dict[str, Any]]:
@@ -296,7 +345,7 @@ def retry(session: Session, ids: Collection[uuid.UUID] | None) -> int:
     """Put parked jobs (all of them when ``ids`` is None) back into the row, with their attempts forgiven."""
     rows = session.execute(
         text(
-            "UPDATE job SET parked_at = NULL, lease_until = NULL, attempts = 0, suspect = true,"
+            "UPDATE job SET parked_at = NULL, lease_until = NULL, attempts = 0, failures = 0, suspect = true,"
             " due_at = clock_timestamp() WHERE parked_at IS NOT NULL AND (:every OR id = ANY(CAST(:ids AS uuid[])))"
             " RETURNING id"
         ),
@@ -315,5 +364,6 @@ def _leased(row: RowMapping) -> Leased:
         leg=row["leg"],
         fence=row["fence"],
         attempts=row["attempts"],
+        failures=row["failures"],
         created_at=row["created_at"],
     )

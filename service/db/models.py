@@ -7,7 +7,7 @@ import uuid
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ARRAY, SmallInteger, Text
+from sqlalchemy import ARRAY, Integer, SmallInteger, Text, func
 from sqlalchemy.orm import Mapped, mapped_column
 
 from service.db.base import Base
@@ -28,6 +28,7 @@ class Organisation(Base):
     contact: Mapped[str] = mapped_column(default="")
     retention_years: Mapped[int] = mapped_column(SmallInteger, default=10)
     lookup_quota: Mapped[int] = mapped_column(default=100000)
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
 
 class Client(Base):
@@ -40,6 +41,7 @@ class Client(Base):
     secret_hash: Mapped[str]
     scopes: Mapped[list[str]] = mapped_column(ARRAY(Text))
     active: Mapped[bool]
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
 
 class Staff(Base):
@@ -51,6 +53,7 @@ class Staff(Base):
     organisation_id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
     role: Mapped[str] = mapped_column(primary_key=True)
     active: Mapped[bool]
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
 
 class Submission(Base):
@@ -117,7 +120,7 @@ class DocumentRow(Base):
     organisation_id: Mapped[uuid.UUID]
     role: Mapped[str]
     filename: Mapped[bytes]
-    pages: Mapped[int]
+    pages: Mapped[int] = mapped_column(Integer)
     size: Mapped[int]
     sha256: Mapped[bytes]
     submitted_sha256: Mapped[bytes]
@@ -163,7 +166,7 @@ class EvidenceRow(Base):
     organisation_id: Mapped[uuid.UUID]
     leg: Mapped[int] = mapped_column(SmallInteger)
     event: Mapped[str]
-    attempt: Mapped[int]
+    attempt: Mapped[int] = mapped_column(Integer)
     at: Mapped[datetime]
     record: Mapped[bytes]
     salt: Mapped[bytes]
@@ -226,7 +229,7 @@ class Lookup(Base):
     organisation_id: Mapped[uuid.UUID]
     client_id: Mapped[str]
     purpose: Mapped[str]
-    recipients: Mapped[int]
+    recipients: Mapped[int] = mapped_column(Integer)
     at: Mapped[datetime]
 
 
@@ -253,9 +256,9 @@ class PrintBatch(Base):
     path: Mapped[str | None]
     sha256: Mapped[bytes | None]
     size: Mapped[int | None]
-    letters: Mapped[int]
-    pages: Mapped[int | None]
-    sheets: Mapped[int | None]
+    letters: Mapped[int] = mapped_column(Integer)
+    pages: Mapped[int | None] = mapped_column(Integer)
+    sheets: Mapped[int | None] = mapped_column(Integer)
     uploaded_at: Mapped[datetime | None]
     handed_over_at: Mapped[datetime | None]
 
@@ -271,14 +274,14 @@ class PrintLetter(Base):
     product: Mapped[str]
     path: Mapped[str]
     sha256: Mapped[bytes]
-    pages: Mapped[int]
-    sheets: Mapped[int]
-    grams: Mapped[int]
+    pages: Mapped[int] = mapped_column(Integer)
+    sheets: Mapped[int] = mapped_column(Integer)
+    grams: Mapped[int] = mapped_column(Integer)
     size: Mapped[int]
     postcode: Mapped[str]
     queued_at: Mapped[datetime]
     batch_id: Mapped[uuid.UUID | None]
-    sequence: Mapped[int | None]
+    sequence: Mapped[int | None] = mapped_column(Integer)
 
 
 class PrintCutoff(Base):
@@ -302,7 +305,8 @@ class Job(Base):
     due_at: Mapped[datetime]
     lease_until: Mapped[datetime | None]
     fence: Mapped[int]
-    attempts: Mapped[int]
+    attempts: Mapped[int] = mapped_column(Integer)
+    failures: Mapped[int] = mapped_column(Integer)
     suspect: Mapped[bool]
     last_error: Mapped[str | None]
     parked_at: Mapped[datetime | None]

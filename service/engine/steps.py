@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 import structlog
+from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.orm import Session
 
 from service.db import jobs
@@ -26,8 +27,12 @@ ResultT = TypeVar("ResultT")
 
 # Outside failures are waited for: someone who is back after a weekend finds the work done within minutes.
 LONGEST_WAIT = 300.0
-# A job that fails for a reason of its own is tried this often, then it waits for a person.
+# A job that fails for a reason of its own, or whose workers vanish, is tried this often, then it waits for a person.
 OWN_FAILURES = 5
+WORKERS_LOST = "workers_lost"
+# Classes of SQLSTATE that say nothing about the job: connection, rollback (deadlock), resources, a lock that was not to
+# be had, intervention (PostgreSQL, appendix A).
+_DATABASE_TROUBLE = frozenset({"08", "40", "53", "55", "57"})
 
 
 @dataclass(frozen=True)
@@ -97,6 +102,9 @@ def run_chunk(
     if not taken:
         return 0
     began = time.monotonic()
+    if alone and taken[0].failures > OWN_FAILURES:
+        _park_lost(database, taken[0])
+        return 1
     try:
         outcomes = _do(database, step, taken)
         _settle(database, step, taken, outcomes)
@@ -106,10 +114,23 @@ def run_chunk(
     return len(taken)
 
 
+def _park_lost(database: Database, job: Leased) -> None:
+    # No attempt came to an end, not even to a failure: whatever this job does to workers, it does it no more.
+    log.warning("job_parked", kind=job.kind.value, job=str(job.id), attempts=job.attempts, code=WORKERS_LOST)
+    with database.transaction() as session:
+        jobs.park(session, job, error=WORKERS_LOST)
+
+
 def _do(database: Database, step: Step[Any, Any], taken: Sequence[Leased]) -> Sequence[Outcome[Any, Any]]:
     with database.transaction(organisations={job.organisation_id for job in taken}) as session:
         works = step.read(session, taken)
-    return step.perform(works) if works else ()
+    if not works:
+        return ()
+    outcomes = step.perform(works)
+    if {outcome.job.id for outcome in outcomes} != {job.id for job, _ in works}:
+        # What has no outcome would be taken for done, and be lost.
+        raise RuntimeError("a step gave no outcome for one of its works")
+    return outcomes
 
 
 def _settle(
@@ -128,35 +149,52 @@ def _settle(
         jobs.finish(session, held - failed)
     for outcome in outcomes:
         if outcome.error is not None and outcome.job.id in held:
-            with database.transaction(organisations=[outcome.job.organisation_id]) as session:
-                if jobs.confirm(session, [outcome.job]):
-                    _settle_failure(session, step, outcome.job, outcome.error)
+            try:
+                with database.transaction(organisations=[outcome.job.organisation_id]) as session:
+                    if jobs.confirm(session, [outcome.job]):
+                        _settle_failure(session, step, outcome.job, outcome.error)
+            except Exception as error:  # noqa: BLE001  its failure could not be settled: it alone is tried again
+                _give_back(database, [outcome.job], error)
 
 
 def _settle_failure(session: Session, step: Step[Any, Any], job: Leased, error: Exception) -> None:
-    code = error.code if isinstance(error, ZendingError) else type(error).__name__
-    log.warning("job_failed", kind=job.kind.value, job=str(job.id), attempts=job.attempts, code=code)
     if isinstance(error, Final) and step.fail is not None:
+        log.warning("job_failed", kind=job.kind.value, job=str(job.id), attempts=job.attempts, code=error.code)
         step.fail(session, job, error)
         jobs.finish(session, [job.id])
-    elif isinstance(error, Retryable):
+    else:
+        _try_again_or_park(session, job, error)
+
+
+def _give_back(database: Database, taken: Sequence[Leased], error: Exception) -> None:
+    log.warning("chunk_failed", kind=taken[0].kind.value, jobs=len(taken), code=_code(error))
+    with database.transaction() as session:
+        for job in taken:
+            _try_again_or_park(session, job, error)
+
+
+def _try_again_or_park(session: Session, job: Leased, error: Exception) -> None:
+    code = _code(error)
+    log.warning("job_failed", kind=job.kind.value, job=str(job.id), attempts=job.attempts, code=code)
+    if comes_from_outside(error):
         jobs.postpone(session, job, seconds=wait(job.attempts), suspect=False, error=code)
-    elif isinstance(error, Final) or job.attempts >= OWN_FAILURES:
+    elif isinstance(error, Final) or job.failures >= OWN_FAILURES:
         jobs.park(session, job, error=code)
     else:
         jobs.postpone(session, job, seconds=wait(job.attempts), suspect=True, error=code)
 
 
-def _give_back(database: Database, taken: Sequence[Leased], error: Exception) -> None:
-    code = error.code if isinstance(error, ZendingError) else type(error).__name__
-    log.warning("chunk_failed", kind=taken[0].kind.value, jobs=len(taken), code=code, error=type(error).__name__)
-    outside = isinstance(error, Retryable)
-    with database.transaction() as session:
-        for job in taken:
-            if not outside and len(taken) == 1 and job.attempts >= OWN_FAILURES:
-                jobs.park(session, job, error=code)
-            else:
-                jobs.postpone(session, job, seconds=wait(job.attempts), suspect=not outside, error=code)
+def _code(error: Exception) -> str:
+    return error.code if isinstance(error, ZendingError) else type(error).__name__
+
+
+def comes_from_outside(error: Exception) -> bool:
+    """Whether the job is not to blame: somebody else, or the database, could not do its part just then."""
+    if isinstance(error, DBAPIError):
+        state = getattr(error.orig, "sqlstate", None)
+        # A connection that was lost, or never came about, has no SQLSTATE.
+        return isinstance(error, OperationalError) if state is None else state[:2] in _DATABASE_TROUBLE
+    return isinstance(error, Retryable)
 
 
 def wait(attempts: int) -> float:
@@ -170,7 +208,7 @@ def run_until_idle(
     *,
     lease_seconds: int,
     most_seconds: float,
-    after_chunk: Callable[[], object],
+    after_chunk: Callable[[], object] = lambda: None,
 ) -> bool:
     """Work through what is due of a kind, for ``most_seconds`` at most; return whether more may be due.
 
