@@ -179,15 +179,18 @@ class Deliveries(Controller):
         operation_id="readEvidence",
         media_type=JSON,
         sync_to_thread=True,
-        **scoped(Scope.DELIVERIES_READ, 404, 406, also=files.EVIDENCE_ANSWER),
+        **scoped(Scope.DELIVERIES_READ, 404, 406, 409, also=files.EVIDENCE_ANSWER),
     )
-    def evidence(
-        self, request: ApiRequest, delivery_id: FromPath[str], evidence_id: FromPath[str]
-    ) -> Response[dict[str, object]]:
-        """Send one evidence, with its inclusion proof once it is published."""
-        files.require_json(request)
-        found = deliveries.evidence_one(context_of(request), tenant(request), delivery_id, evidence_id)
-        return files.evidence(found)
+    def evidence(self, request: ApiRequest, delivery_id: FromPath[str], evidence_id: FromPath[str]) -> Response[Any]:
+        """Send one evidence, with its inclusion proof once it is published.
+
+        As `application/pdf`: a sealed page for people, in the delivery's language, with the JSON attached; made for
+        published evidence.
+        """
+        asked = context_of(request), tenant(request), delivery_id, evidence_id
+        if files.wants_page(request):
+            return files.pdf(deliveries.evidence_pdf(*asked))
+        return files.evidence(deliveries.evidence_one(*asked))
 
 
 def _accepted(done: HandedIn) -> Response[Any]:

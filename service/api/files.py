@@ -35,14 +35,16 @@ def disposition(kind: str, filename: str) -> str:
     return f"{kind}; filename=\"{plain or 'document.pdf'}\"; filename*=UTF-8''{quote(filename, safe='')}"
 
 
-def require_json(request: Request[Any, Any, Any]) -> None:
-    """Pass when the caller takes JSON.
+def wants_page(request: Request[Any, Any, Any]) -> bool:
+    """Whether the caller asks for an evidence as a page (PDF); JSON is what they get when both will do.
 
     Raises:
-        NotAcceptable: only other forms would do; the PDF of an evidence is not offered yet.
+        NotAcceptable: only other forms would do.
     """
-    if request.accept.best_match([JSON]) is None:
-        raise NotAcceptable("Evidence is offered as application/json.")
+    form = request.accept.best_match([JSON, PDF])
+    if form is None:
+        raise NotAcceptable("Evidence is offered as application/json and as application/pdf.")
+    return form == PDF
 
 
 def evidence(record: dict[str, object]) -> Response[dict[str, object]]:

@@ -1,5 +1,7 @@
 """``/v1/mailbox``: the recipient's side, for people who come with an exchanged token."""
 
+from typing import Any
+
 from litestar import Controller, Response, delete, get, post, put
 from litestar.params import FromPath, JSONBody
 
@@ -94,14 +96,18 @@ class Messages(Controller):
         operation_id="readMessageEvidence",
         media_type=JSON,
         sync_to_thread=True,
-        **scoped(Scope.MAILBOX_READ, 404, 406, also=files.EVIDENCE_ANSWER),
+        **scoped(Scope.MAILBOX_READ, 404, 406, 409, also=files.EVIDENCE_ANSWER),
     )
-    def evidence(
-        self, request: ApiRequest, delivery_id: FromPath[str], evidence_id: FromPath[str]
-    ) -> Response[dict[str, object]]:
-        """Send one evidence, with its inclusion proof once it is published."""
-        files.require_json(request)
-        return files.evidence(mailbox.evidence_one(context_of(request), reader(request), delivery_id, evidence_id))
+    def evidence(self, request: ApiRequest, delivery_id: FromPath[str], evidence_id: FromPath[str]) -> Response[Any]:
+        """Send one evidence, with its inclusion proof once it is published.
+
+        As `application/pdf`: a sealed page for people, in the message's language, with the JSON attached; made for
+        published evidence.
+        """
+        asked = context_of(request), reader(request), delivery_id, evidence_id
+        if files.wants_page(request):
+            return files.pdf(mailbox.evidence_pdf(*asked))
+        return files.evidence(mailbox.evidence_one(*asked))
 
 
 class Activation(Controller):

@@ -49,6 +49,7 @@ def document() -> dict[str, Any]:
     plain: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(app.openapi_schema.to_schema()))
     _add_hand_in(plain)
     _add_token_form(plain)
+    _add_evidence_pages(plain)
     _add_examples(plain)
     _add_request_id(plain)
     ordered: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(plain, order="deterministic"))
@@ -133,6 +134,13 @@ def _add_token_form(plain: dict[str, Any]) -> None:
             }
         },
     }
+
+
+def _add_evidence_pages(plain: dict[str, Any]) -> None:
+    """Say that evidence has a second form, which the Accept header chooses."""
+    for path, operations in plain["paths"].items():
+        if path.endswith("/evidence/{evidence_id}"):
+            operations["get"]["responses"]["200"]["content"]["application/pdf"] = {"schema": {"type": "string"}}
 
 
 def _add_examples(plain: dict[str, Any]) -> None:

@@ -13,6 +13,7 @@ from service.domain.states import Actor, DeliveryState, Event, LegState
 from service.usecases import dossiers, evidence
 from service.usecases.context import Context
 from service.usecases.dossiers import Dossier
+from service.usecases.evidence_page import sealed_page
 from service.usecases.progress import Cause, Progress, may_happen
 from service.usecases.views import (
     DeliveryPage,
@@ -119,6 +120,19 @@ def evidence_one(context: Context, organisation_id: uuid.UUID, delivery_id: str,
     with context.database.transaction(organisations=[organisation_id]) as session:
         row = _own_row(session, organisation_id, delivery_id)
         return evidence.whole(session, context, row.id, evidence_id)
+
+
+def evidence_pdf(context: Context, organisation_id: uuid.UUID, delivery_id: str, evidence_id: str) -> File:
+    """One evidence as a sealed page with the evidence attached, made now.
+
+    Raises:
+        NotFound: no such delivery or evidence.
+        Conflict: ``evidence_not_published``, ask again in a moment.
+    """
+    with context.database.transaction(organisations=[organisation_id]) as session:
+        dossier = _own(session, context, organisation_id, delivery_id)
+        found = evidence.whole(session, context, dossier.id, evidence_id)
+    return sealed_page(context, dossier, found)
 
 
 def cancel(context: Context, organisation_id: uuid.UUID, delivery_id: str) -> DeliveryView:

@@ -18,6 +18,7 @@ from service.usecases import dossiers, evidence
 from service.usecases.context import Context
 from service.usecases.deliveries import read_cursor, sealed_file
 from service.usecases.dossiers import Dossier
+from service.usecases.evidence_page import sealed_page
 from service.usecases.progress import Cause, Progress
 from service.usecases.views import (
     EvidenceEntry,
@@ -121,6 +122,19 @@ def evidence_one(context: Context, reader: Reader, delivery_id: str, evidence_id
     with context.database.transaction(recipients=[reader.recipient_hash]) as session:
         dossier, _, _ = _own(session, context, reader, delivery_id)
         return evidence.whole(session, context, dossier.id, evidence_id)
+
+
+def evidence_pdf(context: Context, reader: Reader, delivery_id: str, evidence_id: str) -> File:
+    """One evidence of a message as a sealed page with the evidence attached, made now.
+
+    Raises:
+        NotFound: no such message or evidence.
+        Conflict: ``evidence_not_published``, ask again in a moment.
+    """
+    with context.database.transaction(recipients=[reader.recipient_hash]) as session:
+        dossier, _, _ = _own(session, context, reader, delivery_id)
+        found = evidence.whole(session, context, dossier.id, evidence_id)
+    return sealed_page(context, dossier, found)
 
 
 def _own(

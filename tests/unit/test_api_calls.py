@@ -203,27 +203,35 @@ def test_attachments_count_from_one(client: TestClient[Any], auth: dict[str, str
 
 
 @pytest.mark.parametrize(
-    ("accept", "status"),
+    ("accept", "form"),
     [
-        (None, 200),
-        ("*/*", 200),
-        ("application/json", 200),
-        ("application/pdf, application/json;q=0.1", 200),
-        ("application/pdf", 406),
-        ("text/html", 406),
+        (None, "application/json"),
+        ("*/*", "application/json"),
+        ("application/*", "application/json"),
+        ("application/json", "application/json"),
+        ("application/json, application/pdf;q=0.1", "application/json"),
+        ("application/pdf, application/json;q=0.1", "application/pdf"),
+        ("application/pdf", "application/pdf"),
+        ("text/html", "application/problem+json"),
     ],
 )
-def test_evidence_is_json_and_says_so_to_who_wants_something_else(
-    client: TestClient[Any], auth: dict[str, str], monkeypatch: pytest.MonkeyPatch, accept: str | None, status: int
+def test_evidence_comes_in_the_form_that_is_asked_for(
+    client: TestClient[Any], auth: dict[str, str], monkeypatch: pytest.MonkeyPatch, accept: str | None, form: str
 ) -> None:
     record = {"record": {"event": "x"}, "salt": "00", "leaf_hash": "11", "log_index": None, "proof": None}
     for module, prefix in ((deliveries, "/v1/deliveries"), (mailbox, "/v1/mailbox/messages")):
         monkeypatch.setattr(module, "evidence_one", Called(record))
+        monkeypatch.setattr(module, "evidence_pdf", Called(File("evd_1.pdf", b"%PDF-1.7")))
         headers = auth if accept is None else auth | {"Accept": accept}
         answer = client.get(f"{prefix}/{DELIVERY_ID}/evidence/evd_1", headers=headers)
-        assert answer.status_code == status
-        assert answer.json().get("code", "") == ("" if status == 200 else "not_acceptable")
-        assert status != 200 or answer.json() == record
+        assert answer.headers["Content-Type"].split(";")[0] == form
+        if form == "application/pdf":
+            assert answer.content == b"%PDF-1.7"
+            assert 'filename="evd_1.pdf"' in answer.headers["Content-Disposition"]
+        elif form == "application/json":
+            assert answer.json() == record
+        else:
+            assert (answer.status_code, answer.json()["code"]) == (406, "not_acceptable")
 
 
 def test_times_are_utc_and_end_in_z(
