@@ -67,7 +67,9 @@ def test_the_timeline_and_its_evidence_tell_the_same_story(service: RunningServi
     whole = service.until_evidence(made["id"], "SubmissionAcceptance")["SubmissionAcceptance"]
     place = f"{made['links']['evidence']}/{whole['record']['evidence_id']}"
     assert set(whole) == {"record", "salt", "leaf_hash", "log_index", "proof", "checkpoint", "timestamp_token"}
-    assert caller("GET", place, headers={"Accept": "application/pdf"}).status_code == 406
+    page = caller("GET", place, headers={"Accept": "application/pdf"})
+    assert (page.status_code, page.headers["Content-Type"]) == (200, "application/pdf")
+    assert caller("GET", place, headers={"Accept": "text/html"}).status_code == 406
 
 
 def test_twenty_copies_at_once_make_one_delivery_for(service: RunningService, caller: Caller) -> None:
