@@ -4,7 +4,7 @@ The status codes come from the one table in ``service.web.problems``, and what t
 """
 
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from litestar import Request, Response
 from litestar.handlers.base import BaseRouteHandler
@@ -13,6 +13,7 @@ from litestar.response import Redirect
 from service.domain.errors import Unauthenticated
 from service.portal import languages
 from service.portal.guards import OrganisationNotChosen
+from service.portal.public.addresses import HOME, local
 from service.portal.rendering import SEE_OTHER, Portal, is_htmx
 from service.portal.visitors import PASSIVE
 from service.portal.wording import Wording
@@ -71,8 +72,15 @@ def _asks_by_itself(request: Request[Any, Any, Any]) -> bool:
 
 
 def _asked(request: Request[Any, Any, Any]) -> str:
-    """The page to come back to, quoted for a query; a form's address answers to being asked for as well."""
-    return quote(request.scope["path"], safe="/")
+    """The page to come back to, quoted for a query: the one that was shown when a form or part of a page failed."""
+    if request.method == "GET" and not is_htmx(request):
+        return quote(request.scope["path"], safe="/")
+    shown = request.headers.get("hx-current-url") or request.headers.get("referer") or ""
+    try:
+        path = urlsplit(shown).path
+    except ValueError:
+        path = ""
+    return quote(local(path, otherwise=HOME), safe="/%")
 
 
 def _kept(headers: Any) -> dict[str, str]:

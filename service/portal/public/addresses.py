@@ -2,6 +2,8 @@
 
 from typing import Final
 
+HOME: Final = "/home"
+"""Where somebody goes who asked for no page in particular."""
 _LONGEST: Final = 500
 
 

@@ -12,13 +12,12 @@ from litestar.response import Redirect
 from service.portal import languages
 from service.portal.forms import Form
 from service.portal.guards import SIGNED_IN, genuine
-from service.portal.public.addresses import local
+from service.portal.public.addresses import HOME, local
 from service.portal.rendering import SEE_OTHER, Portal, see_other
 from service.portal.visitors import ASSET
 from service.web import sessions
 from service.web.guards import PUBLIC
 
-HOME = "/home"
 FOR_EVER = "public, max-age=31536000, immutable"
 
 AnyRequest = Request[Any, Any, Any]

@@ -1,6 +1,7 @@
 """The clerk's pages."""
 
 import time
+from collections import defaultdict
 from typing import Any, Final
 
 import msgspec
@@ -222,6 +223,7 @@ def _form_page(request: AnyRequest, portal: Portal, form: LetterForm, *, status:
         "sender/new_letter.html",
         status=status,
         form=form,
+        wrong=defaultdict(str, form.problems),
         kinds=letters.KINDS,
         number_labels=letters.NUMBER_LABELS,
         document_types=letters.DOCUMENT_TYPES,
