@@ -62,7 +62,7 @@ def _demonstrate(console: "Console", home: Path, *, leave: bool) -> bool:
         with Round(built, documents, SAMPLES, progress.show) as journey, progress.of(journey.rows):
             arrived = journey.run()
         console.print()
-        console.print(demo_show.table(journey.rows, built.home))
+        console.print(demo_show.last_table(journey.rows, console.width))
         console.print()
         for note in demo_show.notes(journey.rows):
             progress.say(note)

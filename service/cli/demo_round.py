@@ -163,12 +163,11 @@ class Round:
     def _keep(self, row: Row, calls: Calls) -> None:
         """Save the sealed document and its evidence beside it, and verify the evidence as anybody can: offline."""
         assert row.delivery is not None
-        name = f"{row.sample.reference}-{row.sample.document}"
-        row.saved = self._house.home / "sealed" / name
+        row.saved = self._house.home / "sealed" / f"{row.sample.reference}.pdf"
         save(row.saved, calls.sealed(row.delivery["id"]))
         folder = self._house.home / "evidence" / row.sample.reference
-        for each in (folder.parent, folder):
-            private_folder(each)
+        private_folder(folder.parent)
+        private_folder(folder)
         issuer = self._house.time_stamp_issuer
         issuers = x509.load_pem_x509_certificates(issuer.read_bytes()) if issuer else []
         sound = []

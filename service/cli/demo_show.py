@@ -17,6 +17,9 @@ from service.embedded.fictional import PEOPLE, RECIPIENTS
 from service.embedded.stack import CHECKOUT
 
 _WIDE: Final = 200
+_ROOMY: Final = 150
+# The longest word of each column.
+_LEAST: Final = {"recipient": 9, "channel": 10, "state": 8, "evidence": 10}
 _CHANNELS: Final = {"digital": "mailbox", "paper": "paper", None: ""}
 _DOES: Final = {"receive": "reads mail", "send": "sends", "operate": "runs the service"}
 
@@ -43,14 +46,14 @@ class Progress:
         if not self._console.is_terminal:
             yield
             return
-        with Live(table(rows, None), console=self._console, transient=True, refresh_per_second=8) as self._live:
+        with Live(table(rows), console=self._console, transient=True, refresh_per_second=8) as self._live:
             yield
         self._live = None
 
     def show(self) -> None:
         """Show how the rows stand now."""
         if self._live is not None:
-            self._live.update(table(self._rows, None))
+            self._live.update(table(self._rows))
         if not self._console.is_terminal:
             for row in self._rows:
                 line = f"{row.state}, {_evidence(row)}" if row.evidence else row.state
@@ -63,24 +66,44 @@ class Progress:
         self._console.print(Text(sentence))
 
 
-def table(rows: Sequence[Row], home: Path | None) -> Table:
-    """All rows; with the saved files when ``home`` is given."""
-    made = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("document", "recipient", "channel", "state", "evidence", *(("sealed file",) if home else ())):
-        made.add_column(heading, overflow="fold")
+def table(rows: Sequence[Row]) -> Table:
+    """All rows while they are on their way."""
+    made = _empty("document", "recipient", "channel", "state", "evidence")
     for row in rows:
-        delivery = row.delivery or {}
-        cells = [
-            Text(row.sample.document),
-            Text(RECIPIENTS[row.sample.recipient].name),
-            Text(_CHANNELS.get(delivery.get("channel"), "") + (", registered" if row.sample.registered else "")),
-            Text(row.state.replace("_", " "), style=_style(row)),
-            Text(_evidence(row)),
-        ]
-        if home:
-            cells.append(Text("" if row.saved is None else str(nearby(row.saved))))
-        made.add_row(*cells)
+        made.add_row(Text(row.sample.document), *_cells(row))
     return made
+
+
+def last_table(rows: Sequence[Row], width: int) -> Table:
+    """All rows at their end, each with its sealed file: beside it, or below the document where that does not fit."""
+    saved = ["" if row.saved is None else str(nearby(row.saved)) for row in rows]
+    if width >= _ROOMY:
+        made = _empty("document", "recipient", "channel", "state", "evidence", "sealed file")
+        for row, file in zip(rows, saved, strict=True):
+            made.add_row(Text(row.sample.document), *_cells(row), Text(file))
+        return made
+    made = _empty("document, sealed file", "recipient", "channel", "state", "evidence")
+    for row, file in zip(rows, saved, strict=True):
+        made.add_row(Text.assemble(row.sample.document, "\n", (file, "dim")), *_cells(row))
+    return made
+
+
+def _empty(*headings: str) -> Table:
+    made = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
+    for heading in headings:
+        # Names of files stay whole, so that they can be copied; the other columns give way, between words.
+        made.add_column(heading, no_wrap=heading.startswith("document"), min_width=_LEAST.get(heading), overflow="fold")
+    return made
+
+
+def _cells(row: Row) -> list[Text]:
+    channel = _CHANNELS.get((row.delivery or {}).get("channel"), "")
+    return [
+        Text(RECIPIENTS[row.sample.recipient].name),
+        Text(channel + (", registered" if channel and row.sample.registered else "")),
+        Text(row.state.replace("_", " "), style=_style(row)),
+        Text(_evidence(row)),
+    ]
 
 
 def notes(rows: Sequence[Row]) -> Iterator[str]:

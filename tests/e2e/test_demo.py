@@ -113,7 +113,7 @@ def test_every_document_comes_to_its_end_and_the_table_says_where(home: Path, fi
         if sample.broken:
             assert "refused: damaged" in line
         else:
-            saved = home / "sealed" / f"{sample.reference}-{sample.document}"
+            saved = home / "sealed" / f"{sample.reference}.pdf"
             assert line.endswith(str(saved.relative_to(home.parent)))
             assert "published, verified" in line
             assert saved.read_bytes().startswith(b"%PDF-")
