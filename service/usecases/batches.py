@@ -5,12 +5,15 @@ they are first made, before anything is uploaded. "Uploaded" is committed before
 """
 
 import hashlib
+import threading
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from io import BytesIO
 
+import structlog
 from sqlalchemy.orm import Session
 
 from printing import profiles
@@ -22,7 +25,7 @@ from service.db import deliveries, jobs
 from service.db import printing as rows
 from service.db.ids import DELIVERY, new_id, public_id
 from service.db.jobs import JobKind, Lane, Leased, NewJob
-from service.db.models import PrintBatch, PrintLetter
+from service.db.models import PrintBatch, PrintCutoff, PrintLetter
 from service.db.session import widen
 from service.domain import addresses
 from service.domain.errors import Conflict, Retryable
@@ -36,47 +39,70 @@ from service.usecases.personal import PLATFORM, PLATFORM_YEAR
 from service.usecases.products import read_product, relay
 from service.usecases.progress import Cause, Progress
 
+log = structlog.get_logger()
+
 PDF = "letters.pdf"
 ROLE = "batch"
-LEASE_SECONDS = 300
+# Short, so that a batch whose worker died is taken up soon, and prolonged by a heartbeat for as long as one is alive.
+LEASE_SECONDS = 60
+HEARTBEAT_SECONDS = 15.0
 
 
 def close_due(context: Context) -> int:
     """Freeze what waits when a cut-off has come; opens its own transactions; the number of batches."""
     now = context.clock()
     next_at = now + timedelta(seconds=context.printing.cutoff_seconds)
+
+    def move_on(session: Session) -> bool:
+        return rows.take_cutoff(session, context.printing.provider, now=now, next_at=next_at)
+
     with context.database.transaction() as session:
-        due = rows.take_cutoff(session, context.printing.provider, now=now, next_at=next_at)
-    return close(context, Actor.CLOCK) if due else 0
+        cutoff = session.get(PrintCutoff, context.printing.provider)
+        if cutoff is None:
+            # The first cut-off of a new print house is one period from now.
+            move_on(session)
+        due = cutoff is not None and cutoff.next_at <= now
+    # The cut-off moves on with the last of it: whoever dies on the way leaves the rest to the next sweep.
+    return _close(context, Actor.CLOCK, when_done=move_on) if due else 0
 
 
 def close(context: Context, actor: Actor) -> int:
     """Freeze everything that waits now, a transaction per batch; returns the number of batches."""
+    return _close(context, actor, when_done=lambda _: None)
+
+
+def _close(context: Context, actor: Actor, *, when_done: Callable[[Session], object]) -> int:
     closed = 0
-    while True:
-        with context.database.transaction() as session:
-            widen(session, rows.every_organisation(session))
-            made = rows.lock_freezing(session) and _freeze_one(session, context, actor)
-        if not made:
-            break
+    while _one_more(context, actor, when_done):
         closed += 1
     if closed:
         context.wake([JobKind.HAND_OVER])
     return closed
 
 
+def _one_more(context: Context, actor: Actor, when_done: Callable[[Session], object]) -> bool:
+    with context.database.transaction() as session:
+        widen(session, rows.every_organisation(session))
+        if not rows.lock_freezing(session):
+            # Somebody else is at it, and ends what they began.
+            return False
+        if _freeze_one(session, context, actor):
+            return True
+        when_done(session)
+        return False
+
+
 def _freeze_one(session: Session, context: Context, actor: Actor) -> bool:
     limits = profiles.load().limits
     for product in rows.waiting_products(session):
-        letters = _fitting(rows.waiting(session, product, limit=limits.batch_letters), limits.batch_bytes)
-        found = dossiers.load(session, context, [letter.delivery_id for letter in letters], lock=True)
-        # Cancelled while it waited: it leaves the queue here, before anything is frozen.
-        gone = [letter.delivery_id for letter in letters if not _printable(found, letter)]
-        rows.withdraw(session, gone)
-        letters = [letter for letter in letters if letter.delivery_id not in gone]
-        if letters:
-            _freeze(session, context, actor, product, letters, found)
-            return True
+        while waiting := _fitting(rows.waiting(session, product, limit=limits.batch_letters), limits.batch_bytes):
+            found = dossiers.load(session, context, [letter.delivery_id for letter in waiting], lock=True)
+            letters = [letter for letter in waiting if _printable(found, letter)]
+            # Cancelled while it waited: it leaves the queue here, before anything is frozen.
+            rows.withdraw(session, {letter.delivery_id for letter in waiting if letter not in letters})
+            if letters:
+                _freeze(session, context, actor, product, letters, found)
+                return True
     return False
 
 
@@ -177,9 +203,35 @@ def _lease(context: Context, job: Leased) -> tuple[Callable[[], None], Callable[
     return renew, held
 
 
-def _hand_over(context: Context, work: BatchWork) -> bool:
-    batch = work.batch
+@contextmanager
+def _kept(work: BatchWork) -> Iterator[None]:
+    """Hold on to the batch while the block runs, however long its merging and uploading take."""
+    ended = threading.Event()
+
+    def beat() -> None:
+        while not ended.wait(HEARTBEAT_SECONDS):
+            try:
+                work.renew()
+            except Exception as error:  # noqa: BLE001  the next beat tries again; a lease that is lost is found out
+                log.warning("lease_not_renewed", batch=str(work.batch.id), error=type(error).__name__)
+
     work.renew()
+    heart = threading.Thread(target=beat, name="heartbeat", daemon=True)
+    heart.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        heart.join()
+
+
+def _hand_over(context: Context, work: BatchWork) -> bool:
+    with _kept(work):
+        return _bring(context, work)
+
+
+def _bring(context: Context, work: BatchWork) -> bool:
+    batch = work.batch
     content = _content(context, work)
     parcel = Parcel(batch.file_name, len(content), hashlib.sha256(content).hexdigest())
 
@@ -188,7 +240,6 @@ def _hand_over(context: Context, work: BatchWork) -> bool:
             work.held(session)
             rows.mark(session, batch.id, "uploaded", now=context.clock())
 
-    work.renew()
     try:
         hand_over(
             context.provider, parcel, content, uploaded=batch.state == "uploaded", commit_uploaded=commit_uploaded
@@ -225,7 +276,6 @@ def _make(context: Context, work: BatchWork) -> tuple[bytes, int, int]:
     key = read_product(work.batch.product["key"])
     merged = BytesIO()
     letters = merge(_batch_letters(context, work, key), merged, file=PDF, duplex=key.duplex)
-    work.renew()
     merged.seek(0)
     described = describe_file(PDF, merged, letters)
     manifest = Manifest(

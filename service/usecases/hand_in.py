@@ -6,6 +6,7 @@ be stored; store them; then, in one transaction, the delivery, its documents, it
 
 import hashlib
 import re
+import time
 import unicodedata
 import uuid
 from collections.abc import Sequence
@@ -15,6 +16,8 @@ from typing import Any
 
 import msgspec
 import rfc8785
+import structlog
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from service.db import deliveries, idempotency, jobs
@@ -41,11 +44,17 @@ from service.usecases.personal import Personal, find_hash, open_value, seal_pers
 from service.usecases.views import delivery_view
 from service.vault.vault import Prepared
 
+log = structlog.get_logger()
+
 ROUTE = "POST /v1/deliveries"
 ACCEPTED = 202
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
-# Longer than the slowest inspection of the most documents: a second request may then take over.
-CLAIM_SECONDS = 300
+# Longer than the slowest inspection of as many documents: from then on a second request may take over from one whose
+# process has died. Should the first one live after all, only one of them can complete the key.
+CLAIM_SECONDS = 30
+CLAIM_SECONDS_PER_DOCUMENT = 60
+# A key whose request failed is given back for certain: a database that restarts is back after a few of these pauses.
+_RELEASE_PAUSES = (0.0, 0.5, 1.0, 2.0, 4.0)
 DEFAULT_NAME = "document.pdf"
 
 
@@ -97,16 +106,29 @@ def hand_in(context: Context, sender: Sender, raw: bytes, uploads: Sequence[Uplo
         raise IdempotencyMissing
     if not _KEY.fullmatch(key):
         raise Invalid("An Idempotency-Key is 1 to 255 printable ASCII characters.", code="idempotency_key_malformed")
-    claim, organisation = _claim(context, sender, key, fingerprint(raw, uploads))
+    seconds = CLAIM_SECONDS + CLAIM_SECONDS_PER_DOCUMENT * len(uploads)
+    claim, organisation = _claim(context, sender, key, fingerprint(raw, uploads), seconds=seconds)
     if isinstance(claim, HandedIn):
         return claim
     try:
         return _take_in(context, sender, organisation, raw, uploads, claim)
     except Exception:
         # Nothing was acknowledged: the key is free for the corrected or repeated request.
-        with context.database.transaction(organisations=[sender.organisation_id]) as session:
-            idempotency.release(session, claim)
+        _release(context, sender, claim)
         raise
+
+
+def _release(context: Context, sender: Sender, claim: idempotency.Claim) -> None:
+    """Give the key back; if the database stays away, the claim's lease ends it."""
+    for pause in _RELEASE_PAUSES:
+        time.sleep(pause)
+        try:
+            with context.database.transaction(organisations=[sender.organisation_id]) as session:
+                idempotency.release(session, claim)
+        except DBAPIError as error:
+            log.warning("claim_not_released", error=type(error).__name__)
+        else:
+            return
 
 
 def check(raw: bytes) -> tuple[FieldError, ...]:
@@ -133,13 +155,13 @@ def fingerprint(raw: bytes, uploads: Sequence[Upload]) -> bytes:
 
 
 def _claim(
-    context: Context, sender: Sender, key: str, print_: bytes
+    context: Context, sender: Sender, key: str, print_: bytes, *, seconds: int
 ) -> tuple[idempotency.Claim | HandedIn, Organisation]:
     with context.database.transaction(organisations=[sender.organisation_id]) as session:
         organisation = deliveries.organisation(session, sender.organisation_id)
         if organisation is None:
             raise Forbidden
-        found = idempotency.claim(session, sender.organisation_id, ROUTE, key, print_, seconds=CLAIM_SECONDS)
+        found = idempotency.claim(session, sender.organisation_id, ROUTE, key, print_, seconds=seconds)
     if isinstance(found, idempotency.Claim):
         return found, organisation
     if found.fingerprint != print_:
