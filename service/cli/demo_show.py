@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import zip_longest
 from pathlib import Path
 from typing import Final
 
@@ -18,8 +19,9 @@ from service.embedded.stack import CHECKOUT
 
 _WIDE: Final = 200
 _ROOMY: Final = 150
-# The longest word of each column.
-_LEAST: Final = {"recipient": 9, "channel": 10, "state": 8, "evidence": 10}
+_HEADINGS: Final = ("document", "recipient", "channel", "state", "evidence")
+# Widths that hold the longest word of each column, 80 together with the gaps.
+_NARROW: Final = (34, 10, 10, 11, 10)
 _CHANNELS: Final = {"digital": "mailbox", "paper": "paper", None: ""}
 _DOES: Final = {"receive": "reads mail", "send": "sends", "operate": "runs the service"}
 
@@ -46,14 +48,16 @@ class Progress:
         if not self._console.is_terminal:
             yield
             return
-        with Live(table(rows), console=self._console, transient=True, refresh_per_second=8) as self._live:
+        with Live(
+            table(rows, self._console.width), console=self._console, transient=True, refresh_per_second=8
+        ) as self._live:
             yield
         self._live = None
 
     def show(self) -> None:
         """Show how the rows stand now."""
         if self._live is not None:
-            self._live.update(table(self._rows))
+            self._live.update(table(self._rows, self._console.width))
         if not self._console.is_terminal:
             for row in self._rows:
                 line = f"{row.state}, {_evidence(row)}" if row.evidence else row.state
@@ -66,9 +70,9 @@ class Progress:
         self._console.print(Text(sentence))
 
 
-def table(rows: Sequence[Row]) -> Table:
+def table(rows: Sequence[Row], width: int) -> Table:
     """All rows while they are on their way."""
-    made = _empty("document", "recipient", "channel", "state", "evidence")
+    made = _empty(_HEADINGS, () if width >= _ROOMY else _NARROW)
     for row in rows:
         made.add_row(Text(row.sample.document), *_cells(row))
     return made
@@ -78,21 +82,20 @@ def last_table(rows: Sequence[Row], width: int) -> Table:
     """All rows at their end, each with its sealed file: beside it, or below the document where that does not fit."""
     saved = ["" if row.saved is None else str(nearby(row.saved)) for row in rows]
     if width >= _ROOMY:
-        made = _empty("document", "recipient", "channel", "state", "evidence", "sealed file")
+        made = _empty((*_HEADINGS, "sealed file"))
         for row, file in zip(rows, saved, strict=True):
             made.add_row(Text(row.sample.document), *_cells(row), Text(file))
         return made
-    made = _empty("document, sealed file", "recipient", "channel", "state", "evidence")
+    made = _empty(("document, sealed file", *_HEADINGS[1:]), _NARROW)
     for row, file in zip(rows, saved, strict=True):
         made.add_row(Text.assemble(row.sample.document, "\n", (file, "dim")), *_cells(row))
     return made
 
 
-def _empty(*headings: str) -> Table:
+def _empty(headings: Sequence[str], widths: Sequence[int] = ()) -> Table:
     made = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
-    for heading in headings:
-        # Names of files stay whole, so that they can be copied; the other columns give way, between words.
-        made.add_column(heading, no_wrap=heading.startswith("document"), min_width=_LEAST.get(heading), overflow="fold")
+    for heading, width in zip_longest(headings, widths):
+        made.add_column(heading, width=width, overflow="fold")
     return made
 
 
