@@ -51,19 +51,21 @@ class Parts:
 
     target: Running
     before: dict[str, float] = field(default_factory=dict)
+    machine_before: float = 0.0
     peak: dict[str, float] = field(default_factory=dict)
     _stop: threading.Event = field(default_factory=threading.Event)
     _thread: threading.Thread | None = None
 
     def begin(self) -> None:
         """Start to count."""
-        self.before = self._cpu()
+        self.before, self.machine_before = self._cpu(), _machine_seconds()
         self._thread = threading.Thread(target=self._watch)
         self._thread.start()
 
     def end(self) -> dict[str, float]:
-        """CPU seconds by part since ``begin``."""
+        """CPU seconds by part since ``begin``; ``others`` is what did not belong to us."""
         spent = {part: seconds - self.before.get(part, 0.0) for part, seconds in self._cpu().items()}
+        spent["others"] = max(0.0, _machine_seconds() - self.machine_before - sum(spent.values()))
         self._stop.set()
         assert self._thread is not None
         self._thread.join()
@@ -95,6 +97,14 @@ class Parts:
                 now[part] += _proportional_mib(process)
             for part, size in now.items():
                 self.peak[part] = max(self.peak.get(part, 0.0), size)
+
+
+def _machine_seconds() -> float:
+    """CPU seconds that all processors of the machine were busy, or taken by its host, since it started."""
+    user, nice, system, _idle, _wait, irq, softirq, steal = map(
+        int, Path("/proc/stat").read_text().splitlines()[0].split()[1:9]
+    )
+    return (user + nice + system + irq + softirq + steal) / _TICKS
 
 
 def _part(name: str, process: int) -> str:
@@ -215,11 +225,13 @@ def results(done: Run, bound: float) -> Iterator[Result]:
     taken = sorted(answer.seconds * 1e3 for answer in done.answers)
     yield cost("hand-in/p50", taken[len(taken) // 2], "ms")
     yield cost("hand-in/p95", taken[int(len(taken) * 0.95)], "ms")
-    whole = sum(done.cpu.values())
+    ours = {part: seconds for part, seconds in done.cpu.items() if part != "others"}
+    whole = sum(ours.values())
     yield cost("cpu/whole", whole * 1e3 / done.documents, "ms CPU/document")
     available = done.whole_seconds * len(os.sched_getaffinity(0))
     yield Result("cpu/busy", 100 * whole / available, "% of the cores")
-    for part, seconds in sorted(done.cpu.items(), key=lambda item: -item[1]):
+    yield Result("cpu/others", 100 * done.cpu["others"] / available, "% of the cores")
+    for part, seconds in sorted(ours.items(), key=lambda item: -item[1]):
         yield cost(f"cpu/{part}", seconds * 1e3 / done.documents, "ms CPU/document")
         yield Result(f"share/{part}", 100 * seconds / whole, "% of the CPU")
     for kind, (chunks, jobs, seconds) in sorted(done.steps.items(), key=lambda item: -item[1][2]):
