@@ -93,7 +93,7 @@ def last_table(rows: Sequence[Row], width: int) -> Table:
 
 
 def _empty(headings: Sequence[str], widths: Sequence[int] = ()) -> Table:
-    made = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
+    made = Table(box=None, pad_edge=False, padding=(0, 1 if widths else 2, 0, 0), header_style="bold")
     for heading, width in zip_longest(headings, widths):
         made.add_column(heading, width=width, overflow="fold")
     return made
