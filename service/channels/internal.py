@@ -41,7 +41,7 @@ class InternalChannel:
                 [
                     (delivery, uuid.UUID(each.organisation), recipient, leg)
                     for each, (delivery, leg), recipient in zip(deposits, places, hashes, strict=True)
-                    if recipient in ready and delivery not in before
+                    if recipient in ready and not each.registered and delivery not in before
                 ],
                 now=now,
             )
@@ -58,8 +58,11 @@ class InternalChannel:
         """Take a deposit back while it is unopened; one that comes later is not taken."""
         delivery, _ = _place(reference)
         with self._database.transaction(delivery=delivery) as session:
-            withdrawn = mailboxes.withdraw(session, delivery, now=now)
-        return WithdrawResult.WITHDRAWN if withdrawn else WithdrawResult.TOO_LATE
+            if mailboxes.withdraw(session, delivery, now=now):
+                return WithdrawResult.WITHDRAWN
+            # Neither written nor there: there is no such delivery, so it can't be opened either.
+            there = delivery in mailboxes.items(session, [delivery])
+        return WithdrawResult.TOO_LATE if there else WithdrawResult.WITHDRAWN
 
 
 def reference(delivery: uuid.UUID, leg: int) -> str:

@@ -98,7 +98,7 @@ def exchange(context: Context, tokens: TokenIssuer, person: Person, request: Exc
         client_id=EXCHANGE_CLIENT,
         scopes=scopes,
         organisation=public_id(ORGANISATION, organisations.pop()) if len(organisations) == 1 else None,
-        roles=frozenset(each.role for each in known.staff),
+        roles=frozenset(each.role for each in known.staff) if len(organisations) == 1 else frozenset(),
         recipient=None if known.reader is None else recipient_reference(known.reader),
         assurance_level=person.assurance_level,
         auth_time=person.auth_time,

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 import msgspec
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from service.db import mailboxes
@@ -92,27 +93,7 @@ def begin(context: Context, reader: Reader, email: str, language: str) -> None:
     now = context.clock()
     digits = f"{secrets.randbelow(10**6):06d}"
     with context.database.transaction(recipients=[reader.recipient_hash]) as session:
-        row = mailboxes.code(session, reader.recipient_hash, lock=True)
-        if row is not None and (now - row.sent_at).total_seconds() < RESEND_SECONDS:
-            raise QuotaExceeded(
-                "A code was sent a moment ago. Wait a minute before asking for another.",
-                retry_after=RESEND_SECONDS,
-                code="activation_code_too_soon",
-            )
-        if row is None:
-            row = ActivationCode(recipient_hash=reader.recipient_hash)
-            session.add(row)
-        row.personal = seal_value(
-            context,
-            _CodeDetails(address, language),
-            organisation=PLATFORM,
-            year=PLATFORM_YEAR,
-            place=f"activation_code.personal:{reader.recipient_hash.hex()}",
-        )
-        row.code_hash = _code_hash(context, reader, digits)
-        row.attempts_left = CODE_TRIES
-        row.expires_at = now + timedelta(minutes=CODE_MINUTES)
-        row.sent_at = now
+        _keep_code(session, context, reader, _CodeDetails(address, language), digits, now)
     notice = Notice(
         reference=f"activation/{new_id()}",
         to=address,
@@ -158,10 +139,48 @@ def revoke(context: Context, reader: Reader) -> ActivationView:
     now = context.clock()
     with context.database.transaction(recipients=[reader.recipient_hash]) as session:
         row = mailboxes.mailboxes(session, [reader.recipient_hash]).get(reader.recipient_hash)
+        if row is not None:
+            # Of two that come at once, one takes it back and leaves the proof.
+            session.refresh(row, with_for_update=True)
         if row is not None and row.revoked_at is None:
             row.revoked_at = now
             _prove(session, context, reader, _Proof("revoked", now, None, None, None, reader.assurance))
     return state(context, reader)
+
+
+def _keep_code(
+    session: Session, context: Context, reader: Reader, details: _CodeDetails, digits: str, now: datetime
+) -> None:
+    values = {
+        "personal": seal_value(
+            context,
+            details,
+            organisation=PLATFORM,
+            year=PLATFORM_YEAR,
+            place=f"activation_code.personal:{reader.recipient_hash.hex()}",
+        ),
+        "code_hash": _code_hash(context, reader, digits),
+        "attempts_left": CODE_TRIES,
+        "expires_at": now + timedelta(minutes=CODE_MINUTES),
+        "sent_at": now,
+    }
+    # One statement: of two that ask at once, one gets a code and the other is told to wait.
+    kept = session.scalar(
+        insert(ActivationCode)
+        .values(recipient_hash=reader.recipient_hash, **values)
+        .on_conflict_do_update(
+            index_elements=["recipient_hash"],
+            set_=values,
+            where=ActivationCode.sent_at <= now - timedelta(seconds=RESEND_SECONDS),
+        )
+        .returning(ActivationCode.recipient_hash)
+    )
+    if kept is None:
+        raise QuotaExceeded(
+            "A code was sent a moment ago. Wait a minute before asking for another.",
+            retry_after=RESEND_SECONDS,
+            code="activation_code_too_soon",
+        )
 
 
 def _activate(session: Session, context: Context, reader: Reader, details: _CodeDetails, now: datetime) -> None:

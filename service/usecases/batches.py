@@ -97,9 +97,10 @@ def _freeze_one(session: Session, context: Context, actor: Actor) -> bool:
     for product in rows.waiting_products(session):
         while waiting := _fitting(rows.waiting(session, product, limit=limits.batch_letters), limits.batch_bytes):
             found = dossiers.load(session, context, [letter.delivery_id for letter in waiting], lock=True)
-            letters = [letter for letter in waiting if _printable(found, letter)]
+            gone = {letter.delivery_id for letter in waiting if not _printable(found, letter)}
             # Cancelled while it waited: it leaves the queue here, before anything is frozen.
-            rows.withdraw(session, {letter.delivery_id for letter in waiting if letter not in letters})
+            rows.withdraw(session, gone)
+            letters = [letter for letter in waiting if letter.delivery_id not in gone]
             if letters:
                 _freeze(session, context, actor, product, letters, found)
                 return True

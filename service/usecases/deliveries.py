@@ -9,12 +9,12 @@ from service.db.deliveries import Filters
 from service.db.ids import DELIVERY, parse_id, public_id
 from service.db.models import DeliveryRow
 from service.domain.errors import Conflict, Invalid, NotFound, TransitionRefused
-from service.domain.states import Actor, DeliveryState, Event, LegState
+from service.domain.states import Actor, DeliveryState, Event
 from service.usecases import dossiers, evidence
 from service.usecases.context import Context
 from service.usecases.dossiers import Dossier
 from service.usecases.evidence_page import sealed_page
-from service.usecases.progress import Cause, Progress, may_happen
+from service.usecases.progress import Cause, Progress, may_cancel, may_happen
 from service.usecases.views import (
     DeliveryPage,
     DeliveryView,
@@ -28,8 +28,6 @@ from service.usecases.views import (
 )
 
 MOST = 200
-# Legs in these states brought nothing and never will.
-_ENDED = frozenset({LegState.WITHDRAWN, LegState.UNDELIVERABLE})
 
 
 def get(context: Context, organisation_id: uuid.UUID, delivery_id: str) -> DeliveryView:
@@ -145,12 +143,12 @@ def cancel(context: Context, organisation_id: uuid.UUID, delivery_id: str) -> De
         dossier = _own(session, context, organisation_id, delivery_id, lock=True)
         progress = Progress(context, now=context.clock())
         cause = Cause(Actor.SENDER)
+        if not may_cancel(dossier):
+            raise TransitionRefused("It is too late to cancel: this is already with the recipient or the printer.")
         for leg in dossier.legs:
-            if LegState(leg.state) in _ENDED:
-                continue
-            if not may_happen(dossier, Event.CANCELLED, leg):
-                raise TransitionRefused("It is too late to cancel: this is already with the recipient or the printer.")
-            progress.happen(dossier, Event.CANCELLED, cause, leg=leg)
+            # The others ended before and brought nothing.
+            if may_happen(dossier, Event.CANCELLED, leg):
+                progress.happen(dossier, Event.CANCELLED, cause, leg=leg)
         progress.happen(dossier, Event.CANCELLED, cause)
         progress.write(session)
         return delivery_view(context, dossier)

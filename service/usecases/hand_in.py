@@ -56,6 +56,9 @@ CLAIM_SECONDS_PER_DOCUMENT = 60
 # A key whose request failed is given back for certain: a database that restarts is back after a few of these pauses.
 _RELEASE_PAUSES = (0.0, 0.5, 1.0, 2.0, 4.0)
 DEFAULT_NAME = "document.pdf"
+NAME_BYTES = 200
+# What a file's name can't have somewhere; quotes and semicolons would end it in a header.
+_UNSAFE = re.compile(r'[<>:"|?*;]')
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,11 +148,13 @@ def fingerprint(raw: bytes, uploads: Sequence[Upload]) -> bytes:
     try:
         value = msgspec.json.decode(raw)
         canonical = rfc8785.dumps(value)
-    except (msgspec.DecodeError, UnicodeDecodeError, rfc8785.CanonicalizationError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, rfc8785.CanonicalizationError):
         canonical = raw
     digest = hashlib.sha256(len(canonical).to_bytes(8, "big") + canonical)
     for upload in uploads:
-        part = [upload.role, upload.filename, hashlib.sha256(upload.content).hexdigest()]
+        # A name that is not Unicode is told apart too; it becomes a safe one later.
+        name = upload.filename.encode("utf-8", "backslashreplace").decode()
+        part = [upload.role, name, hashlib.sha256(upload.content).hexdigest()]
         digest.update(rfc8785.dumps(part))
     return digest.digest()
 
@@ -186,7 +191,8 @@ def _take_in(
     request = requests.read(raw)
     personal = requests.checked(request)
     _check_files(context, request, uploads)
-    inspected = [_inspect(context, upload) for upload in uploads]
+    # The main document is the first, whatever came first.
+    inspected = [_inspect(context, upload) for upload in sorted(uploads, key=lambda each: each.role != "document")]
     now = context.clock()
     delivery_id = new_id()
     year = calendar.retention_year(now) + organisation.retention_years
@@ -224,12 +230,10 @@ def _take_in(
 
 def _check_files(context: Context, request: requests.DeliveryRequest, uploads: Sequence[Upload]) -> None:
     main = [upload for upload in uploads if upload.role == "document"]
-    if len(main) != 1 or uploads[0].role != "document":
-        raise Invalid(
-            "A delivery has exactly one main document.",
-            code="document_missing" if not main else "document_repeated",
-            errors=[FieldError("/document", "document_missing", "Send one part named document, with a PDF.")],
-        )
+    if len(main) != 1:
+        detail = "A delivery has exactly one main document: send one part named document, with a PDF."
+        code = "document_repeated" if main else "document_missing"
+        raise Invalid(detail, code=code, errors=[FieldError("/document", code, detail)])
     if len(uploads) > context.limits.documents:
         raise Invalid(f"A delivery has at most {context.limits.documents} documents.", code="too_many_documents")
     if sum(len(upload.content) for upload in uploads) > context.limits.delivery_bytes:
@@ -379,10 +383,11 @@ def _record(session: Session, dossier: Dossier, sender: Sender, now: datetime) -
 
 
 def safe_name(filename: str) -> str:
-    """A file name that is safe to show and to offer for saving: no folder, no control character, ends in .pdf."""
+    """A file name that is safe to show and to offer for saving: no folder, no mark with a meaning, ends in .pdf."""
     name = unicodedata.normalize("NFC", filename.replace("\\", "/").rsplit("/", 1)[-1])
     name = "".join(character for character in name if unicodedata.category(character)[0] != "C").strip(" .")
-    if not name:
-        return DEFAULT_NAME
+    name = _UNSAFE.sub("_", name)
     stem = name[:-4] if name.lower().endswith(".pdf") else name
-    return f"{stem[:120]}.pdf"
+    # In bytes, because that is how file systems count.
+    stem = stem.encode()[:NAME_BYTES].decode(errors="ignore").rstrip(" .")
+    return f"{stem}.pdf" if stem else DEFAULT_NAME

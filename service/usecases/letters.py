@@ -27,6 +27,7 @@ from service.vault.vault import Prepared
 
 CHUNK = 50
 REFUSED = "letter_refused"
+ADDRESS_REFUSED = "address_refused"
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,8 @@ def _compose(context: Context, work: LetterWork) -> Composed:
 
 
 def _refused(problems: Sequence[Problem]) -> Final:
-    return Final(problems[0].detail, reason=REFUSED, code=problems[0].code)
+    reason = ADDRESS_REFUSED if problems[0].code.startswith("ADDR_") else REFUSED
+    return Final(problems[0].detail, reason=reason, code=problems[0].code)
 
 
 def _store(context: Context, outcomes: Sequence[Outcome[LetterWork, Composed]]) -> None:

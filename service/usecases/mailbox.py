@@ -1,5 +1,6 @@
 """A recipient's own mailbox: list, open, read, and the proof of it all. Opening is an act, never a look."""
 
+import contextlib
 import uuid
 from dataclasses import dataclass, field
 
@@ -46,7 +47,8 @@ class Reader:
     def level(self) -> AssuranceLevel:
         """The assurance as evidence names it."""
         known = {level.value: level for level in AssuranceLevel}
-        return known.get((self.assurance or "").rsplit("/", 1)[-1].lower(), AssuranceLevel.LOW)
+        # What is not known is not claimed.
+        return known.get((self.assurance or "").rsplit("/", 1)[-1].lower(), AssuranceLevel.NONE)
 
 
 def messages(context: Context, reader: Reader, *, cursor: str | None, limit: int) -> MessagePage:
@@ -56,8 +58,9 @@ def messages(context: Context, reader: Reader, *, cursor: str | None, limit: int
         ids = mailboxes.page(session, reader.recipient_hash, before=before, limit=limit + 1)
         items = []
         for delivery_id in ids[:limit]:
-            dossier, leg, item = _enter(session, context, reader, delivery_id)
-            if LegState(leg.state) in _SEEN:
+            # One that is not there yet, or was taken back a moment ago, is no reason to refuse the others.
+            with contextlib.suppress(NotFound):
+                dossier, _, item = _find(session, context, reader, delivery_id)
                 items.append(_view(context, dossier, item))
     return MessagePage(items, public_id(DELIVERY, ids[limit - 1]) if len(ids) > limit else None)
 
@@ -140,27 +143,25 @@ def evidence_pdf(context: Context, reader: Reader, delivery_id: str, evidence_id
 def _own(
     session: Session, context: Context, reader: Reader, delivery_id: str, *, lock: bool = False
 ) -> tuple[Dossier, LegRow, MailboxItem]:
-    dossier, leg, item = _enter(session, context, reader, parse_id(DELIVERY, delivery_id), lock=lock)
-    if LegState(leg.state) not in _SEEN:
-        raise NotFound
-    return dossier, leg, item
+    return _find(session, context, reader, parse_id(DELIVERY, delivery_id), lock=lock)
 
 
-def _enter(
+def _find(
     session: Session, context: Context, reader: Reader, delivery_id: uuid.UUID, *, lock: bool = False
 ) -> tuple[Dossier, LegRow, MailboxItem]:
     """Find an item in the reader's own mailbox, and only then let the transaction see its delivery."""
     item = mailboxes.items(session, [delivery_id]).get(delivery_id)
-    if item is None or item.recipient_hash != reader.recipient_hash or item.deposited_at is None:
-        raise NotFound
-    if item.withdrawn_at is not None:
+    if item is None or item.recipient_hash != reader.recipient_hash:
         raise NotFound
     enter_delivery(session, delivery_id)
     dossier = dossiers.load(session, context, [delivery_id], lock=lock)[delivery_id]
-    legs = [leg for leg in dossier.legs if leg.number == item.leg and leg.kind == LegKind.MAILBOX.value]
-    if not legs:
+    if lock:
+        # A withdrawal that comes now waits, and one that came meanwhile is seen: of the two, one wins.
+        session.refresh(item, with_for_update=True)
+    leg = next((leg for leg in dossier.legs if leg.number == item.leg and leg.kind == LegKind.MAILBOX.value), None)
+    if item.deposited_at is None or item.withdrawn_at is not None or leg is None or LegState(leg.state) not in _SEEN:
         raise NotFound
-    return dossier, legs[0], item
+    return dossier, leg, item
 
 
 def _handed_over(session: Session, dossier: Dossier, leg: LegRow) -> bool:

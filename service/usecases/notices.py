@@ -1,13 +1,16 @@
 """The step ``notify``: tell people that something arrived; never what, and never with a link."""
 
-from collections.abc import Sequence
+import uuid
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from service.db import mailboxes
 from service.db.jobs import JobKind, Leased
+from service.db.models import EvidenceRow
 from service.domain import calendar
 from service.domain.errors import Retryable
 from service.domain.states import Actor, Event, LegState
@@ -20,6 +23,7 @@ from service.usecases.personal import PLATFORM, open_value
 from service.usecases.progress import Cause, Progress, may_happen
 
 CHUNK = 50
+_ENDS = (Event.CONSIGNMENT_NOTIFICATION, Event.CONSIGNMENT_NOTIFICATION_FAILURE)
 _OPEN = frozenset({LegState.AVAILABLE, LegState.OPENED})
 # The notifier's words, in those of the evidence's closed list.
 _REASONS = {"address_invalid": "address_refused", "mailbox_refused": "address_refused"}
@@ -45,7 +49,14 @@ def step(context: Context) -> Step[NoticeWork, str | None]:
 
     def read(session: Session, jobs: Sequence[Leased]) -> list[tuple[Leased, NoticeWork]]:
         found = dossiers.load(session, context, [job.subject_id for job in jobs])
-        chosen = [job for job in jobs if job.subject_id in found and _due(found[job.subject_id], job.leg)]
+        told = _told(session, found)
+        chosen = [
+            job
+            for job in jobs
+            if job.subject_id in found
+            and (job.subject_id, job.leg) not in told
+            and LegState(found[job.subject_id].leg(job.leg).state) in _OPEN
+        ]
         return _with_addresses(context, [(job, found[job.subject_id]) for job in chosen])
 
     def perform(works: Sequence[tuple[Leased, NoticeWork]]) -> list[Outcome[NoticeWork, str | None]]:
@@ -65,8 +76,12 @@ def step(context: Context) -> Step[NoticeWork, str | None]:
     return Step(JobKind.NOTIFY, CHUNK, read, perform, record)
 
 
-def _due(dossier: Dossier, leg: int) -> bool:
-    return LegState(dossier.leg(leg).state) in _OPEN
+def _told(session: Session, deliveries: Collection[uuid.UUID]) -> set[tuple[uuid.UUID, int]]:
+    """The legs whose notice came to an end before, good or bad: nobody is told twice."""
+    query = select(EvidenceRow.delivery_id, EvidenceRow.leg).where(
+        EvidenceRow.delivery_id.in_(deliveries), EvidenceRow.event.in_([event.value for event in _ENDS])
+    )
+    return {(delivery, leg) for delivery, leg in session.execute(query)}
 
 
 def _with_addresses(context: Context, chosen: Sequence[tuple[Leased, Dossier]]) -> list[tuple[Leased, NoticeWork]]:

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from service.db.ids import new_id
 from service.db.models import Client, Organisation, Staff
+from service.domain.errors import Conflict
 from service.identity.clients import hash_secret
 from service.identity.scopes import Scope
 
@@ -61,13 +62,22 @@ def ensure(session: Session, new: NewOrganisation) -> uuid.UUID:
 
 
 def ensure_client(session: Session, organisation_id: uuid.UUID, new: NewClient) -> None:
-    """Give a program its credentials and scopes; a known one gets this secret from now on."""
+    """Give a program its credentials and scopes; a known one gets this secret from now on.
+
+    Raises:
+        Conflict: ``client_taken``, the id is another organisation's.
+    """
     values = {"secret_hash": hash_secret(new.secret), "scopes": sorted(scope.value for scope in new.scopes)}
-    session.execute(
+    written = session.scalar(
         insert(Client)
         .values(client_id=new.client_id, organisation_id=organisation_id, name=new.name, active=True, **values)
-        .on_conflict_do_update(index_elements=["client_id"], set_=values)
+        .on_conflict_do_update(
+            index_elements=["client_id"], set_=values, where=Client.organisation_id == organisation_id
+        )
+        .returning(Client.client_id)
     )
+    if written is None:
+        raise Conflict("Another organisation has a client by this id.", code="client_taken")
 
 
 def ensure_staff(session: Session, organisation_id: uuid.UUID, *, issuer: str, subject: str, role: str) -> None:

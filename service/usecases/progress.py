@@ -49,9 +49,9 @@ def may_happen(dossier: Dossier, event: Event, leg: LegRow | None = None) -> boo
     return True
 
 
-def is_repeat(dossier: Dossier, event: Event, leg: LegRow | None = None) -> bool:
-    """Whether an event has happened already and led to the present state."""
-    return rules.is_repeat(_value(dossier, leg), event)
+def may_cancel(dossier: Dossier) -> bool:
+    """Whether the sender can still take a delivery back."""
+    return rules.cancellable(_delivery_value(dossier.delivery), [_leg_value(leg) for leg in dossier.legs])
 
 
 class Progress:

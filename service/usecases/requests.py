@@ -18,6 +18,7 @@ SUBJECT_LENGTH = 255
 REFERENCE_LENGTH = 100
 _TYPE = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_FIELD = re.compile(r"`[a-z_]{1,40}`$")
 _AMOUNT = re.compile(r"\d{1,12}\.\d{2}", re.ASCII)
 
 Short = Annotated[str, msgspec.Meta(max_length=2000)]
@@ -192,10 +193,11 @@ def _texts(request: DeliveryRequest, found: list[FieldError]) -> None:
     if not _TYPE.fullmatch(request.document_type):
         detail = "A document type is up to 64 small letters, digits, dots and dashes."
         found.append(FieldError("/document_type", "malformed", detail))
-    for name, digest in request.digests.items():
-        if not _SHA256.fullmatch(digest):
-            pointer = "/digests/" + ("document" if name == "document" else "…")
-            found.append(FieldError(pointer, "malformed", "A digest is a SHA-256 in lower-case hex."))
+    if not request.digests.keys() <= {"document"}:
+        # One that nobody compares would promise more than it holds.
+        found.append(FieldError("/digests", "digest_unknown", "Only the digest of the part document is compared."))
+    if not _SHA256.fullmatch(request.digests.get("document", "0" * 64)):
+        found.append(FieldError("/digests/document", "malformed", "A digest is a SHA-256 in lower-case hex."))
 
 
 def _payment(part: PaymentPart | None, found: list[FieldError]) -> Payment | None:
@@ -233,6 +235,9 @@ def _pointed(message: str) -> tuple[str, str]:
     pointer = re.sub(r"\[(\d+|\.\.\.)\]", r"/\1", path).replace(".", "/")
     if text.startswith("Invalid enum value"):
         text = "This is not one of the values that are possible here"
+    if text.startswith("Object contains unknown field") and not _FIELD.search(text):
+        # What stands in the place of a name may be anything, a number of a person too.
+        text = "Object contains an unknown field"
     return pointer or "", text + "."
 
 
