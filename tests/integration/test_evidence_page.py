@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from service.db.ids import ORGANISATION, public_id
 from service.db.jobs import JobKind
 from service.domain.errors import Conflict, NotFound
 from service.domain.identifiers import RecipientId, RecipientKind
@@ -21,6 +22,7 @@ from service.usecases.personal import find_hash
 from signing.report import Level
 from signing.trust import load_certificates
 from signing.validate import validate
+from tests.api_support import bearer, door
 from tests.evidence_page_support import attached, text_of
 from tests.pipeline_support import Pipeline
 from tests.tools_support import program
@@ -117,6 +119,24 @@ def test_there_is_no_page_before_the_evidence_is_published(
     with pytest.raises(Conflict) as caught:
         deliveries.evidence_pdf(pipeline.context, sender, delivery_id, evidence_id)
     assert caught.value.code == "evidence_not_published"
+
+
+def test_a_program_asks_for_the_page_by_its_media_type(
+    pipeline: Pipeline, organisation: Callable[..., uuid.UUID]
+) -> None:
+    sender, delivery_id, evidence_id = _sealed(pipeline, organisation)
+    address = f"/v1/deliveries/{delivery_id}/evidence/{evidence_id}"
+    wired = pipeline.application
+    asking = bearer(wired, organisation=public_id(ORGANISATION, sender)) | {"Accept": "application/pdf"}
+    with door(wired) as client:
+        early = client.get(address, headers=asking)
+        assert (early.status_code, early.json()["code"]) == (409, "evidence_not_published")
+        pipeline.sequence()
+        answer = client.get(address, headers=asking)
+    assert answer.status_code == 200
+    assert answer.headers["Content-Type"] == "application/pdf"
+    assert f'filename="{evidence_id}.pdf"' in answer.headers["Content-Disposition"]
+    _assert_holds(pipeline, answer.content)
 
 
 def test_programs_of_others_agree(pipeline: Pipeline, organisation: Callable[..., uuid.UUID], tmp_path: Path) -> None:

@@ -318,7 +318,7 @@ def _verify(record: Record, words: Wording) -> Steps:
             Action(steps["keys"]),
             Action(steps["seal"], [f"zending verify {record.evidence_id}.pdf --trust authorities.pem"]),
             Action(steps["save"]),
-            Action(steps["record"], [_VERIFY, f"python3 verify.py {ATTACHMENT} --key 'KEY' --tsa-ca authorities.pem"]),
+            Action(steps["record"], [_VERIFY, f"python3 verify.py {ATTACHMENT} --key 'KEY' --tsa-ca tsa-ca.pem"]),
             Action(
                 steps["document"], [_VERIFY.replace(ATTACHMENT, f"document.pdf {ATTACHMENT}"), "sha256sum document.pdf"]
             ),
