@@ -106,7 +106,7 @@ def there(database: TestDatabase, subject: uuid.UUID) -> Row:
 
 @dataclass
 class Bench:
-    """A step that remembers what it was asked to do; ``function`` is its work, ``on_record`` runs in the transaction."""
+    """A step that remembers what it was asked to do; ``function`` works, ``on_record`` runs in the transaction."""
 
     function: Callable[[Leased], object] = lambda _: None
     on_record: Callable[[Session, Sequence[Outcome[Leased, object]]], None] = lambda *_: None

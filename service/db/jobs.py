@@ -112,9 +112,9 @@ _WAITING = text(
     )
     SELECT organisation_id FROM waiting
     WHERE organisation_id IS NOT NULL
-      AND EXISTS (SELECT FROM job j
-                  WHERE j.kind = :kind AND j.lane = :lane AND j.organisation_id = waiting.organisation_id
-                    AND j.parked_at IS NULL AND NOT j.suspect AND j.due_at <= clock_timestamp())
+      AND (SELECT j.due_at FROM job j
+           WHERE j.kind = :kind AND j.lane = :lane AND j.organisation_id = waiting.organisation_id
+             AND j.parked_at IS NULL AND NOT j.suspect ORDER BY j.due_at LIMIT 1) <= clock_timestamp()
       AND NOT EXISTS (SELECT FROM pause p
                       WHERE (p.organisation_id IS NULL OR p.organisation_id = waiting.organisation_id)
                         AND (p.kind IS NULL OR p.kind = :kind))
@@ -288,21 +288,22 @@ _DUE = text(
         ) AS further
     )
     SELECT DISTINCT w.kind FROM waiting w
-    WHERE EXISTS (SELECT FROM job j
-                  WHERE j.kind = w.kind AND j.lane = w.lane AND j.organisation_id = w.organisation_id
-                    AND j.parked_at IS NULL AND NOT j.suspect AND j.due_at <= clock_timestamp())
+    WHERE (SELECT j.due_at FROM job j
+           WHERE j.kind = w.kind AND j.lane = w.lane AND j.organisation_id = w.organisation_id
+             AND j.parked_at IS NULL AND NOT j.suspect ORDER BY j.due_at LIMIT 1) <= clock_timestamp()
       AND NOT EXISTS (SELECT FROM pause p WHERE (p.organisation_id IS NULL OR p.organisation_id = w.organisation_id)
                                             AND (p.kind IS NULL OR p.kind = w.kind))
     UNION
     SELECT kinds.kind
     FROM unnest(CAST(:kinds AS text[])) AS kinds(kind) CROSS JOIN unnest(CAST(:lanes AS smallint[])) AS lanes(lane)
-    WHERE EXISTS (SELECT FROM job j
-                  WHERE j.kind = kinds.kind AND j.lane = lanes.lane AND j.parked_at IS NULL AND j.suspect
-                    AND j.due_at <= clock_timestamp()
-                    AND (j.lease_until IS NULL OR j.lease_until <= clock_timestamp())
-                    AND NOT EXISTS (SELECT FROM pause p
-                                    WHERE (p.organisation_id IS NULL OR p.organisation_id = j.organisation_id)
-                                      AND (p.kind IS NULL OR p.kind = j.kind)))
+    CROSS JOIN LATERAL (
+        SELECT FROM job j
+        WHERE j.kind = kinds.kind AND j.lane = lanes.lane AND j.parked_at IS NULL AND j.suspect
+          AND j.due_at <= clock_timestamp() AND (j.lease_until IS NULL OR j.lease_until <= clock_timestamp())
+          AND NOT EXISTS (SELECT FROM pause p WHERE (p.organisation_id IS NULL OR p.organisation_id = j.organisation_id)
+                                                AND (p.kind IS NULL OR p.kind = j.kind))
+        ORDER BY j.due_at LIMIT 1
+    ) AS suspects
     """
 )
 
