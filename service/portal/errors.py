@@ -32,7 +32,7 @@ class ErrorPages:
 
     def __call__(self, request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
         """The answer to ``error``, whatever it is."""
-        if isinstance(error, Unauthenticated) and request.method == "GET" and not is_htmx(request):
+        if type(error) is Unauthenticated and request.method == "GET" and not is_htmx(request):
             visitor = self._portal.visitor(request)
             if visitor.session is None and not visitor.session_over:
                 return Redirect(f"/login?next={_asked(request)}", status_code=SEE_OTHER)
@@ -47,11 +47,14 @@ class ErrorPages:
 
     def _page(self, request: Request[Any, Any, Any], error: Exception, status: int) -> Response[str]:
         visitor = self._portal.visitor(request)
-        if isinstance(error, Unauthenticated) and visitor.session is None:
+        if type(error) is Unauthenticated:
             return self._portal.page(
                 request, "public/session_over.html", status=status, back=_asked(request), sent=request.method != "GET"
             )
         title, text = Wording(languages.words(visitor.language)).error_page(status, error)
+        if isinstance(error, Unauthenticated):
+            # Refused at the log-in itself: sending them there again by ourselves could go round for ever.
+            return self._portal.page(request, "public/log_in_again.html", status=status, text=text)
         answer = self._portal.page(
             request,
             "public/error.html",

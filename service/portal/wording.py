@@ -205,7 +205,7 @@ PROBLEMS: Final[Mapping[str, str]] = MappingProxyType(
         "language_unknown": N_("Choose a language."),
         "consent_outdated": N_("The text has changed. Read it again and agree if you still want to."),
         "form_stale": N_("This form is too old. Open the page again and fill it in once more."),
-        "log_in_refused": N_("The log-in was not completed. You can try again."),
+        "log_in_refused": N_("You did not log in, or not all the way. You can try again."),
         "id_token_invalid": N_("The log-in could not be confirmed. You can try again."),
         "identity_provider_unavailable": N_("Logging in does not work for a moment. Try again in a few minutes."),
     }

@@ -62,7 +62,7 @@ def logged_in(request: AnyRequest, portal: NamedDependency[Portal]) -> Response[
         # Somebody went back in their browser, took too long, or was sent here by somebody else.
         if portal.visitor(request).session is not None:
             return Redirect(HOME, status_code=SEE_OTHER)
-        return portal.page(request, "public/log_in_again.html", status=400)
+        return portal.page(request, "public/log_in_again.html", status=400, text="")
     done = application.identity.finish(
         now=portal.context.clock(),
         redirect_uri=_callback(portal),
