@@ -176,7 +176,7 @@ def _claim(
     body = open_value(
         context, found.answer, organisation=sender.organisation_id, place=f"idempotency.answer:{found.subject_id}"
     )
-    body = msgspec.json.decode(body, type=msgspec.Raw)
+    body = bytes(msgspec.json.decode(body, type=msgspec.Raw))
     return HandedIn(found.status, body, public_id(DELIVERY, found.subject_id)), organisation
 
 

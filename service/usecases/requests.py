@@ -232,7 +232,8 @@ def _pointed(message: str) -> tuple[str, str]:
     """A JSON pointer and a sentence from msgspec's message, which names places and types, never values."""
     text, _, place = message.partition(" - at `")
     path = place.rstrip("`").removeprefix("$")
-    pointer = re.sub(r"\[(\d+|\.\.\.)\]", r"/\1", path).replace(".", "/")
+    # A value of a map is told without its name: the pointer is the map's.
+    pointer = re.sub(r"\[(\d+)\]", r"/\1", path.replace("[...]", "")).replace(".", "/")
     if text.startswith("Invalid enum value"):
         text = "This is not one of the values that are possible here"
     if text.startswith("Object contains unknown field") and not _FIELD.search(text):
