@@ -13,7 +13,8 @@
 import os
 import uuid
 from collections.abc import Callable, Generator, Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from typing import Any
 
 import pytest
 
@@ -26,20 +27,37 @@ from tests.embedded_support import environment
 from tests.pipeline_support import Pipeline, TestDatabase, fresh_database, wired
 from tests.service_support import SETTINGS, RunningService
 
-_ALONE = ("service", "stack")
-_BY_FILE = ("integration", "contract", "e2e", "faults")
+_SLOW_FIRST = ("e2e", "faults", "integration", "contract", "property", "unit")
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that share something that is slow to start run in one process, when there are several (-n)."""
-    for item in items:
-        names = set(getattr(item, "fixturenames", ()))
-        shared = next((name for name in _ALONE if name in names), None)
-        if shared is None and item.path.parent.name in _BY_FILE:
-            shared = item.path.stem
-        if shared is not None and item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(shared))
+def group_of(nodeid: str) -> str:
+    """Which tests run in one process, one after the other, when there are several (-n): those of a file.
+
+    The files that use ``service`` are one group, so that it is started once.
+    """
+    file = PurePosixPath(nodeid.partition("::")[0])
+    return "service" if file.parent.name == "e2e" and not file.name.startswith("test_demo") else str(file)
+
+
+@pytest.hookimpl(tryfirst=True, optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Hand out groups instead of single tests."""
+    from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
+
+    class Groups(LoadScopeScheduling):  # type: ignore[misc]
+        def _split_scope(self, nodeid: str) -> str:
+            return group_of(nodeid)
+
+    if config.getoption("dist") != "load":
+        return None
+    config.option.loadscopereorder = False
+    return Groups(config, log)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """With several processes the longest groups come first, so that none is left waiting for them at the end."""
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: _SLOW_FIRST.index(item.path.parent.name))
 
 
 def _must_not_skip(report: pytest.TestReport | pytest.CollectReport) -> None:

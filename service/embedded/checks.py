@@ -51,8 +51,7 @@ def steps() -> tuple[Step, ...]:
 
 def pytest_command(arguments: Sequence[str]) -> tuple[str, ...]:
     """How the tests run: as asked for, or all of them, side by side, with their branches counted."""
-    # Tests of one group share what is slow to start (tests/conftest.py).
-    everything = ("-n", str(WORKERS), "--dist", "loadgroup", "--cov", "--cov-branch")
+    everything = ("-n", str(WORKERS), "--cov", "--cov-branch")
     return (sys.executable, "-m", "pytest", *(arguments or everything))
 
 

@@ -1,0 +1,30 @@
+"""Addresses in the environment take the place of the embedded servers, and nothing else changes."""
+
+from pathlib import Path
+from typing import Any
+
+from service.embedded.stack import Stack
+from tests.e2e_demo_support import ARRIVING, Demo
+from tests.pipeline_support import TestDatabase
+
+
+def test_database_broker_and_store_of_somebody_else_serve_as_well(
+    stack: Stack, database: TestDatabase, tmp_path: Path
+) -> None:
+    store = tmp_path / "a store"
+    store.mkdir()
+    given: dict[str, Any] = {
+        "DATABASE_URL": database.app_url,
+        "DATABASE_OWNER_URL": database.owner_url,
+        "REDIS_URL": stack.environment["REDIS_URL"].removesuffix("/0") + "/1",
+        "STORAGE_URL": store.as_uri(),
+    }
+    demo = Demo(tmp_path / "home", "--exit", **given)
+    assert demo.end() == 0, demo.said
+    assert "Every document came to its end" in demo.said
+    home = {entry.name for entry in demo.home.iterdir()}
+    assert home.isdisjoint({"postgres", "valkey", "store"})
+    assert [entry for entry in store.rglob("*") if entry.is_file()]
+    with database.database.transaction() as session:
+        evidence = session.connection().exec_driver_sql("SELECT count(*) FROM ledger_leaf").scalar_one()
+    assert evidence >= 2 * len(ARRIVING)
