@@ -57,7 +57,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """With several processes the longest groups come first, so that none is left waiting for them at the end."""
     if hasattr(config, "workerinput"):
-        items.sort(key=lambda item: _SLOW_FIRST.index(item.path.parent.name))
+        places = {name: place for place, name in enumerate(_SLOW_FIRST)}
+        items.sort(key=lambda item: places.get(item.path.parent.name, len(places)))
 
 
 def _must_not_skip(report: pytest.TestReport | pytest.CollectReport) -> None:

@@ -1,4 +1,4 @@
-"""With CI=true every tool has to be there, so nothing may be skipped."""
+"""Rules for all tests: what may be skipped, and what runs in one process."""
 
 import subprocess
 import sys
@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import group_of
 from tests.embedded_support import CHECKOUT, environment
 from tests.tools_support import program
 
@@ -44,6 +45,12 @@ def test_a_skip_fails_where_everything_has_to_be_there_and_else_names_the_tool(t
     strict = run(tmp_path, content, CI="true")
     assert strict.returncode in (1, 2), strict.stdout
     assert "With CI=true nothing may be skipped" in strict.stdout
+
+
+def test_only_tests_that_share_the_running_service_leave_their_files_group() -> None:
+    assert group_of("tests/e2e/test_api.py::test_one[a::b]") == "service"
+    assert group_of("tests/e2e/test_demo.py::test_one") == "tests/e2e/test_demo.py"
+    assert group_of("tests/unit/test_demo_parts.py::test_one") == "tests/unit/test_demo_parts.py"
 
 
 def test_a_tool_that_is_there_is_named_by_its_place() -> None:
