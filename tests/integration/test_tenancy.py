@@ -1,15 +1,13 @@
 """Tenants never see one another, whatever a query forgets: the tables are found in the catalogue, not in a list."""
 
-import re
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
 import psycopg
 import pytest
-from psycopg import sql
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, ProgrammingError
 from sqlalchemy.orm import Session
@@ -20,6 +18,7 @@ from service.embedded.postgres import DATABASE, READ_ONLY
 from service.embedded.stack import Stack
 from tests.engine_support import execute, organisations
 from tests.pipeline_support import TestDatabase, fresh_database
+from tests.tenancy_support import Table, insert, tables
 
 # Read before it is known, or without regard to, for whom one works; each holds ids, codes and hashes only.
 ACROSS = {
@@ -35,54 +34,6 @@ APPEND_ONLY = ("evidence", "delivery_event", "activation", "ledger_leaf", "looku
 # SQLSTATE: insufficient privilege, or a row that the policy does not let in.
 FORBIDDEN = "42501"
 ALICE, BOB = b"a" * 32, b"b" * 32
-
-_TABLES = """
-    SELECT c.relname, c.relrowsecurity,
-           array_agg(a.attname::text ORDER BY a.attnum),
-           array_agg(format_type(a.atttypid, a.atttypmod) ORDER BY a.attnum),
-           coalesce((SELECT string_agg(pg_get_constraintdef(k.oid), ' ') FROM pg_constraint k
-                     WHERE k.conrelid = c.oid AND k.contype = 'c'), '')
-    FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
-    WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition
-    GROUP BY c.oid, c.relname, c.relrowsecurity ORDER BY c.relname
-"""
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table as the catalogue knows it."""
-
-    name: str
-    walled: bool
-    columns: Mapping[str, str]
-    checks: str
-
-    def row(self, organisation: uuid.UUID, delivery: uuid.UUID, recipient: bytes) -> dict[str, object]:
-        """A row that every constraint but foreign keys lets in."""
-        given: dict[str, object] = {
-            "organisation_id": organisation,
-            "delivery_id": delivery,
-            "subject_id": delivery,
-            "recipient_hash": recipient,
-        }
-        if self.name == "delivery":
-            given["id"] = delivery
-        return {name: given.get(name, self._value(name, kind)) for name, kind in self.columns.items()}
-
-    def _value(self, column: str, kind: str) -> object:
-        words = re.search(rf"\(\(?{column} = ANY \(ARRAY\['(\w+)'", self.checks)
-        if words:
-            return words[1]
-        made: dict[str, Callable[[], object]] = {
-            "uuid": new_id,
-            "text": lambda: uuid.uuid4().hex,
-            "bytea": lambda: uuid.uuid4().bytes * 2,
-            "boolean": lambda: False,
-            "jsonb": lambda: "[]",
-            "text[]": list,
-            "timestamp with time zone": lambda: "2026-11-23T12:00:00Z",
-        }
-        return made.get(kind, lambda: 1)()
 
 
 @dataclass(frozen=True)
@@ -106,23 +57,11 @@ class World:
         return [table for table in self.tables.values() if "organisation_id" in table.columns and table.walled]
 
 
-def _insert(connection: "psycopg.Connection[Any]", table: Table, row: Mapping[str, object]) -> None:
-    statement = sql.SQL("INSERT INTO {} ({}) VALUES ({})").format(
-        sql.Identifier(table.name),
-        sql.SQL(", ").join(map(sql.Identifier, row)),
-        sql.SQL(", ").join([sql.Placeholder()] * len(row)),
-    )
-    connection.execute(statement, list(row.values()))
-
-
 @pytest.fixture(scope="module")
 def world(stack: Stack) -> Iterator[World]:
     assert stack.urls is not None
     with fresh_database(stack.urls, DATABASE) as database:
-        found = [
-            Table(name, walled, dict(zip(columns, kinds, strict=True)), checks)
-            for name, walled, columns, kinds, checks in execute(database, _TABLES)
-        ]
+        found = tables(database)
         mine, theirs = organisations(database, 2)
         deliveries = {mine: new_id(), theirs: new_id()}
         name = database.owner_url.rpartition("/")[2]
@@ -130,13 +69,13 @@ def world(stack: Stack) -> Iterator[World]:
         with psycopg.connect(superuser.replace("+psycopg", "", 1), autocommit=True) as connection:
             # Without foreign keys and triggers: the rows need no others.
             connection.execute("SET session_replication_role = replica")
-            for table in found:
+            for table in found.values():
                 for whose, recipient in ((mine, ALICE), (theirs, BOB)):
                     if {"organisation_id", "recipient_hash"} & set(table.columns):
-                        _insert(connection, table, table.row(whose, deliveries[whose], recipient))
+                        insert(connection, table, table.row(whose, deliveries[whose], recipient))
         yield World(
             database,
-            {table.name: table for table in found},
+            found,
             mine,
             theirs,
             deliveries[mine],
