@@ -11,6 +11,7 @@ import pytest
 from service.channels import internal
 from service.channels.base import Consent, Deposit, DepositedDocument, DepositResult, MailboxChannel, WithdrawResult
 from service.channels.internal import InternalChannel
+from service.db import mailboxes
 from service.db.ids import DELIVERY, new_id, parse_id
 from service.db.session import Database
 from service.domain.errors import NotFound, Retryable
@@ -56,7 +57,7 @@ class Place:
     def open(self, deposit: Deposit) -> None:
         """The recipient opens it."""
         with self.pipeline.context.database.transaction(recipients=[reader(self.pipeline).recipient_hash]) as session:
-            mailbox.mailboxes.open_item(session, uuid.UUID(deposit.reference.split("/")[0]), now=LATER)
+            mailboxes.open_item(session, uuid.UUID(deposit.reference.split("/")[0]), now=LATER)
 
 
 def recipient(key: str) -> RecipientId:

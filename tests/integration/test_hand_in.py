@@ -6,6 +6,7 @@ import json
 import uuid
 from collections.abc import Callable
 from io import BytesIO
+from typing import Any
 
 import pikepdf
 import pytest
@@ -57,7 +58,7 @@ def with_limits(pipeline: Pipeline, **limits: int) -> None:
     change(pipeline, limits=dataclasses.replace(pipeline.context.limits, **limits))
 
 
-REFUSALS: list[tuple[Callable[[], list[Upload]], dict[str, object], type[ZendingError], str, str | None]] = [
+REFUSALS: list[tuple[Callable[[], list[Upload]], dict[str, Any], type[ZendingError], str, str | None]] = [
     (lambda: [Upload("attachment", "a.pdf", PDF)], {}, Invalid, "document_missing", "/document"),
     (lambda: [main(), main()], {}, Invalid, "document_repeated", "/document"),
     (lambda: [main(), *more(10)], {}, Invalid, "too_many_documents", None),
@@ -75,7 +76,7 @@ def test_a_refusal_says_why_and_leaves_nothing(
     organisation: MakeSender,
     database: TestDatabase,
     uploads: Callable[[], list[Upload]],
-    fields: dict[str, object],
+    fields: dict[str, Any],
     kind: type[ZendingError],
     code: str,
     pointer: str | None,

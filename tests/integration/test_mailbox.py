@@ -2,6 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -9,8 +10,10 @@ from service.channels import internal
 from service.channels.base import WithdrawResult
 from service.db.ids import DELIVERY, EVIDENCE, new_id, parse_id, public_id
 from service.db.jobs import JobKind
+from service.db.session import enter_delivery
 from service.domain.errors import Conflict, Invalid, NotFound
 from service.domain.evidence import AssuranceLevel
+from service.domain.identifiers import RecipientKind
 from service.usecases import deliveries, mailbox
 from service.usecases.hand_in import Upload
 from tests.engine_support import execute
@@ -165,14 +168,14 @@ def test_an_opening_and_a_withdrawal_exclude_one_another(
     sender, an = organisation(), activate(pipeline)
     delivery = deliver(pipeline, sender, "an")
     reference = internal.reference(parse_id(DELIVERY, delivery), 1)
-    looked = mailbox.enter_delivery
+    looked = enter_delivery
 
-    def then_withdrawn(*arguments: object) -> None:
+    def then_withdrawn(*arguments: Any) -> None:
         # After the first look at the item, and before it is opened.
-        looked(*arguments)  # type: ignore[arg-type]
+        looked(*arguments)
         assert pipeline.context.channel.withdraw(reference, now=NOW) is WithdrawResult.WITHDRAWN
 
-    monkeypatch.setattr(mailbox, "enter_delivery", then_withdrawn)
+    monkeypatch.setattr("service.usecases.mailbox.enter_delivery", then_withdrawn)
     with pytest.raises(NotFound):
         mailbox.open_message(pipeline.context, an, delivery)
     assert "ContentAccessTracking" not in events(pipeline, sender, delivery)
@@ -219,7 +222,7 @@ def test_an_item_whose_leg_is_none_of_the_mailboxs_is_nobodys(
     ],
 )
 def test_evidence_claims_no_more_assurance_than_was_given(said: str | None, level: AssuranceLevel) -> None:
-    assert mailbox.Reader(bytes(32), mailbox.RecipientKind.CITIZEN, said).level is level
+    assert mailbox.Reader(bytes(32), RecipientKind.CITIZEN, said).level is level
 
 
 def test_an_unknown_evidence_is_not_found(pipeline: Pipeline, organisation: Sender) -> None:
