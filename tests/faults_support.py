@@ -51,10 +51,9 @@ class Service:
         raise TimeoutError(f"no worker took a job of the kind {kind.value}")
 
     def unfinished(self) -> int:
-        """How many jobs are left."""
+        """How many deliveries that were acknowledged are not at their end."""
         with truth.owner(self.running) as connection:
-            now = truth.standing(connection)
-        return now.waiting_jobs + now.parked_jobs
+            return len(self.answers) - truth.standing(connection).ended
 
     def kill(self, name: str) -> None:
         """End a program and the processes it started, at once and without a chance to tidy up."""
