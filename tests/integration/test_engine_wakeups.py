@@ -4,6 +4,7 @@ import base64
 import dataclasses
 import json
 import socket
+import threading
 from collections.abc import Collection, Iterator
 from datetime import timedelta
 from urllib.parse import urlsplit
@@ -16,6 +17,7 @@ from service.db.jobs import JobKind
 from service.domain.states import FollowUp
 from service.domain.transitions import TRANSITIONS
 from service.embedded.stack import Stack
+from service.engine import wakeups
 from service.engine.wakeups import QUEUES, WAKE_TASK, Waker, make_celery
 from service.usecases import housekeeping
 from service.usecases.steps import all_steps
@@ -163,3 +165,51 @@ def test_no_deadline_is_ever_handed_to_the_broker() -> None:
     assert conf.task_ignore_result
     assert conf.worker_prefetch_multiplier == 1
     assert timedelta(seconds=conf.broker_transport_options["visibility_timeout"]) >= timedelta(seconds=60)
+
+
+def test_a_kept_connection_that_was_cut_is_made_again_at_once(celery: Celery, valkey: "redis.Redis") -> None:
+    waker = Waker(celery, slots=SLOTS)
+    assert waker.wake([JobKind.SEAL]) == 1
+    valkey.client_kill_filter(_type="normal", skipme=True)
+    assert waker.wake([JobKind.SEAL]) == 1
+    assert lengths(valkey)["seal"] == 2
+    waker.close()
+    assert waker.wake([JobKind.SEAL]) == 1
+    waker.close()
+    waker.close()
+
+
+def test_a_broker_that_fails_is_left_alone_for_a_moment_and_then_used_again(
+    celery: Celery, valkey: "redis.Redis", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wakeups, "_REST", 3600.0)
+    waker = Waker(celery, slots=SLOTS)
+    assert waker.wake([JobKind.NOTIFY]) == 1
+    valkey.set("seal", "in the way")
+    assert waker.wake([JobKind.SEAL]) == 0
+    valkey.delete("seal")
+    assert waker.wake([JobKind.SEAL]) == 0, "no caller waits for a broker that just failed"
+    assert lengths(valkey)["seal"] == 0
+    waker._rests_until = 0.0
+    assert waker.wake([JobKind.SEAL]) == 1
+    waker.close()
+
+
+def test_nobody_waits_for_another_threads_wake_up(celery: Celery, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wakeups, "_TURN", 0.01)
+    waker = Waker(celery, slots=SLOTS)
+    with waker._turn:
+        assert waker.wake([JobKind.SEAL]) == 0
+    assert waker.wake([JobKind.SEAL]) == 1
+    waker.close()
+
+
+def test_parallel_callers_keep_to_the_bound(celery: Celery, valkey: "redis.Redis") -> None:
+    waker = Waker(celery, slots=SLOTS)
+    threads = [threading.Thread(target=waker.wake, args=(list(JobKind),)) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    waker.close()
+    assert lengths(valkey) == dict.fromkeys(QUEUES.values(), 2 * SLOTS)
