@@ -1,0 +1,155 @@
+"""The step ``letter``: a print copy per paper leg, and an evidenced end for one that can't be printed."""
+
+import hashlib
+from typing import Any
+
+import pytest
+
+from printing import checks
+from printing.errors import Problem
+from printing.letters import compose as compose_letter
+from service.db.ids import DELIVERY, parse_id
+from service.db.jobs import JobKind
+from service.domain.evidence import REASONS, EvidenceEvent
+from service.usecases import deliveries, dossiers, personal
+from service.usecases.progress import Progress
+from tests.engine_support import execute
+from tests.pipeline_support import Pipeline, TestDatabase
+from tests.usecase_support import (
+    Sender,
+    deliver,
+    events,
+    evidence,
+    orphans,
+    parked,
+    problems,
+    put_again,
+    snapshot,
+    status,
+    waiting,
+)
+
+CLOSED = REASONS[EvidenceEvent.RELAY_TO_NON_ERDS_FAILURE]
+
+
+def readdress(pipeline: Pipeline, sender: Any, delivery: str, **address: Any) -> None:
+    """Change the address behind the back of the hand-in's checks; without fields, take it away."""
+    key = parse_id(DELIVERY, delivery)
+    with pipeline.context.database.transaction(organisations=[sender]) as session:
+        dossier = dossiers.load(session, pipeline.context, [key])[key]
+        known = dossier.personal
+        assert known.address is not None
+        changed = {name: getattr(known.address, name) for name in known.address.__slots__} | address
+        new = personal.Personal(
+            known.kind, known.number, known.name, known.subject, type(known.address)(**changed) if address else None
+        )
+        sealed = personal.seal_personal(pipeline.context, new, sender, dossier.delivery.retention_year, key)
+        session.connection().exec_driver_sql("UPDATE delivery SET personal = %s WHERE id = %s", (sealed, key))
+
+
+def test_a_letter_is_composed_stored_and_queued_with_what_the_batch_needs(
+    pipeline: Pipeline, organisation: Sender, database: TestDatabase
+) -> None:
+    sender = organisation()
+    delivery = deliver(pipeline, sender, "jan")
+    key = parse_id(DELIVERY, delivery)
+    ((postcode, path, sha256, pages, sheets, batch),) = execute(
+        database, "SELECT postcode, path, sha256, pages, sheets, batch_id FROM print_letter"
+    )
+    assert (postcode, batch) == ("8500", None)
+    assert pages == 2 * sheets
+    content = pipeline.context.vault.read(path, sender, key, "print-1")
+    assert hashlib.sha256(content).digest() == bytes(sha256)
+    assert orphans(database) == 0
+    before = snapshot(database)
+    put_again(pipeline, JobKind.LETTER, sender, delivery, 1)
+    pipeline.work()
+    assert snapshot(database) == before
+
+
+@pytest.mark.parametrize(
+    ("address", "reason", "code"),
+    [
+        ({}, "address_missing", "address_missing"),
+        ({"name": "W" * 300}, "address_refused", "ADDR_"),
+        ({"street": "M" * 200}, "address_refused", "ADDR_"),
+    ],
+)
+def test_an_address_that_can_not_be_printed_ends_the_leg_with_evidence(
+    pipeline: Pipeline, organisation: Sender, database: TestDatabase, address: dict[str, str], reason: str, code: str
+) -> None:
+    sender = organisation()
+    good, bad = (pipeline.hand_in(sender, "jan").delivery_id for _ in range(2))
+    pipeline.work(JobKind.SEAL, JobKind.ROUTE)
+    readdress(pipeline, sender, bad, **address)
+    pipeline.work()
+    assert (status(pipeline, sender, good), status(pipeline, sender, bad)) == ("to_print", "undeliverable")
+    record = evidence(pipeline, sender, bad, "RelayToNonERDSFailure")
+    assert record["reasons"] == [reason]
+    assert reason in CLOSED
+    assert record["external"]["name"] == pipeline.context.printing.provider
+    assert problems(pipeline, sender, bad)[-1].startswith(code)
+    told = repr(deliveries.get(pipeline.context, sender, bad).problems)
+    assert "WWW" not in told
+    assert "MMM" not in told
+    assert (waiting(database), parked(database)) == ([], [])
+    before = snapshot(database)
+    put_again(pipeline, JobKind.LETTER, sender, bad, 1)
+    pipeline.work()
+    assert snapshot(database) == before
+
+
+def test_a_letter_that_fails_its_checks_is_refused_as_a_letter(
+    pipeline: Pipeline, organisation: Sender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sender = organisation()
+    problem = Problem("TOO_MANY_SHEETS", "The letter has 200 sheets.")
+    monkeypatch.setattr(checks, "check_letter", lambda *_, **__: (problem,))
+    delivery = deliver(pipeline, sender, "jan")
+    assert evidence(pipeline, sender, delivery, "RelayToNonERDSFailure")["reasons"] == ["letter_refused"]
+    assert problems(pipeline, sender, delivery)[-1] == "TOO_MANY_SHEETS"
+
+
+def test_what_was_cancelled_while_it_was_composed_is_not_queued(
+    pipeline: Pipeline, organisation: Sender, database: TestDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sender = organisation()
+    first, second = (pipeline.hand_in(sender, "jan").delivery_id for _ in range(2))
+    pipeline.work(JobKind.SEAL, JobKind.ROUTE)
+    compose, check = compose_letter, checks.check_letter
+    calls: list[int] = []
+
+    def cancelled(*arguments: Any, **named: Any) -> Any:
+        calls.append(1)
+        if len(calls) == 1:
+            deliveries.cancel(pipeline.context, sender, first)
+            deliveries.cancel(pipeline.context, sender, second)
+        return compose(*arguments, **named)
+
+    def refused_second(*arguments: Any, **named: Any) -> Any:
+        found = check(*arguments, **named)
+        return found if len(calls) == 1 else (Problem("PDF_UNREADABLE", "It can't be read."),)
+
+    monkeypatch.setattr("service.usecases.letters.compose", cancelled)
+    monkeypatch.setattr(checks, "check_letter", refused_second)
+    pipeline.work()
+    for delivery in (first, second):
+        assert status(pipeline, sender, delivery) == "cancelled"
+        assert events(pipeline, sender, delivery) == ["SubmissionAcceptance"]
+    assert execute(database, "SELECT 1 FROM print_letter") == []
+    assert orphans(database) == 1
+    assert waiting(database) == []
+
+
+def test_a_problem_is_noted_once(pipeline: Pipeline, organisation: Sender) -> None:
+    sender = organisation()
+    key = parse_id(DELIVERY, deliver(pipeline, sender, "jan"))
+    with pipeline.context.database.transaction(organisations=[sender]) as session:
+        dossier = dossiers.load(session, pipeline.context, [key])[key]
+    progress = Progress(pipeline.context, now=pipeline.now)
+    before = len(dossier.delivery.problems)
+    for _ in range(2):
+        progress.note(dossier, "code", "A sentence.")
+    assert len(dossier.delivery.problems) == before + 1
+    with pytest.raises(KeyError):
+        dossier.leg(9)
