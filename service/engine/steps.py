@@ -30,6 +30,8 @@ LONGEST_WAIT = 300.0
 # A job that fails for a reason of its own, or whose workers vanish, is tried this often, then it waits for a person.
 OWN_FAILURES = 5
 WORKERS_LOST = "workers_lost"
+# A database that restarts is back after a few of these pauses, in seconds; if not, the leases end by themselves.
+_RETURN_PAUSES = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0)
 # Classes of SQLSTATE that say nothing about the job: connection, rollback (deadlock), resources, a lock that was not to
 # be had, intervention (PostgreSQL, appendix A).
 _DATABASE_TROUBLE = frozenset({"08", "40", "53", "55", "57"})
@@ -168,9 +170,16 @@ def _settle_failure(session: Session, step: Step[Any, Any], job: Leased, error: 
 
 def _give_back(database: Database, taken: Sequence[Leased], error: Exception) -> None:
     log.warning("chunk_failed", kind=taken[0].kind.value, jobs=len(taken), code=_code(error))
-    with database.transaction() as session:
-        for job in taken:
-            _try_again_or_park(session, job, error)
+    for pause in _RETURN_PAUSES:
+        time.sleep(pause)
+        try:
+            with database.transaction() as session:
+                for job in taken:
+                    _try_again_or_park(session, job, error)
+        except DBAPIError as trouble:
+            log.warning("chunk_not_given_back", kind=taken[0].kind.value, jobs=len(taken), code=_code(trouble))
+        else:
+            return
 
 
 def _try_again_or_park(session: Session, job: Leased, error: Exception) -> None:
