@@ -1,6 +1,7 @@
 """Forms as browsers send them, read into memory within a limit: nothing of them touches a disk."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import parse_qsl
@@ -9,13 +10,16 @@ from litestar import Request
 from multipart import MultipartError, MultipartSegment, ParserLimitReached, PushMultipartParser, parse_options_header
 
 from service.domain.errors import PayloadTooLarge
-from service.web.errors import MediaTypeUnsupported, RequestMalformed
+from service.web.errors import MediaTypeUnsupported, RequestMalformed, UploadTooSlow
 
 KIBIBYTE: Final = 1024
 SMALL: Final = 64 * KIBIBYTE
 """Bytes of a form without files."""
 MARGIN: Final = 256 * KIBIBYTE
 """Bytes of a form besides its files."""
+SMALL_SECONDS: Final = 30.0
+FILES_SECONDS: Final = 300.0
+"""How long a form may take to arrive."""
 _MOST_PARTS: Final = 100
 # A browser shows our answer only once it has sent its whole form; so a little too much is read and dropped.
 _DROPPED_AT_MOST: Final = 4
@@ -56,7 +60,23 @@ async def read(request: Request[Any, Any, Any], *, limit: int) -> Form:
         PayloadTooLarge: it has more; what came was dropped.
         MediaTypeUnsupported: it is no form.
         RequestMalformed: it can't be read.
+        UploadTooSlow: it did not come in time.
     """
+    seconds = SMALL_SECONDS if limit <= SMALL else FILES_SECONDS
+    try:
+        async with asyncio.timeout(seconds):
+            return await _read(request, limit)
+    except TimeoutError:
+        raise UploadTooSlow(UploadTooSlow.sentence) from None
+
+
+def announced_bytes(headers: Mapping[str, str], limit: int) -> int:
+    """How much memory a form may take: what it says itself, or the most it may have."""
+    announced = headers.get("content-length", "")
+    return min(int(announced), limit) if announced.isdecimal() and announced.isascii() else limit
+
+
+async def _read(request: Request[Any, Any, Any], limit: int) -> Form:
     kind, options = parse_options_header(request.headers.get("content-type", ""))
     chunks = _within(request, limit)
     if kind == "application/x-www-form-urlencoded":
@@ -68,7 +88,7 @@ async def read(request: Request[Any, Any, Any], *, limit: int) -> Form:
 
 async def _within(request: Request[Any, Any, Any], limit: int) -> AsyncIterator[bytes]:
     announced = request.headers.get("content-length", "0")
-    if not announced.isdecimal() or int(announced) > _DROPPED_AT_MOST * limit:
+    if not (announced.isascii() and announced.isdecimal()) or int(announced) > _DROPPED_AT_MOST * limit:
         raise _too_large()
     total = 0
     async for chunk in request.stream():

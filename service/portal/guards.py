@@ -10,12 +10,9 @@ from litestar.handlers.base import BaseRouteHandler
 
 from service.domain.errors import Forbidden, Unauthenticated
 from service.portal import forms
-from service.portal.visitors import Visitor
+from service.portal.visitors import FORM_LIMIT, Visitor
 from service.web import csrf
 from service.web.guards import Access, Connection
-
-FORM_LIMIT: Final = "form_limit"
-"""Key of a handler's ``opt``: most bytes of its form."""
 
 
 class FormStale(Forbidden):

@@ -10,7 +10,7 @@ from litestar.middleware import ASGIMiddleware
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from service.bootstrap import Application
-from service.portal import languages
+from service.portal import forms, languages
 from service.usecases import access
 from service.usecases.access import Profile, StaffRole
 from service.usecases.mailbox import Reader
@@ -20,6 +20,8 @@ from service.web.sessions import BrowserSession
 CLERK: Final = "clerk"
 ASSET: Final = "asset"
 """Key of a handler's ``opt``: the same for everybody, so nobody is looked up."""
+FORM_LIMIT: Final = "form_limit"
+"""Key of a handler's ``opt``: most bytes of its form."""
 PASSIVE: Final = "passive"
 """Key of a handler's ``opt``: a page asks this by itself, so it does not keep a session alive."""
 
@@ -80,7 +82,13 @@ class Recognition(ASGIMiddleware):
         else:
             touch = not connection.route_handler.opt.get(PASSIVE, False)
             scope["user"] = await sync_to_thread(self._visitor, language, secret, touch=touch)
-        await next_app(scope, receive, send)
+        limit = connection.route_handler.opt.get(FORM_LIMIT)
+        if limit is None or scope["user"].session is None:
+            await next_app(scope, receive, send)
+            return
+        # Files stay in memory until they are handed in: together within what all uploads of the process may take.
+        async with connection.app.state.upload_memory.reserved(forms.announced_bytes(connection.headers, limit)):
+            await next_app(scope, receive, send)
 
     def _visitor(self, language: str, secret: str, *, touch: bool) -> Visitor:
         session = sessions.find(self._application, secret, touch=touch)

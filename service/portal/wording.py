@@ -222,6 +222,7 @@ ERROR_PAGES: Final[Mapping[int, tuple[str, str]]] = MappingProxyType(
             N_("The address may be mistyped, or the page is gone. If it is a letter, it may be somebody else's."),
         ),
         409: (N_("This is not possible now"), N_("Something has changed in the meantime. Go back and look again.")),
+        408: (N_("This took too long"), N_("Your connection was too slow or broke off. Try again.")),
         410: (N_("This has been erased"), N_("The time for which it had to be kept is over.")),
         413: (N_("This is too large"), N_("The files are larger than we can take. Make them smaller or send fewer.")),
         429: (N_("Too many tries"), N_("Wait a while and try again.")),

@@ -12,7 +12,7 @@ from litestar import Request
 from service.domain.errors import PayloadTooLarge
 from service.portal import forms
 from service.portal.forms import Form
-from service.web.errors import MediaTypeUnsupported, RequestMalformed
+from service.web.errors import MediaTypeUnsupported, RequestMalformed, UploadTooSlow
 from tests.api_support import boundary, multipart, multipart_headers
 
 URLENCODED = {"content-type": "application/x-www-form-urlencoded"}
@@ -98,7 +98,7 @@ def test_a_body_that_never_ends_is_not_read_for_ever() -> None:
     assert sent.read <= 6000
 
 
-@pytest.mark.parametrize("announced", ["-1", "many", "1e9", ""])
+@pytest.mark.parametrize("announced", ["-1", "many", "1e9", "", "²"])
 def test_a_length_that_is_no_number_is_refused(announced: str) -> None:
     with pytest.raises(PayloadTooLarge):
         read(URLENCODED | {"content-length": announced}, b"a=b")
@@ -126,6 +126,23 @@ def test_what_is_no_form_is_refused(kind: str) -> None:
 def test_what_can_not_be_read_is_refused(headers: dict[str, str], body: bytes) -> None:
     with pytest.raises(RequestMalformed):
         read(headers, body)
+
+
+def test_a_form_that_does_not_come_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Slow(Sent):
+        async def stream(self) -> AsyncIterator[bytes]:
+            await asyncio.sleep(60)
+            yield b""
+
+    monkeypatch.setattr(forms, "SMALL_SECONDS", 0.01)
+    with pytest.raises(UploadTooSlow):
+        asyncio.run(forms.read(cast("Request[Any, Any, Any]", Slow(URLENCODED, [])), limit=1000))
+
+
+@pytest.mark.parametrize(("announced", "taken"), [("7", 7), ("5000", 1000), ("-1", 1000), ("", 1000), ("²", 1000)])
+def test_a_form_takes_the_memory_it_announces_within_its_limit(announced: str, taken: int) -> None:
+    assert forms.announced_bytes({"content-length": announced}, 1000) == taken
+    assert forms.announced_bytes({}, 1000) == 1000
 
 
 def test_more_parts_than_any_form_of_ours_has_are_refused() -> None:

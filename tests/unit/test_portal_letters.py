@@ -209,6 +209,15 @@ def test_a_first_click_that_never_ends_is_not_waited_for_for_ever(clerk: Browser
     assert len(hand_ins.given) == handlers._TRIES
 
 
+def test_files_wait_for_room_in_the_memory_of_all_uploads(
+    clerk: Browser, hand_ins: HandIns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clerk.app.state.upload_memory, "_free", 10)
+    monkeypatch.setattr(clerk.app.state.upload_memory, "_wait", 0.01)
+    assert send(clerk).status_code == 503
+    assert hand_ins.given == []
+
+
 def test_a_form_that_nobody_could_have_filled_in_is_refused_in_words(clerk: Browser, hand_ins: HandIns) -> None:
     answer = send(clerk, kind="alien", country="Belgium", language="tlh")
     assert answer.status_code == 422

@@ -8,7 +8,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath
 from litestar.response import Redirect
 
-from service.domain.errors import Conflict, Forbidden, Invalid, NotFound, QuotaExceeded, Retryable
+from service.domain.errors import Conflict, Invalid, NotFound, QuotaExceeded, Retryable
 from service.portal import languages
 from service.portal.forms import Form
 from service.portal.guards import RECIPIENT, genuine
@@ -149,8 +149,7 @@ HANDLERS: Final = [
 
 def _reader(request: AnyRequest) -> Reader:
     reader = request.user.reader
-    if not isinstance(reader, Reader):  # the guard saw to it
-        raise Forbidden
+    assert isinstance(reader, Reader)  # the guard saw to it
     return reader
 
 

@@ -17,17 +17,16 @@ from service.domain.errors import (
     IdempotencyMismatch,
     IdempotencyRunning,
     Invalid,
-    NotFound,
     PayloadTooLarge,
 )
 from service.domain.identifiers import NumberInvalid, RecipientId, RecipientKind
 from service.portal import languages, wording
 from service.portal.forms import MARGIN, Form
-from service.portal.guards import CLERK, FORM_LIMIT, genuine
+from service.portal.guards import CLERK, genuine
 from service.portal.rendering import SEE_OTHER, Portal, file_response, json_response, see_other
 from service.portal.sender import letters
 from service.portal.sender.letters import LetterForm
-from service.portal.visitors import PASSIVE
+from service.portal.visitors import FORM_LIMIT, PASSIVE
 from service.portal.wording import Wording
 from service.usecases import deliveries, hand_in
 from service.usecases.access import StaffRole
@@ -192,8 +191,7 @@ def handlers(portal: Portal) -> list[Any]:
 
 def _seat(request: AnyRequest) -> StaffRole:
     seat = request.user.seat
-    if not isinstance(seat, StaffRole):  # the guard saw to it
-        raise NotFound
+    assert isinstance(seat, StaffRole)  # the guard saw to it
     return seat
 
 
