@@ -92,13 +92,14 @@ def exchange(context: Context, tokens: TokenIssuer, person: Person, request: Exc
         for each in known.staff:
             allowed |= CLERK_SCOPES if each.role == "clerk" else OPERATOR_SCOPES
     scopes = grant_scopes(request.scope, allowed)
+    own = organisations.pop() if len(organisations) == 1 else None
     token = tokens.issue(
         now=context.clock(),
         subject=person.subject,
         client_id=EXCHANGE_CLIENT,
         scopes=scopes,
-        organisation=public_id(ORGANISATION, organisations.pop()) if len(organisations) == 1 else None,
-        roles=frozenset(each.role for each in known.staff) if len(organisations) == 1 else frozenset(),
+        organisation=None if own is None else public_id(ORGANISATION, own),
+        roles=frozenset() if own is None else frozenset(each.role for each in known.staff),
         recipient=None if known.reader is None else recipient_reference(known.reader),
         assurance_level=person.assurance_level,
         auth_time=person.auth_time,

@@ -3,7 +3,7 @@
 import re
 import unicodedata
 from datetime import date, datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -203,11 +203,7 @@ def _texts(request: DeliveryRequest, found: list[FieldError]) -> None:
 def _payment(part: PaymentPart | None, found: list[FieldError]) -> Payment | None:
     if part is None:
         return None
-    try:
-        good = bool(_AMOUNT.fullmatch(part.amount)) and Decimal(part.amount) > 0
-    except InvalidOperation:
-        good = False
-    if not good:
+    if _AMOUNT.fullmatch(part.amount) is None or Decimal(part.amount) == 0:
         detail = "An amount is decimal text with two decimals, for example 412.50."
         found.append(FieldError("/payment/amount", "amount_invalid", detail))
     iban, reference = part.iban, part.reference

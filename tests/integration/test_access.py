@@ -1,0 +1,165 @@
+"""Who may act: programs by their secret, people by what is known of them, and nobody by more than that."""
+
+import uuid
+from datetime import UTC, datetime
+
+import pytest
+
+from service.domain.errors import Forbidden
+from service.domain.identifiers import RecipientKind
+from service.identity.base import Person
+from service.identity.clients import SecretCredentials
+from service.identity.errors import ClientRefused, ScopeRefused
+from service.identity.grants import ClientCredentialsRequest, ExchangeRequest
+from service.identity.scopes import Scope
+from service.identity.tokens import AccessToken
+from service.usecases import access, organisations
+from service.usecases.organisations import NewClient
+from tests.engine_support import execute
+from tests.pipeline_support import Pipeline, TestDatabase
+from tests.usecase_support import Sender, reader
+
+ISSUER = "https://login.voorbeeld.test"
+
+
+def add_client(pipeline: Pipeline, sender: uuid.UUID, *scopes: Scope) -> SecretCredentials:
+    new = NewClient(f"program-{sender.hex}", "Program", "a-long-secret", scopes)
+    with pipeline.context.database.transaction() as session:
+        organisations.ensure_client(session, sender, new)
+    return SecretCredentials(new.client_id, new.secret)
+
+
+def add_staff(pipeline: Pipeline, sender: uuid.UUID, subject: str, role: str) -> None:
+    with pipeline.context.database.transaction() as session:
+        organisations.ensure_staff(session, sender, issuer=ISSUER, subject=subject, role=role)
+
+
+def token(pipeline: Pipeline, granted: access.Granted) -> AccessToken:
+    return pipeline.application.verifier.verify(granted.token.token, pipeline.now)
+
+
+def ask(pipeline: Pipeline, credentials: SecretCredentials, scope: str | None = None) -> access.Granted:
+    request = ClientCredentialsRequest(scope)
+    return access.client_token(pipeline.context, pipeline.application.tokens, credentials, request)
+
+
+def exchange(pipeline: Pipeline, person: Person, scope: str | None = None) -> access.Granted:
+    request = ExchangeRequest(scope, "id-token")
+    return access.exchange(pipeline.context, pipeline.application.tokens, person, request)
+
+
+def person(subject: str = "s", **more: object) -> Person:
+    return Person(issuer=ISSUER, subject=subject, auth_time=datetime.now(UTC), **more)  # type: ignore[arg-type]
+
+
+def test_a_program_gets_the_scopes_it_was_given_and_acts_for_its_organisation(
+    pipeline: Pipeline, organisation: Sender
+) -> None:
+    sender = organisation()
+    credentials = add_client(pipeline, sender, Scope.DELIVERIES_READ, Scope.DELIVERIES_WRITE)
+    granted = ask(pipeline, credentials)
+    assert granted.scopes == {Scope.DELIVERIES_READ, Scope.DELIVERIES_WRITE}
+    seen = token(pipeline, granted)
+    assert access.organisation_of(seen) == sender
+    assert (seen.client_id, seen.roles, seen.recipient) == (credentials.client_id, frozenset(), None)
+    assert ask(pipeline, credentials, Scope.DELIVERIES_READ.value).scopes == {Scope.DELIVERIES_READ}
+    with pytest.raises(Forbidden) as caught:
+        access.reader_of(seen)
+    assert caught.value.code == "not_a_recipient"
+
+
+def test_wrong_unknown_and_switched_off_programs_get_one_answer(
+    pipeline: Pipeline, organisation: Sender, database: TestDatabase
+) -> None:
+    credentials = add_client(pipeline, organisation(), Scope.DELIVERIES_READ)
+    wrong = [SecretCredentials(credentials.client_id, "another"), SecretCredentials("nobody", credentials.secret)]
+    answers = set()
+    for each in wrong:
+        with pytest.raises(ClientRefused) as caught:
+            ask(pipeline, each)
+        answers.add(str(caught.value))
+    execute(database, "UPDATE client SET active = false")
+    with pytest.raises(ClientRefused) as caught:
+        ask(pipeline, credentials)
+    assert answers == {str(caught.value)}
+
+
+@pytest.mark.parametrize("scope", [Scope.MAILBOX_READ.value, "everything", "deliveries:read everything"])
+def test_a_scope_that_was_not_given_is_refused(pipeline: Pipeline, organisation: Sender, scope: str) -> None:
+    credentials = add_client(pipeline, organisation(), Scope.DELIVERIES_READ)
+    with pytest.raises(ScopeRefused):
+        ask(pipeline, credentials, scope)
+
+
+def test_a_program_without_scopes_gets_nothing(pipeline: Pipeline, organisation: Sender) -> None:
+    with pytest.raises(ScopeRefused):
+        ask(pipeline, add_client(pipeline, organisation()))
+
+
+@pytest.mark.parametrize(("role", "scopes"), [("clerk", access.CLERK_SCOPES), ("operator", access.OPERATOR_SCOPES)])
+def test_staff_act_by_their_role_for_their_one_organisation(
+    pipeline: Pipeline, organisation: Sender, role: str, scopes: frozenset[Scope]
+) -> None:
+    sender = organisation()
+    add_staff(pipeline, sender, "s", role)
+    granted = exchange(pipeline, person())
+    assert granted.scopes == scopes
+    seen = token(pipeline, granted)
+    assert access.organisation_of(seen) == sender
+    assert seen.roles == {role}
+    for stranger in (person("t"), Person(issuer="https://elsewhere.test", subject="s")):
+        with pytest.raises(ScopeRefused):
+            exchange(pipeline, stranger)
+
+
+def test_two_roles_in_one_organisation_add_up_and_one_that_ended_counts_no_more(
+    pipeline: Pipeline, organisation: Sender, database: TestDatabase
+) -> None:
+    sender = organisation()
+    for role in ("clerk", "operator"):
+        add_staff(pipeline, sender, "s", role)
+    assert exchange(pipeline, person()).scopes == access.CLERK_SCOPES | access.OPERATOR_SCOPES
+    execute(database, "UPDATE staff SET active = false WHERE role = 'clerk'")
+    assert exchange(pipeline, person()).scopes == access.OPERATOR_SCOPES
+
+
+def test_who_works_for_two_organisations_acts_for_neither_until_they_say_which(
+    pipeline: Pipeline, organisation: Sender
+) -> None:
+    for _ in range(2):
+        add_staff(pipeline, organisation(), "s", "clerk")
+    granted = exchange(pipeline, person(national_number="85073003328"))
+    assert granted.scopes == access.READER_SCOPES
+    seen = token(pipeline, granted)
+    assert (seen.organisation, seen.roles) == (None, frozenset())
+    with pytest.raises(Forbidden) as caught:
+        access.organisation_of(seen)
+    assert caught.value.code == "no_organisation"
+
+
+def test_a_person_reads_their_own_mailbox_and_the_token_holds_no_number(
+    pipeline: Pipeline,
+) -> None:
+    granted = exchange(pipeline, person(national_number="85.07.30-033.28", assurance_level="substantial"))
+    seen = token(pipeline, granted)
+    assert access.reader_of(seen) == reader(pipeline)
+    assert granted.scopes == access.READER_SCOPES
+    assert "85073003328" not in repr(seen) + granted.token.token
+
+
+@pytest.mark.parametrize(
+    ("numbers", "kind"),
+    [
+        ({"enterprise_number": "0403.019.261"}, RecipientKind.ENTERPRISE),
+        ({"administration_code": "OVO001234"}, RecipientKind.ADMINISTRATION),
+        ({"national_number": "nonsense", "enterprise_number": "0403019261"}, RecipientKind.ENTERPRISE),
+        ({"national_number": "12345678901"}, None),
+        ({}, None),
+    ],
+)
+def test_a_number_that_can_not_be_opens_no_mailbox(
+    pipeline: Pipeline, numbers: dict[str, str], kind: RecipientKind | None
+) -> None:
+    profile = access.profile(pipeline.context, person(**numbers))
+    assert (None if profile.reader is None else profile.reader.kind) is kind
+    assert profile.staff == ()
