@@ -118,11 +118,6 @@ class Progress:
         evidence.write(session, self._context, self._evidence)
         jobs.put(session, self._jobs)
 
-    @property
-    def kinds(self) -> set[JobKind]:
-        """The kinds of follow-up jobs, for whoever wakes workers after the commit."""
-        return {job.kind for job in self._jobs}
-
     def _settle(self, dossier: Dossier) -> None:
         legs = [_leg_value(leg) for leg in dossier.legs]
         delivery = dossier.delivery
