@@ -10,7 +10,7 @@ from litestar import Request, Response
 from litestar.handlers.base import BaseRouteHandler
 from litestar.response import Redirect
 
-from service.domain.errors import Unauthenticated
+from service.domain.errors import PayloadTooLarge, Unauthenticated
 from service.portal import languages
 from service.portal.guards import OrganisationNotChosen
 from service.portal.public.addresses import HOME, local
@@ -21,6 +21,7 @@ from service.web import problems
 from service.web.requests import request_id
 
 _SERVER_FAULT = 500
+_UNPROCESSABLE = 422
 _METHOD_NOT_ALLOWED, _NOT_FOUND = 405, 404
 
 
@@ -38,11 +39,23 @@ class ErrorPages:
                 return Redirect(f"/login?next={_asked(request)}", status_code=SEE_OTHER)
         if isinstance(error, OrganisationNotChosen):
             return Redirect(f"/organisation?next={_asked(request)}", status_code=SEE_OTHER)
+        if isinstance(error, PayloadTooLarge) and is_htmx(request):
+            return self._beside_the_files(request)
         # The problem's answer decides on the status and writes the log; the page replaces its body.
         problem = problems.answer(request, error)
         status = problem.status_code or _SERVER_FAULT
         answer = self._page(request, error, _NOT_FOUND if status == _METHOD_NOT_ALLOWED else status)
         answer.headers.update(_kept(problem.headers))
+        return answer
+
+    def _beside_the_files(self, request: Request[Any, Any, Any]) -> Response[str]:
+        """Say it on the page that is there, so that what else was filled in stays."""
+        answer = self._portal.page(request, "parts/too_large.html", status=_UNPROCESSABLE)
+        answer.headers |= {
+            "HX-Retarget": "#document-problem",
+            "HX-Reselect": "#too-large",
+            "HX-Reswap": "innerHTML show:#document:top",
+        }
         return answer
 
     def _page(self, request: Request[Any, Any, Any], error: Exception, status: int) -> Response[str]:

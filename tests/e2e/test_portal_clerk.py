@@ -86,7 +86,6 @@ def test_a_clerk_sends_a_letter_and_follows_it_to_its_proof(service: RunningServ
     # Nobody reloads: the page itself looks again.
     expect(clerk.page.locator(".state .tag")).to_have_text("In the mailbox", timeout=PATIENCE)
     expect(clerk.page.get_by_text("Being recorded")).to_have_count(0, timeout=PATIENCE)
-    expect(clerk.page.locator("#announcement")).to_have_text("The recipient can open the letter in the mailbox.")
     clerk.look("letter")
     sealed = clerk.download("Download sealed PDF letter-fr-chromium.pdf")
     assert "Signature is Valid" in signatures(sealed)
@@ -150,6 +149,20 @@ def test_a_refused_pdf_is_said_in_words(walk: Walk, tmp_path: Path) -> None:
         "Dit bestand is geen PDF-document.", timeout=PATIENCE
     )
     clerk.look("new-letter-refused-nl")
+
+
+def test_files_that_are_far_too_large_are_said_so_and_the_rest_stays(walk: Walk, tmp_path: Path) -> None:
+    clerk = walk()
+    clerk.go("/letters/new", "tine")
+    large = tmp_path / "large.pdf"
+    large.write_bytes(b"%PDF-1.7\n" + bytes(40_000_000))
+    clerk.page.set_input_files("#document", large)
+    fill(clerk, "17073003384", name="Jan Claes")
+    clerk.press("Send the letter")
+    problem = clerk.page.locator("#document-problem")
+    expect(problem).to_contain_text("The files are too large together.", timeout=PATIENCE)
+    expect(clerk.page.locator("#name")).to_have_value("Jan Claes")
+    expect(clerk.page.locator("button.send")).to_be_enabled()
 
 
 def test_a_letter_of_another_organisation_is_nowhere_to_be_found(service: RunningService, walk: Walk) -> None:

@@ -209,6 +209,20 @@ def test_a_first_click_that_never_ends_is_not_waited_for_for_ever(clerk: Browser
     assert len(hand_ins.given) == handlers._TRIES
 
 
+def test_far_too_large_files_leave_the_rest_of_the_form_as_it_is(
+    clerk: Browser, hand_ins: HandIns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    large = [("document", ("brief.pdf", b"x" * (31 * 1024 * 1024), "application/pdf"))]
+    page = send(clerk, large)
+    assert page.status_code == 413
+    assert "This is too large" in page.text
+    part = send(clerk, large, headers={"HX_Request": "true"})
+    assert (part.status_code, part.headers["hx-retarget"]) == (422, "#document-problem")
+    assert "The files are too large together." in part.text
+    assert "<html" not in part.text
+    assert hand_ins.given == []
+
+
 def test_files_wait_for_room_in_the_memory_of_all_uploads(
     clerk: Browser, hand_ins: HandIns, monkeypatch: pytest.MonkeyPatch
 ) -> None:
