@@ -164,6 +164,7 @@ def _activation(view: ActivationView) -> ActivationAnswer:
         language=view.language,
         since=view.since,
         pending_email=view.pending_email,
+        pending_language=view.pending_language,
         consent=ConsentTexts(activation.CONSENT_VERSION, activation.CONSENT_TEXT),
     )
 

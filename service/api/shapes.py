@@ -92,13 +92,17 @@ class ConsentTexts(msgspec.Struct, frozen=True):
 
 
 class ActivationAnswer(msgspec.Struct, frozen=True):
-    """How an activation stands: ``pending_email`` waits for its code; ``consent`` is to be shown before it is given."""
+    """How an activation stands: ``pending_email`` waits for its code.
+
+    ``consent`` is to be shown before it is given, in ``pending_language``: that text is what is kept as proof.
+    """
 
     active: bool
     email: str | None
     language: str | None
     since: datetime | None
     pending_email: str | None
+    pending_language: str | None
     consent: ConsentTexts
 
 

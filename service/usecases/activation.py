@@ -67,12 +67,15 @@ def state(context: Context, reader: Reader) -> ActivationView:
         waiting = mailboxes.code(session, reader.recipient_hash)
     pending = None
     if waiting is not None and waiting.expires_at > context.clock():
-        pending = _code_details(context, waiting).email
-    if row is None or row.activated_at is None or row.revoked_at is not None:
-        return ActivationView(active=False, email=None, language=None, since=None, pending_email=pending)
-    details = _details(context, row)
+        pending = _code_details(context, waiting)
+    active = row is not None and row.activated_at is not None and row.revoked_at is None
     return ActivationView(
-        active=True, email=details.email, language=row.language, since=row.activated_at, pending_email=pending
+        active=active,
+        email=_details(context, row).email if row is not None and active else None,
+        language=row.language if row is not None and active else None,
+        since=row.activated_at if row is not None and active else None,
+        pending_email=None if pending is None else pending.email,
+        pending_language=None if pending is None else pending.language,
     )
 
 

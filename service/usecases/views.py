@@ -116,13 +116,17 @@ class MessagePage(msgspec.Struct, frozen=True):
 
 
 class ActivationView(msgspec.Struct, frozen=True):
-    """Whether a mailbox is activated, and where notices go."""
+    """Whether a mailbox is activated, and where notices go; what is pending waits for its code.
+
+    Consent is given in ``pending_language``: whoever asks for it shows the text of that language and no other.
+    """
 
     active: bool
     email: str | None
     language: str | None
     since: datetime | None
     pending_email: str | None = None
+    pending_language: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,7 @@ def test_the_right_code_activates_once(pipeline: Pipeline) -> None:
     activation.begin(pipeline.context, who, " An@VOORBEELD.test ", "fr")
     before = activation.state(pipeline.context, who)
     assert (before.active, before.email, before.pending_email) == (False, None, "An@voorbeeld.test")
+    assert before.pending_language == "fr"
     wrong(pipeline, who, other(post.code))
     done = activation.confirm(pipeline.context, who, f" {post.code} ", consent_version=VERSION)
     assert (done.active, done.email, done.language, done.pending_email) == (True, "An@voorbeeld.test", "fr", None)

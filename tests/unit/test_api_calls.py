@@ -289,7 +289,9 @@ def test_a_body_of_the_wrong_shape_is_pointed_to_without_repeating_it(
 def test_activation_goes_in_two_steps_and_shows_what_is_consented_to(
     client: TestClient[Any], auth: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    waiting = ActivationView(active=False, email=None, language=None, since=None, pending_email="an@example.org")
+    waiting = ActivationView(
+        active=False, email=None, language=None, since=None, pending_email="an@example.org", pending_language="nl"
+    )
     active = ActivationView(active=True, email="an@example.org", language="nl", since=WHEN)
     begin, confirm = Called(None), Called(active)
     monkeypatch.setattr(activation, "begin", begin)
@@ -298,6 +300,7 @@ def test_activation_goes_in_two_steps_and_shows_what_is_consented_to(
     path = "/v1/mailbox/activation"
     first = client.put(path, headers=auth, json={"email": "an@example.org", "language": "nl"})
     assert (first.status_code, first.json()["active"], first.json()["pending_email"]) == (200, False, "an@example.org")
+    assert first.json()["pending_language"] == "nl"
     assert first.json()["consent"]["version"] == activation.CONSENT_VERSION
     assert set(first.json()["consent"]["texts"]) == {"nl", "fr", "de", "en"}
     assert begin.given[2:] == ("an@example.org", "nl")

@@ -102,26 +102,26 @@ def begin(request: AnyRequest, portal: NamedDependency[Portal], form: NamedDepen
         activation.begin(portal.context, _reader(request), email, language)
     except (Invalid, Conflict, QuotaExceeded, Retryable) as error:
         return _settings_page(request, portal, email=email, language=language, error=error)
-    return see_other(request, f"/mailbox/activation/code?language={language}")
+    return see_other(request, "/mailbox/activation/code")
 
 
 @get("/mailbox/activation/code", guards=[RECIPIENT], sync_to_thread=True)
 def enter_code(request: AnyRequest, portal: NamedDependency[Portal]) -> Response[Any]:
     """Ask for the code and the consent."""
-    return _code_page(request, portal, language=request.query_params.get("language") or "")
+    return _code_page(request, portal)
 
 
 @post("/mailbox/activation/code", guards=[RECIPIENT, genuine], status_code=SEE_OTHER, sync_to_thread=True)
 def confirm(request: AnyRequest, portal: NamedDependency[Portal], form: NamedDependency[Form]) -> Response[Any]:
     """Activate the mailbox."""
-    language, version = form.text("language"), form.text("consent_version")
+    version = form.text("consent_version")
     agreed = form.text("consent") == "yes"
     if not agreed or not form.text("code"):
-        return _code_page(request, portal, language=language, agreed=agreed, code_missing=not form.text("code"))
+        return _code_page(request, portal, agreed=agreed, code_missing=not form.text("code"))
     try:
         activation.confirm(portal.context, _reader(request), form.text("code"), consent_version=version)
     except (Invalid, Conflict) as error:
-        return _code_page(request, portal, language=language, agreed=agreed, error=error)
+        return _code_page(request, portal, agreed=agreed, error=error)
     return see_other(request, "/mailbox/activation")
 
 
@@ -181,15 +181,15 @@ def _code_page(
     request: AnyRequest,
     portal: Portal,
     *,
-    language: str,
     agreed: bool = True,
     code_missing: bool = False,
     error: Invalid | Conflict | None = None,
 ) -> Response[Any]:
     state: ActivationView = activation.state(portal.context, _reader(request))
-    if state.pending_email is None:
+    if state.pending_email is None or state.pending_language is None:
         return Redirect("/mailbox/activation", status_code=SEE_OTHER)
-    shown = language if language in activation.CONSENT_TEXT else portal.visitor(request).language
+    # The text that is kept as proof of the consent is the one that is shown.
+    shown = state.pending_language
     wrong = error is not None or code_missing or not agreed
     return portal.page(
         request,
