@@ -90,7 +90,8 @@ class SmtpNotifier:
         self._server = MailServer.parse(url)
         name, address = parseaddr(sender)
         try:
-            self._address = checked_address(address)
+            # What comes after a line break is dropped by some versions of the parser and kept by others.
+            self._address = checked_address("" if set(sender) & set("\r\n") else address)
         except Invalid:
             raise ValueError("the sender of notices must be an e-mail address, or a name and <address>") from None
         self._name = one_line(name) or self._address

@@ -276,3 +276,15 @@ def test_somebody_elses_checkout_asks_for_another_place() -> None:
             checkout.chmod(0o755)
         assert done.returncode == 1
         assert "you may not write there: set ZENDING_VENV" in done.stderr
+
+
+def test_root_builds_on_a_python_that_every_user_can_reach(checkout: Path, tmp_path: Path) -> None:
+    made = 'case "$*" in *"-m venv"*) touch "$0.made"; exit 1 ;; *realpath*) echo {} ;; *) exit 0 ;; esac'
+    private = fake_python(checkout, made.format("/root/somewhere/python3"), id="echo 0")
+    (tmp_path / "other").mkdir()
+    public = fake_python(tmp_path / "other", made.format("/usr/bin/python3"))
+    launch(checkout / "zending", env=variables(PATH=f"{private}:{public}"))
+    assert (public / "python3.made").exists()
+    assert not (private / "python3.made").exists()
+    launch(checkout / "zending", env=variables(PATH=str(private)))
+    assert (private / "python3.made").exists()
