@@ -279,7 +279,7 @@ def test_somebody_elses_checkout_asks_for_another_place() -> None:
 
 
 def test_root_builds_on_a_python_that_every_user_can_reach(checkout: Path, tmp_path: Path) -> None:
-    made = 'case "$*" in *"-m venv"*) touch "$0.made"; exit 1 ;; *realpath*) echo {} ;; *) exit 0 ;; esac'
+    made = 'case "$*" in *"-m venv"*) : >"$0.made"; exit 1 ;; *realpath*) echo {} ;; *) exit 0 ;; esac'
     private = fake_python(checkout, made.format("/root/somewhere/python3"), id="echo 0")
     (tmp_path / "other").mkdir()
     public = fake_python(tmp_path / "other", made.format("/usr/bin/python3"))
