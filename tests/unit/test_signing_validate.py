@@ -139,7 +139,10 @@ def test_an_update_that_changes_nothing_to_be_read_is_allowed() -> None:
 
 
 @pytest.mark.parametrize(
-    "behind", [b"\n% something more\n", b"junk", b"\n%junk\n" + SEALED[SEALED.rindex(b"startxref") :]]
+    "behind",
+    [b"\n% something more\n", b"junk", b"\n%junk\n" + SEALED[SEALED.rindex(b"startxref") :]],
+    # Named here: a name made of the bytes would differ from one test process to the next.
+    ids=["a comment", "junk", "a second end"],
 )
 def test_text_behind_the_end_is_not_called_valid(behind: bytes) -> None:
     assert judge(SEALED + behind).verdict is Verdict.MODIFIED
