@@ -118,6 +118,7 @@ class Attachments:
             zipfile.BadZipFile,
             zlib.error,
             lzma.LZMAError,
+            # A way of compressing that is not known here.
             NotImplementedError,
             EOFError,
             ValueError,
