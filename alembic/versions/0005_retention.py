@@ -1,0 +1,19 @@
+"""Expand: Retention and erasure."""
+
+from pathlib import Path
+
+from alembic import op
+
+revision = "0005"
+down_revision = "0004"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    connection = op.get_bind().connection.driver_connection
+    connection.execute(Path(__file__).with_name("0005_retention.sql").read_text(encoding="utf-8"))
+
+
+def downgrade() -> None:
+    raise RuntimeError("What was written since would be lost: restore a backup instead.")
