@@ -32,6 +32,11 @@ class Mechanism(StrEnum):
         return _encoded(self)
 
     @property
+    def elliptic(self) -> bool:
+        """Whether it signs on a curve."""
+        return self in {Mechanism.ECDSA_SHA256, Mechanism.ECDSA_SHA384}
+
+    @property
     def digest(self) -> str:
         """Name of the digest that is signed, as hashlib and CMS write it."""
         return self.value.split("_")[0]

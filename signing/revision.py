@@ -1,7 +1,8 @@
 """Adding one empty signature to a PDF as an incremental update: what was there stays byte for byte.
 
-The public, staged interface of pyHanko does the PDF work (interrupted signing); the space for the CMS comes back to the
-caller, who fills it. Being synchronous it needs no event loop, and the stages are those remote signing will need.
+pyHanko reads the file, places the field and writes the update, through its lower public interface (``PdfCMSEmbedder``);
+the space for the CMS comes back to the caller, who fills it. Being synchronous it needs no event loop, and the stages
+are those remote signing will need.
 """
 
 import re
@@ -10,20 +11,20 @@ from datetime import datetime
 from io import BytesIO
 from typing import Any
 
-from asn1crypto import algos, x509
-from cryptography import x509 as pyca_x509
-from cryptography.hazmat.primitives.serialization import Encoding
 from pyhanko.pdf_utils import generic
 from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
 from pyhanko.pdf_utils.misc import PdfError
 from pyhanko.pdf_utils.reader import PdfFileReader
 from pyhanko.sign.fields import MDPPerm, SigFieldSpec, SigSeedSubFilter, enumerate_sig_fields
 from pyhanko.sign.general import SigningError as PdfSigningError
-from pyhanko.sign.signers import ExternalSigner, PdfSignatureMetadata, PdfSigner
+from pyhanko.sign.signers.cms_embedder import PdfCMSEmbedder, SigIOSetup, SigObjSetup
+from pyhanko.sign.signers.constants import ESIC_EXTENSION_1, ISO32002
+from pyhanko.sign.signers.pdf_byterange import PdfSignedData
 
 from signing.algorithms import Mechanism
 from signing.errors import ChangesForbidden, PdfEncrypted, PdfUnreadable, SigningError
 
+_PDF_2 = (2, 0)
 _READING_FAULTS = (
     PdfError,
     PdfSigningError,
@@ -54,28 +55,29 @@ class Hole:
     digest: bytes
 
 
-class SignatureWriter:
-    """Adds invisible signature fields for one certificate."""
+class _Update(IncrementalPdfFileWriter):
+    """An update that holds the signature and nothing else."""
 
-    def __init__(
-        self, certificate: pyca_x509.Certificate, mechanism: Mechanism, *, reserved: int, field_prefix: str
-    ) -> None:
-        """Prepare for one certificate.
+    def _update_meta(self) -> None:
+        # A seal says nothing about the document: its title, its dates and its XMP stay the author's. pyHanko would
+        # write them anew with every update, and make the two disagree where a file has only one of them.
+        pass
+
+
+class SignatureWriter:
+    """Adds invisible signature fields."""
+
+    def __init__(self, mechanism: Mechanism, *, reserved: int, field_prefix: str) -> None:
+        """Prepare for one kind of signature.
 
         Args:
-            certificate: the signer's.
-            mechanism: how it signs.
+            mechanism: how it will be signed.
             reserved: bytes to keep free for the CMS.
             field_prefix: names of fields are this and a number.
         """
         self._mechanism = mechanism
         self._reserved = reserved
         self._prefix = field_prefix
-        self._signer = ExternalSigner(
-            signing_cert=x509.Certificate.load(certificate.public_bytes(Encoding.DER)),
-            cert_registry=None,
-            signature_mechanism=algos.SignedDigestAlgorithm({"algorithm": mechanism.value}),
-        )
 
     def prepare(self, pdf: bytes, *, at: datetime) -> Hole:
         """The document with one more signature field, its hole still empty.
@@ -100,30 +102,43 @@ class SignatureWriter:
         stream = BytesIO(pdf)
         # Lax reading: what viewers open must be sealable, and old producers' hybrid cross-references are refused
         # otherwise. The finished file is checked for what it is, whatever was read.
-        writer = IncrementalPdfFileWriter(stream, strict=False)
+        writer = _Update(stream, strict=False)
         if writer.prev.encrypted:
             raise PdfEncrypted("The PDF is encrypted.")
         _refuse_if_locked(writer.prev)
         name = _free_name(writer.prev, self._prefix)
-        signer = PdfSigner(
-            PdfSignatureMetadata(
-                field_name=name, md_algorithm=self._mechanism.digest, subfilter=SigSeedSubFilter.PADES
-            ),
-            signer=self._signer,
-            new_field_spec=SigFieldSpec(name),
+        _extend(writer, elliptic=self._mechanism.elliptic)
+        stages = PdfCMSEmbedder(new_field_spec=SigFieldSpec(name)).write_cms(name, writer)
+        next(stages)
+        placeholder = PdfSignedData(
+            generic.pdf_name("/Sig"), SigSeedSubFilter.PADES, timestamp=at, bytes_reserved=2 * self._reserved
         )
-        session = signer.init_signing_session(writer)
-        session.system_time = at
-        document = session.prepare_tbs_document(validation_info=None, bytes_reserved=2 * self._reserved)
-        prepared, _ = document.digest_tbs_document(in_place=True)
+        stages.send(SigObjSetup(placeholder))
+        prepared, _ = stages.send(SigIOSetup(self._mechanism.digest, in_place=True))
         return Hole(stream, prepared.reserved_region_start, prepared.reserved_region_end, prepared.document_digest)
+
+
+def _extend(writer: IncrementalPdfFileWriter, *, elliptic: bool) -> None:
+    """Say what goes beyond the file's version: PAdES before PDF 2.0 (EN 319 142-1, 5.1), curves in it (ISO 32002).
+
+    The version itself stays, so that a PDF/A file stays of its part.
+    """
+    if writer.output_version < _PDF_2:
+        writer.register_extension(ESIC_EXTENSION_1)
+    elif elliptic:
+        writer.register_extension(ISO32002)
 
 
 def _refuse_if_locked(reader: PdfFileReader) -> None:
     """Raise when a signature already there forbids every change, by certification or by its field's lock."""
+    found: set[int] = set()
+    permissions = _entry(reader.root, "/Perms")
+    if permissions is not None and (author := _entry(permissions, "/DocMDP")) is not None:
+        found |= _permissions(author, None)
     for _, value, field in enumerate_sig_fields(reader, filled_status=True):
-        if MDPPerm.NO_CHANGES.value in _permissions(value.get_object(), field.get_object()):
-            raise ChangesForbidden("A signature in the PDF forbids every later change.")
+        found |= _permissions(value.get_object(), field.get_object())
+    if MDPPerm.NO_CHANGES.value in found:
+        raise ChangesForbidden("A signature in the PDF forbids every later change.")
 
 
 def _entry(dictionary: generic.DictionaryObject, key: str) -> Any:
@@ -131,7 +146,7 @@ def _entry(dictionary: generic.DictionaryObject, key: str) -> Any:
     return dictionary.get_and_apply(key, lambda value: value)
 
 
-def _permissions(signature: generic.DictionaryObject, field: generic.DictionaryObject) -> set[int]:
+def _permissions(signature: generic.DictionaryObject, field: generic.DictionaryObject | None) -> set[int]:
     """The DocMDP levels a signature sets, by transformation or by its field's lock."""
     found = set()
     for reference in _entry(signature, "/Reference") or ():
@@ -141,7 +156,7 @@ def _permissions(signature: generic.DictionaryObject, field: generic.DictionaryO
             level = None if parameters is None else _entry(parameters, "/P")
             # 2 is what the standard says when the level is left out (ISO 32000-2, table 257)
             found.add(2 if level is None else int(level))
-    lock = _entry(field, "/Lock")
+    lock = None if field is None else _entry(field, "/Lock")
     if lock is not None and (level := _entry(lock, "/P")) is not None:
         found.add(int(level))
     return found

@@ -45,7 +45,6 @@ class Sealer:
         self._template = SealTemplate(key.certificate, key.chain, key.mechanism)
         self._public_key = key.certificate.public_key()
         self._writer = SignatureWriter(
-            key.certificate,
             key.mechanism,
             reserved=self._template.largest(stamp_size if tsa else 0),
             field_prefix=field_prefix,

@@ -68,6 +68,21 @@ def test_the_original_stays_byte_for_byte() -> None:
     assert sealer().seal(pdf, at=NOW).startswith(pdf)
 
 
+def test_a_seal_changes_no_metadata_and_no_version() -> None:
+    with pikepdf.open(io.BytesIO(plain_pdf())) as pdf:
+        pdf.docinfo["/ModDate"] = "D:20200101120000Z"
+        with pdf.open_metadata() as meta:
+            meta["dc:title"] = "Attest"
+        written = io.BytesIO()
+        pdf.save(written, force_version="1.7")
+    before, after = pikepdf.open(written), pikepdf.open(io.BytesIO(sealer().seal(written.getvalue(), at=NOW)))
+    assert after.pdf_version == "1.7"
+    assert "/Version" not in after.Root
+    assert dict(after.docinfo) == dict(before.docinfo)
+    assert after.Root.Metadata.read_bytes() == before.Root.Metadata.read_bytes()
+    assert after.Root.Extensions.ESIC.ExtensionLevel == 1
+
+
 @pytest.mark.parametrize("document", sample_documents(), ids=lambda path: path.name)
 def test_real_documents_are_sealed_and_stay_sound(document: Path, tmp_path: Path) -> None:
     pdf = document.read_bytes()
@@ -201,6 +216,16 @@ def test_a_document_that_forbids_every_change_is_not_sealed(*, lock_only: bool) 
     assert caught.value.code == "pdf_certified_no_changes"
     assert isinstance(caught.value, Unsealable)
     assert not caught.value.retryable
+
+
+def test_a_certification_that_no_field_shows_counts_too() -> None:
+    with pikepdf.open(io.BytesIO(certified(plain_pdf(), MDPPerm.NO_CHANGES))) as pdf:
+        pdf.Root.AcroForm.Fields = pikepdf.Array()
+        del pdf.pages[0].Annots
+        written = io.BytesIO()
+        pdf.save(written)
+    with pytest.raises(ChangesForbidden):
+        sealer().seal(written.getvalue(), at=NOW)
 
 
 @pytest.mark.parametrize("lock_only", [False, True])
