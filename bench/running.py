@@ -21,7 +21,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from service.bootstrap import Application, build
 from service.domain.identifiers import RecipientId, RecipientKind
@@ -106,14 +106,14 @@ class Running:
         """Where all data lies."""
         return self.stack.home
 
-    def token(self, sender: Sending = SENDERS[0]) -> str:
+    def token(self, sender: Sending = SENDERS[0], *, scope: str = "deliveries:write deliveries:read") -> str:
         """An access token, fetched as an agency's program does."""
         login = base64.b64encode(f"{sender.client_id}:{SECRET}".encode()).decode()
         with closing(connect(self.stack.base_url)) as connection:
             connection.request(
                 "POST",
                 "/oauth/token",
-                "grant_type=client_credentials&scope=deliveries:write+deliveries:read",
+                urlencode({"grant_type": "client_credentials", "scope": scope}),
                 {"Authorization": f"Basic {login}", "Content-Type": "application/x-www-form-urlencoded"},
             )
             answer = connection.getresponse()
@@ -124,13 +124,16 @@ class Running:
 
 
 @contextmanager
-def running(home: Path, *, workers: int = 1, mailboxes: int = 20, **settings: str) -> Iterator[Running]:
+def running(
+    home: Path, *, workers: int = 1, mailboxes: int = 20, here: bool = False, **settings: str
+) -> Iterator[Running]:
     """Start everything in ``home`` and stop it at the end.
 
     Args:
         home: an empty folder.
         workers: how many worker programs.
         mailboxes: how many recipients activate theirs.
+        here: start only servers and outside parties; this process takes documents and does the work itself.
         settings: more of the environment, such as ``ZENDING_PRINT_CUTOFF_SECONDS``.
     """
     given = {name: value for name, value in os.environ.items() if not name.startswith("ZENDING_")}
@@ -141,26 +144,27 @@ def running(home: Path, *, workers: int = 1, mailboxes: int = 20, **settings: st
             seal = ensure_seal(stack.home / "pki", sender.name, sender.slug)
             for source, kind in ((seal.key, "key"), (seal.certificate, "cert"), (seal.chain, "chain")):
                 shutil.copy(source, stack.home / "keys" / "seals" / f"{sender.slug}.{kind}.pem")
-        application = _application(stack)
+        application = _application(stack, hands_in=here)
         try:
             _know_senders(application)
             numbers = list(citizens(mailboxes))
             for each in numbers:
                 _activate(application, stack.home / "mail", each)
-            stack.start_service(workers=workers)
+            if not here:
+                stack.start_service(workers=workers)
             yield Running(stack, application, numbers)
         finally:
             application.close()
 
 
-def _application(stack: Stack) -> Application:
+def _application(stack: Stack, *, hands_in: bool) -> Application:
     """The use cases in this process, for what an operator or a portal would do."""
     names = {
         name.removeprefix("ZENDING_").lower(): value
         for name, value in stack.environment.items()
         if name.startswith("ZENDING_") or name in {"DATABASE_URL", "REDIS_URL", "STORAGE_URL"}
     }
-    return build(read_settings(**names))
+    return build(read_settings(**names), hands_in=hands_in)
 
 
 def _know_senders(application: Application) -> None:
@@ -178,7 +182,7 @@ def _know_senders(application: Application) -> None:
                     contact="0800 00 000",
                 ),
             )
-            scopes = {Scope.DELIVERIES_WRITE, Scope.DELIVERIES_READ}
+            scopes = {Scope.DELIVERIES_WRITE, Scope.DELIVERIES_READ, Scope.RECIPIENTS_LOOKUP}
             program = organisations.NewClient(sender.client_id, "Fictief programma", SECRET, scopes)
             organisations.ensure_client(session, organisation, program)
 
