@@ -14,7 +14,7 @@ from service.domain.errors import ZendingError
 from service.ledger import sequencer
 from service.ledger.timestamps import stamp_checkpoints
 from service.settings import settings
-from service.usecases import batches, housekeeping
+from service.usecases import batches, housekeeping, pauses
 from service.usecases.log_head import StoredHead
 
 log = structlog.get_logger()
@@ -47,6 +47,7 @@ def loops(application: Application) -> list[tuple[str, float, Callable[[], objec
     return [
         ("sequence", 0.5, sequence),
         ("stamp", 1.0, stamp),
+        ("let_go", 1.0, lambda: pauses.let_go_rest(context)),
         ("wake", 1.0, lambda: housekeeping.wake_due(context)),
         ("cutoff", min(1.0, setting.print_cutoff_seconds / 4), lambda: batches.close_due(context)),
         ("tidy", 3600.0, tidy),

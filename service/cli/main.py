@@ -128,17 +128,17 @@ def jobs() -> None:
 @jobs.command("list")
 def jobs_list() -> None:
     """Show how much waits per kind, and each parked job with its reason."""
-    from service.db import jobs as rows
+    from service.db import queues
 
     console = Console()
     with _database().transaction() as session:
-        table = Table("kind", "waiting", "held", "parked", "oldest")
-        for row in rows.overview(session):
-            table.add_row(*(str(row[name] or "") for name in ("kind", "waiting", "held", "parked", "oldest")))
+        table = Table("kind", "lane", "waiting", "since")
+        for queue in queues.queues(session):
+            table.add_row(queue.kind.value, queue.lane.name.lower(), str(queue.waiting), str(queue.oldest or ""))
         console.print(table)
-        parked = rows.parked(session)
+        parked = queues.parked(session)
         for row in parked:
-            console.print(f"{row['id']}  {row['kind']}  tried {row['attempts']} times: {row['last_error']}")
+            console.print(f"{row.id}  {row.kind}  tried {row.attempts} times: {row.last_error}")
         if not parked:
             console.print("Nothing is parked.")
 
@@ -148,12 +148,12 @@ def jobs_list() -> None:
 @click.option("--all", "every", is_flag=True, help="Retry everything that is parked.")
 def jobs_retry(ids: tuple[uuid.UUID, ...], *, every: bool) -> None:
     """Put parked jobs back to work, by id or --all."""
-    from service.db import jobs as rows
+    from service.db import queues
 
     if bool(ids) == every:
         raise click.UsageError("give the ids of parked jobs, or --all.")
     with _database().transaction() as session:
-        count = rows.retry(session, None if every else ids)
+        count = len(queues.retry(session, None if every else ids))
     click.echo(f"{count} put back to work.")
     if ids and count < len(ids):
         raise click.ClickException(f"{len(ids) - count} of them were not parked.")

@@ -5,7 +5,6 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum, StrEnum
-from typing import Any
 
 from sqlalchemy import RowMapping, text
 from sqlalchemy.orm import Session
@@ -67,8 +66,9 @@ class Leased:
 
 _PUT = text(
     """
-    INSERT INTO job (id, kind, organisation_id, lane, subject_id, leg, due_at)
+    INSERT INTO job (id, kind, organisation_id, lane, subject_id, leg, due_at, wanted_at)
     VALUES (:id, :kind, :organisation, :lane, :subject, :leg,
+            coalesce(CAST(:due_at AS timestamptz), clock_timestamp()),
             coalesce(CAST(:due_at AS timestamptz), clock_timestamp()))
     ON CONFLICT (kind, subject_id, leg) DO NOTHING
     """
@@ -162,13 +162,15 @@ _LEASE_ALONE = text(
 )
 
 
-def lease(session: Session, kind: JobKind, *, most: int, seconds: int) -> list[Leased]:
+def lease(
+    session: Session, kind: JobKind, *, most: int, seconds: int, lanes: Sequence[Lane] = tuple(Lane)
+) -> list[Leased]:
     """Take up to ``most`` due jobs that nobody holds: the interactive lane first, then organisations in equal parts.
 
     A job whose last holder vanished, or failed on it for a reason of its own, is not among them: see ``lease_alone``.
     """
     taken: list[Leased] = []
-    for lane in Lane:
+    for lane in lanes:
         # A second round hands the room that small senders leave to whoever has more.
         while (room := most - len(taken)) > 0:
             more = _lease_round(session, kind, lane, room=room, seconds=seconds)
@@ -188,9 +190,9 @@ def _lease_round(session: Session, kind: JobKind, lane: Lane, *, room: int, seco
     return [_leased(row) for row in session.execute(_LEASE, values).mappings()]
 
 
-def lease_alone(session: Session, kind: JobKind, *, seconds: int) -> list[Leased]:
+def lease_alone(session: Session, kind: JobKind, *, seconds: int, lanes: Sequence[Lane] = tuple(Lane)) -> list[Leased]:
     """Take one job that failed before, or whose worker died with it: alone, so that it can only harm itself."""
-    for lane in Lane:
+    for lane in lanes:
         rows = session.execute(_LEASE_ALONE, {"kind": kind.value, "lane": int(lane), "seconds": seconds}).mappings()
         taken = [_leased(row) for row in rows]
         if taken:
@@ -315,44 +317,37 @@ def due_kinds(session: Session) -> list[JobKind]:
     return [kind for kind in JobKind if kind.value in found]
 
 
-def overview(session: Session) -> list[dict[str, Any]]:
-    """Per kind: how many wait, are held, are parked, and since when the oldest waits."""
-    rows = session.execute(
-        text(
-            """
-            SELECT kind, count(*) FILTER (WHERE parked_at IS NULL) AS waiting,
-                   count(*) FILTER (WHERE lease_until > clock_timestamp()) AS held,
-                   count(*) FILTER (WHERE parked_at IS NOT NULL) AS parked, min(created_at) AS oldest
-            FROM job GROUP BY kind ORDER BY kind
-            """
+# Nothing is counted: the first organisation of each kind whose job could be taken ends the search.
+_INTERACTIVE = text(
+    """
+    SELECT kinds.kind FROM unnest(CAST(:kinds AS text[])) AS kinds(kind)
+    WHERE EXISTS (
+        WITH RECURSIVE waiting AS (
+            (SELECT organisation_id FROM job
+             WHERE kind = kinds.kind AND lane = 0 AND parked_at IS NULL AND NOT suspect
+             ORDER BY organisation_id LIMIT 1)
+            UNION ALL
+            SELECT (SELECT j.organisation_id FROM job j
+                    WHERE j.kind = kinds.kind AND j.lane = 0 AND j.parked_at IS NULL AND NOT j.suspect
+                      AND j.organisation_id > w.organisation_id
+                    ORDER BY j.organisation_id LIMIT 1)
+            FROM waiting w WHERE w.organisation_id IS NOT NULL
         )
+        SELECT FROM waiting w
+        WHERE (SELECT j.due_at FROM job j
+               WHERE j.kind = kinds.kind AND j.lane = 0 AND j.organisation_id = w.organisation_id
+                 AND j.parked_at IS NULL AND NOT j.suspect ORDER BY j.due_at LIMIT 1) <= clock_timestamp()
+          AND NOT EXISTS (SELECT FROM pause p WHERE (p.organisation_id IS NULL OR p.organisation_id = w.organisation_id)
+                                                AND (p.kind IS NULL OR p.kind = kinds.kind))
     )
-    return [dict(row) for row in rows.mappings()]
+    """
+)
 
 
-def parked(session: Session, *, limit: int = 100) -> list[dict[str, Any]]:
-    """The parked jobs, oldest first, each with its reason."""
-    rows = session.execute(
-        text(
-            "SELECT id, kind, organisation_id, subject_id, attempts, last_error, parked_at FROM job"
-            " WHERE parked_at IS NOT NULL ORDER BY parked_at LIMIT :limit"
-        ),
-        {"limit": limit},
-    )
-    return [dict(row) for row in rows.mappings()]
-
-
-def retry(session: Session, ids: Collection[uuid.UUID] | None) -> int:
-    """Put parked jobs (all of them when ``ids`` is None) back into the row, with their attempts forgiven."""
-    rows = session.execute(
-        text(
-            "UPDATE job SET parked_at = NULL, lease_until = NULL, attempts = 0, failures = 0, suspect = true,"
-            " due_at = clock_timestamp() WHERE parked_at IS NOT NULL AND (:every OR id = ANY(CAST(:ids AS uuid[])))"
-            " RETURNING id"
-        ),
-        {"every": ids is None, "ids": list(ids or ())},
-    )
-    return len(rows.all())
+def interactive_kinds(session: Session) -> list[JobKind]:
+    """The kinds of which a job of the interactive lane could be leased now, suspects not counted."""
+    found = set(session.scalars(_INTERACTIVE, {"kinds": [kind.value for kind in JobKind]}))
+    return [kind for kind in JobKind if kind.value in found]
 
 
 def _leased(row: RowMapping) -> Leased:

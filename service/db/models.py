@@ -311,10 +311,12 @@ class Job(Base):
     last_error: Mapped[str | None]
     parked_at: Mapped[datetime | None]
     created_at: Mapped[datetime]
+    held_by: Mapped[uuid.UUID | None]
+    wanted_at: Mapped[datetime]
 
 
 class Pause(Base):
-    """Work of an organisation, of a kind, or both that must wait."""
+    """Work that must wait; see ``service.db.pauses`` for the two ways in which it is found."""
 
     __tablename__ = "pause"
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
@@ -322,6 +324,10 @@ class Pause(Base):
     kind: Mapped[str | None]
     since: Mapped[datetime]
     reason: Mapped[str]
+    submission_id: Mapped[uuid.UUID | None]
+    channel: Mapped[str | None]
+    provider: Mapped[str | None]
+    actor: Mapped[str | None]
 
 
 class IdempotencyKey(Base):

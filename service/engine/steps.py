@@ -15,12 +15,15 @@ import structlog
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.orm import Session
 
-from service.db import jobs
-from service.db.jobs import JobKind, Leased
+from service.db import jobs, pauses
+from service.db.jobs import JobKind, Lane, Leased
 from service.db.session import Database
 from service.domain.errors import Final, Retryable, ZendingError
+from service.engine.tallies import Account
 
 log = structlog.get_logger()
+
+Watch = Callable[[Account], object]
 
 WorkT = TypeVar("WorkT")
 ResultT = TypeVar("ResultT")
@@ -87,33 +90,59 @@ def attempt(job: Leased, work: WorkT, function: Callable[[WorkT], ResultT]) -> O
         return Outcome(job, work, error=error)
 
 
+def unwatched(_: Account) -> None:
+    """For whoever does not ask what becomes of chunks."""
+
+
 def run_chunk(
     database: Database,
     step: Step[Any, Any],
     *,
     lease_seconds: int,
     alone: bool = False,
+    lanes: Sequence[Lane] = tuple(Lane),
+    most: int | None = None,
+    watch: Watch = unwatched,
 ) -> int:
-    """Lease, do and settle one chunk; return how many jobs were taken."""
+    """Lease, do and settle one chunk; return how many jobs were taken.
+
+    Args:
+        database: the application's way to it.
+        step: the step to do.
+        lease_seconds: how long the lease holds.
+        alone: take one suspect job instead of a chunk of others.
+        lanes: whose jobs, in this order.
+        most: fewer jobs than the step's own chunk.
+        watch: is told what became of the chunk.
+    """
     with database.transaction() as session:
         taken = (
-            jobs.lease_alone(session, step.kind, seconds=lease_seconds)
+            jobs.lease_alone(session, step.kind, seconds=lease_seconds, lanes=lanes)
             if alone
-            else jobs.lease(session, step.kind, most=step.chunk, seconds=lease_seconds)
+            else jobs.lease(session, step.kind, most=most or step.chunk, seconds=lease_seconds, lanes=lanes)
         )
     if not taken:
         return 0
     began = time.monotonic()
+    account = Account(step.kind)
     if alone and taken[0].failures > OWN_FAILURES:
         _park_lost(database, taken[0])
-        return 1
-    try:
-        outcomes = _do(database, step, taken)
-        _settle(database, step, taken, outcomes)
-    except Exception as error:  # noqa: BLE001  the chunk as a whole failed: each of its jobs is tried again
-        _give_back(database, taken, error)
-    log.info("chunk", kind=step.kind.value, jobs=len(taken), alone=alone, seconds=round(time.monotonic() - began, 3))
+        account.outcomes["parked"] += 1
+    else:
+        _take_through(database, step, taken, account)
+    account.seconds = time.monotonic() - began
+    watch(account)
+    log.info("chunk", kind=step.kind.value, jobs=len(taken), alone=alone, seconds=round(account.seconds, 3))
     return len(taken)
+
+
+def _take_through(database: Database, step: Step[Any, Any], taken: Sequence[Leased], account: Account) -> None:
+    try:
+        going, outcomes = _do(database, step, taken)
+        account.outcomes["held"] += len(taken) - len(going)
+        _settle(database, step, going, outcomes, account)
+    except Exception as error:  # noqa: BLE001  the chunk as a whole failed: each of its jobs is tried again
+        _give_back(database, taken, error, account)
 
 
 def _park_lost(database: Database, job: Leased) -> None:
@@ -123,16 +152,21 @@ def _park_lost(database: Database, job: Leased) -> None:
         jobs.park(session, job, error=WORKERS_LOST)
 
 
-def _do(database: Database, step: Step[Any, Any], taken: Sequence[Leased]) -> Sequence[Outcome[Any, Any]]:
+def _do(
+    database: Database, step: Step[Any, Any], taken: Sequence[Leased]
+) -> tuple[Sequence[Leased], Sequence[Outcome[Any, Any]]]:
+    """Do the work of a chunk; what falls under a pause is held, and is not among the jobs that come back."""
     with database.transaction(organisations={job.organisation_id for job in taken}) as session:
-        works = step.read(session, taken)
+        held = pauses.hold(session, taken)
+        going = [job for job in taken if job.id not in held]
+        works = step.read(session, going) if going else ()
     if not works:
-        return ()
+        return going, ()
     outcomes = step.perform(works)
     if {outcome.job.id for outcome in outcomes} != {job.id for job, _ in works}:
         # What has no outcome would be taken for done, and be lost.
         raise RuntimeError("a step gave no outcome for one of its works")
-    return outcomes
+    return going, outcomes
 
 
 def _settle(
@@ -140,7 +174,10 @@ def _settle(
     step: Step[Any, Any],
     taken: Sequence[Leased],
     outcomes: Sequence[Outcome[Any, Any]],
+    account: Account,
 ) -> None:
+    if not taken:
+        return
     failed = {outcome.job.id for outcome in outcomes if outcome.error is not None}
     with database.transaction(organisations={job.organisation_id for job in taken}) as session:
         held = jobs.confirm(session, taken)
@@ -149,48 +186,58 @@ def _settle(
             step.record(session, good)
         # What had nothing left to do is done as well.
         jobs.finish(session, held - failed)
+    account.outcomes["done"] += len(held - failed)
+    account.outcomes["lost"] += len(taken) - len(held)
     for outcome in outcomes:
         if outcome.error is not None and outcome.job.id in held:
             try:
                 with database.transaction(organisations=[outcome.job.organisation_id]) as session:
-                    if jobs.confirm(session, [outcome.job]):
+                    became = (
                         _settle_failure(session, step, outcome.job, outcome.error)
+                        if jobs.confirm(session, [outcome.job])
+                        else "lost"
+                    )
+                account.outcomes[became] += 1
             except Exception as error:  # noqa: BLE001  its failure could not be settled: it alone is tried again
-                _give_back(database, [outcome.job], error)
+                _give_back(database, [outcome.job], error, account)
 
 
-def _settle_failure(session: Session, step: Step[Any, Any], job: Leased, error: Exception) -> None:
+def _settle_failure(session: Session, step: Step[Any, Any], job: Leased, error: Exception) -> str:
     if isinstance(error, Final) and step.fail is not None:
         log.warning("job_failed", kind=job.kind.value, job=str(job.id), attempts=job.attempts, code=error.code)
         step.fail(session, job, error)
         jobs.finish(session, [job.id])
-    else:
-        _try_again_or_park(session, job, error)
+        return "ended"
+    return _try_again_or_park(session, job, error)
 
 
-def _give_back(database: Database, taken: Sequence[Leased], error: Exception) -> None:
+def _give_back(database: Database, taken: Sequence[Leased], error: Exception, account: Account) -> None:
     log.warning("chunk_failed", kind=taken[0].kind.value, jobs=len(taken), code=_code(error))
     for pause in _RETURN_PAUSES:
         time.sleep(pause)
         try:
             with database.transaction() as session:
-                for job in taken:
-                    _try_again_or_park(session, job, error)
+                became = [_try_again_or_park(session, job, error) for job in taken]
         except DBAPIError as trouble:
             log.warning("chunk_not_given_back", kind=taken[0].kind.value, jobs=len(taken), code=_code(trouble))
         else:
+            account.outcomes.update(became)
             return
+    account.outcomes["lost"] += len(taken)
 
 
-def _try_again_or_park(session: Session, job: Leased, error: Exception) -> None:
+def _try_again_or_park(session: Session, job: Leased, error: Exception) -> str:
+    """Give a job back, or park it; what became of it."""
     code = _code(error)
     log.warning("job_failed", kind=job.kind.value, job=str(job.id), attempts=job.attempts, code=code)
     if comes_from_outside(error):
         jobs.postpone(session, job, seconds=wait(job.attempts), suspect=False, error=code)
     elif isinstance(error, Final) or job.failures >= OWN_FAILURES:
         jobs.park(session, job, error=code)
+        return "parked"
     else:
         jobs.postpone(session, job, seconds=wait(job.attempts), suspect=True, error=code)
+    return "postponed"
 
 
 def _code(error: Exception) -> str:
@@ -209,25 +256,3 @@ def comes_from_outside(error: Exception) -> bool:
 def wait(attempts: int) -> float:
     """Seconds until the next attempt: doubling from one, at most five minutes, spread so that not all come at once."""
     return min(LONGEST_WAIT, 2.0 ** min(attempts - 1, 20)) * random.uniform(0.5, 1.0)  # noqa: S311  no secret
-
-
-def run_until_idle(
-    database: Database,
-    step: Step[Any, Any],
-    *,
-    lease_seconds: int,
-    most_seconds: float,
-    after_chunk: Callable[[], object] = lambda: None,
-) -> bool:
-    """Work through what is due of a kind, for ``most_seconds`` at most; return whether more may be due.
-
-    One suspect job is tried between two chunks, so that it neither holds the others up nor waits for ever.
-    """
-    ends = time.monotonic() + most_seconds
-    while time.monotonic() < ends:
-        done = run_chunk(database, step, lease_seconds=lease_seconds)
-        done += run_chunk(database, step, lease_seconds=lease_seconds, alone=True)
-        if not done:
-            return False
-        after_chunk()
-    return True

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from service.db import jobs
+from service.db import jobs, queues
 from service.db.ids import new_id
 from service.db.jobs import JobKind, Lane, NewJob
 from tests.engine_support import (
@@ -319,32 +319,20 @@ def test_parked_jobs_are_listed_with_their_reason_and_retried_alone(database: Te
         for number, job in enumerate(held):
             jobs.park(session, job, error=f"reason_{number}")
     with database.database.transaction() as session:
-        listed = jobs.parked(session)
-        assert [(each["subject_id"], each["last_error"]) for each in listed] == [
+        listed = queues.parked(session)
+        assert [(each.subject_id, each.last_error) for each in listed] == [
             (subject, f"reason_{number}") for number, subject in enumerate(subjects)
         ]
-        assert len(jobs.parked(session, limit=2)) == 2
-        assert jobs.retry(session, [held[0].id, new_id()]) == 1
-        assert len(jobs.parked(session)) == 2
+        assert len(queues.parked(session, limit=2)) == 2
+        assert queues.retry(session, [held[0].id, new_id()]) == {held[0].id: JobKind.SEAL}
+        assert len(queues.parked(session)) == 2
     assert lease(database, 5) == []
     (again,) = lease_alone(database)
     assert (again.subject_id, again.attempts, again.failures, again.fence) == (subjects[0], 1, 1, 2)
     with database.database.transaction() as session:
-        assert jobs.retry(session, None) == 2
-        assert jobs.retry(session, None) == 0
-        assert jobs.parked(session) == []
-
-
-def test_the_overview_counts_by_kind(database: TestDatabase) -> None:
-    (sender,) = organisations(database, 1)
-    put(database, sender, 3)
-    put(database, sender, 1, kind=JobKind.ROUTE)
-    held = lease(database, 2)
-    with database.database.transaction() as session:
-        jobs.park(session, held[0], error="odd")
-    with database.database.transaction() as session:
-        seen = {each["kind"]: (each["waiting"], each["held"], each["parked"]) for each in jobs.overview(session)}
-    assert seen == {"seal": (2, 1, 1), "route": (1, 0, 0)}
+        assert len(queues.retry(session, None)) == 2
+        assert queues.retry(session, None) == {}
+        assert queues.parked(session) == []
 
 
 def test_what_was_settled_or_taken_over_is_not_settled_again(database: TestDatabase) -> None:

@@ -6,8 +6,10 @@ from celery import Celery
 
 from service.bootstrap import Application
 from service.db.jobs import JobKind
-from service.engine.steps import run_until_idle
+from service.engine.tallies import Tallies
+from service.engine.turns import Pace, run_until_idle
 from service.engine.wakeups import WAKE_TASK
+from service.usecases.context import Context
 from service.usecases.steps import all_steps
 
 # A wake-up works this long at most; then others get their turn, and a fresh wake-up goes on.
@@ -18,6 +20,11 @@ FOLLOWERS = {
     JobKind.ROUTE: (JobKind.DEPOSIT, JobKind.LETTER),
     JobKind.DEPOSIT: (JobKind.NOTIFY, JobKind.ROUTE),
 }
+
+
+# Of this process: what it knows of how long jobs take, and what it has counted since it last wrote it down.
+PACE = Pace()
+TALLIES = Tallies()
 
 
 def register(app: Celery, application: Callable[[], Application]) -> None:
@@ -31,12 +38,22 @@ def register(app: Celery, application: Callable[[], Application]) -> None:
 def work(application: Application, kind: JobKind) -> None:
     """Work through what is due of a kind, and wake whoever goes on."""
     context = application.context
+    steps = all_steps(context)
     more = run_until_idle(
         context.database,
-        all_steps(context)[kind],
+        steps[kind],
         lease_seconds=application.settings.lease_seconds,
         most_seconds=TURN_SECONDS,
-        after_chunk=lambda: context.wake(FOLLOWERS.get(kind, ())),
+        others=steps,
+        pace=PACE,
+        watch=TALLIES.add,
+        after_chunk=lambda done: _after(context, done),
     )
+    TALLIES.flush(context.database, force=not more)
     if more:
         context.wake([kind])
+
+
+def _after(context: Context, done: JobKind) -> None:
+    context.wake(FOLLOWERS.get(done, ()))
+    TALLIES.flush(context.database)
