@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ARRAY, Integer, SmallInteger, Text, func
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from service.db.base import Base
@@ -42,6 +43,15 @@ class Client(Base):
     scopes: Mapped[list[str]] = mapped_column(ARRAY(Text))
     active: Mapped[bool]
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    jwks: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
+
+
+class ClientAssertion(Base):
+    """An assertion that a client used, until it would no longer be believed anyway."""
+
+    __tablename__ = "client_assertion"
+    id_hash: Mapped[bytes] = mapped_column(primary_key=True)
+    expires_at: Mapped[datetime]
 
 
 class Staff(Base):
@@ -57,7 +67,15 @@ class Staff(Base):
 
 
 class Submission(Base):
-    """What is handed in together."""
+    """What is handed in together: one delivery, or a container of many.
+
+    Attributes:
+        container: made by an upload; otherwise by a hand-in, and then only the first columns mean something.
+        received: bytes of the file that are stored; parts hold exactly these.
+        list_offset: how many bytes of the list have become rows.
+        sha256: of the whole file, once it was read through.
+        content_erased_at: when parts and the rows' content were let go of.
+    """
 
     __tablename__ = "submission"
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
@@ -65,6 +83,28 @@ class Submission(Base):
     mark: Mapped[str]
     lane: Mapped[int] = mapped_column(SmallInteger)
     created_at: Mapped[datetime]
+    state: Mapped[str] = mapped_column(default="done")
+    paused_from: Mapped[str | None]
+    pause_id: Mapped[uuid.UUID | None]
+    name: Mapped[str | None]
+    dry_run: Mapped[bool] = mapped_column(default=False)
+    on_error: Mapped[str] = mapped_column(default="stop")
+    release: Mapped[str] = mapped_column(default="auto")
+    send_at: Mapped[datetime | None]
+    container: Mapped[bool] = mapped_column(default=False)
+    retention_year: Mapped[int | None] = mapped_column(SmallInteger)
+    announced_size: Mapped[int | None]
+    announced_sha256: Mapped[bytes | None]
+    received: Mapped[int] = mapped_column(default=0)
+    parts: Mapped[int] = mapped_column(Integer, default=0)
+    sha256: Mapped[bytes | None]
+    list_offset: Mapped[int] = mapped_column(default=0)
+    rows_read: Mapped[int] = mapped_column(Integer, default=0)
+    problems: Mapped[list[dict[str, Any]]] = mapped_column(default=list)
+    updated_at: Mapped[datetime | None]
+    completed_at: Mapped[datetime | None]
+    ended_at: Mapped[datetime | None]
+    content_erased_at: Mapped[datetime | None]
 
 
 class DeliveryRow(Base):
@@ -94,6 +134,7 @@ class DeliveryRow(Base):
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
     effective_at: Mapped[datetime | None]
+    send_at: Mapped[datetime | None]
 
 
 class LegRow(Base):
@@ -126,6 +167,7 @@ class DocumentRow(Base):
     submitted_sha256: Mapped[bytes]
     path: Mapped[str]
     sealed: Mapped[bool]
+    erased_at: Mapped[datetime | None]
 
 
 class VaultObject(Base):
