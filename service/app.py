@@ -83,7 +83,7 @@ def probes(application: Application) -> dict[str, Probe]:
         "database": Probe(readiness.database(application.context.database), needed=True),
         "store": Probe(readiness.store(application.store), needed=True),
         "scanner": Probe(scanner.ready if isinstance(scanner, ClamdScanner) else _not_set, needed=True),
-        "broker": Probe(readiness.broker(settings.redis_url.get_secret_value()), needed=False),
+        "broker": Probe(readiness.broker(settings.broker_url.get_secret_value()), needed=False),
         "time-stamp authority": Probe(readiness.listener(settings.tsa_url), needed=False),
         "identity provider": Probe(readiness.listener(settings.oidc_issuer), needed=False),
         "mail server": Probe(readiness.listener(mail), needed=False),

@@ -41,7 +41,7 @@ from service.usecases.context import Context, Limits, PrintSettings
 from service.vault import crypto
 from service.vault.durable import write_all
 from service.vault.keyring.file import FileKeyRing
-from service.vault.objects.address import open_store
+from service.vault.objects.address import is_for_one_machine, open_store
 from service.vault.objects.base import ObjectStore
 from service.vault.vault import Vault
 from signing.keys import FileSealKey
@@ -107,11 +107,11 @@ def _build(settings: Settings, closing: contextlib.ExitStack, *, hands_in: bool)
     database = Database(settings.database_url.get_secret_value(), pool_size=settings.api_threads)
     closing.callback(database.dispose)
     keyring = FileKeyRing(settings.keys_folder / "keyring")
-    store = open_store(settings.storage_url.get_secret_value())
+    store = _store(settings, database)
     index_key = keyring.index_key()
     tsa = HttpTimeStampAuthority(settings.tsa_url, load_certificates(settings.trust_anchor))
     closing.callback(tsa.close)
-    celery = make_celery(settings.redis_url.get_secret_value())
+    celery = make_celery(settings.broker_url.get_secret_value())
     waker = Waker(celery, slots=settings.worker_slots)
     closing.callback(waker.close)
     scanner = _scanner(settings)
@@ -198,6 +198,21 @@ def _log_signer(settings: Settings) -> LogSigner:
         raise SettingsRefused(
             "ZENDING_KEYS_FOLDER has no usable keys for the ledger (ledger/): run 'zending keys' once."
         ) from error
+
+
+def _store(settings: Settings, database: Database) -> ObjectStore:
+    url = settings.storage_url.get_secret_value()
+    keys = settings.storage_access_key, settings.storage_secret_key
+    credentials = (
+        None if keys[0] is None or keys[1] is None else (keys[0].get_secret_value(), keys[1].get_secret_value())
+    )
+    store = open_store(url, credentials=credentials)
+    if is_for_one_machine(url) and database.is_used_from_elsewhere():
+        raise SettingsRefused(
+            "STORAGE_URL is a folder, and another machine works on the same database: what one of them stores the other "
+            "can't read. Use an object store, or say that both see the same folder with file:///…?shared=yes."
+        )
+    return store
 
 
 def _inspection(settings: Settings) -> InspectionLimits:

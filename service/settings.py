@@ -1,5 +1,11 @@
-"""All settings, read once; unsafe combinations are refused at start with a sentence that says what to change."""
+"""All settings, read once; unsafe combinations are refused at start with a sentence that says what to change.
 
+A setting may stand in a file: ``DATABASE_URL_FILE=/run/secrets/database`` is read where ``DATABASE_URL`` would be. What
+is secret is then in no list of processes, no dump of an environment and no description of a container.
+"""
+
+import os
+from collections.abc import Mapping
 from enum import StrEnum
 from functools import lru_cache
 from pathlib import Path
@@ -9,6 +15,7 @@ from pydantic import AliasChoices, Field, SecretStr, ValidationError, model_vali
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 MEBIBYTE = 1024 * 1024
+_FILE = "_FILE"
 
 
 class Mode(StrEnum):
@@ -36,8 +43,11 @@ class Settings(BaseSettings):
     database_owner_url: SecretStr | None = Field(
         None, validation_alias=AliasChoices("DATABASE_OWNER_URL", "database_owner_url")
     )
-    redis_url: SecretStr = Field(validation_alias=AliasChoices("REDIS_URL", "redis_url"))
+    # REDIS_URL: the name from before there was a choice of brokers.
+    broker_url: SecretStr = Field(validation_alias=AliasChoices("BROKER_URL", "REDIS_URL", "broker_url", "redis_url"))
     storage_url: SecretStr = Field(validation_alias=AliasChoices("STORAGE_URL", "storage_url"))
+    storage_access_key: SecretStr | None = None
+    storage_secret_key: SecretStr | None = None
     keys_folder: Path
     base_url: str
     host: str = "127.0.0.1"
@@ -86,6 +96,11 @@ class Settings(BaseSettings):
 
     lease_seconds: int = Field(60, ge=5)
     recovery_window_seconds: int = Field(7 * 24 * 3600, ge=60)
+    retention_print_days: int = Field(90, ge=1, le=36600)
+    retention_content_days: int = Field(1095, ge=1, le=36600)
+    retention_ended_days: int = Field(30, ge=1, le=36600)
+    retention_mailbox_days: int = Field(3653, ge=1, le=36600)
+    retention_lookup_days: int = Field(730, ge=1, le=36600)
     log_format: Annotated[str, NoDecode] = Field("json", pattern="^(json|console)$")
 
     @model_validator(mode="after")
@@ -105,6 +120,8 @@ class Settings(BaseSettings):
                 wrong.append("ZENDING_BASE_URL must start with https:// in production.")
             if not self.oidc_issuer.startswith("https://"):
                 wrong.append("ZENDING_OIDC_ISSUER must start with https:// in production.")
+        if (self.storage_access_key is None) != (self.storage_secret_key is None):
+            wrong.append("Set both ZENDING_STORAGE_ACCESS_KEY and ZENDING_STORAGE_SECRET_KEY, or neither.")
         if self.base_url.endswith("/"):
             wrong.append("ZENDING_BASE_URL must not end with a slash.")
         if wrong:
@@ -127,10 +144,51 @@ def read_settings(**values: Any) -> Settings:
         SettingsRefused: one is missing, malformed or unsafe; the text names each variable and what to change, and
             never repeats a value.
     """
+    from_files = _from_files(os.environ)
     try:
-        return Settings(**values)
+        return Settings(**{name: value for name, value in from_files.items() if name not in values}, **values)
     except ValidationError as error:
         raise SettingsRefused("\n".join(_sentence(part) for part in error.errors(include_input=False))) from None
+
+
+def read_variable(name: str, given: Mapping[str, str] | None = None) -> str | None:
+    """A variable's value, or the text of the file that ``NAME_FILE`` names; None where neither is set.
+
+    Raises:
+        SettingsRefused: both are set, or the file can't be read.
+    """
+    environment = os.environ if given is None else given
+    file = environment.get(name + _FILE)
+    if not file:
+        return environment.get(name)
+    if environment.get(name):
+        raise SettingsRefused(f"Both {name} and {name}{_FILE} are set: unset one.") from None
+    try:
+        return Path(file).read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsRefused(f"The file that {name}{_FILE} names can't be read ({type(error).__name__}).") from None
+
+
+def variables(name: str) -> tuple[str, ...]:
+    """The environment variables of a setting, the one that the documentation tells of first."""
+    alias = Settings.model_fields[name].validation_alias
+    if isinstance(alias, AliasChoices):
+        return tuple(str(choice) for choice in alias.choices if str(choice).isupper())
+    return (f"ZENDING_{name.upper()}",)
+
+
+def _from_files(environment: Mapping[str, str]) -> dict[str, str]:
+    """The settings that stand in files, by the setting's name."""
+    found = {}
+    for name in Settings.model_fields:
+        known = variables(name)
+        given = [each for variable in known for each in (variable, variable + _FILE) if environment.get(each)]
+        for variable in known:
+            if variable + _FILE in given:
+                if len(given) > 1:
+                    raise SettingsRefused(f"Both {' and '.join(given)} are set: unset one.") from None
+                found[name] = read_variable(variable, environment) or ""
+    return found
 
 
 def _sentence(part: Any) -> str:

@@ -77,7 +77,7 @@ class Service:
 
     def flush_broker(self) -> None:
         """Throw away everything the broker holds."""
-        url = urlsplit(self.running.application.settings.redis_url.get_secret_value())
+        url = urlsplit(self.running.application.settings.broker_url.get_secret_value())
         with socket.create_connection((url.hostname or "", url.port or 0), timeout=5) as line:
             if url.password:
                 line.sendall(f"AUTH {url.username or 'default'} {url.password}\r\n".encode())

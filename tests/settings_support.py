@@ -3,15 +3,12 @@
 from enum import Enum
 from pathlib import Path
 
-from pydantic import AliasChoices
-
-from service.settings import Settings
+from service.settings import Settings, variables
 
 
 def variable_of(name: str) -> str:
     """The environment variable of a setting."""
-    alias = Settings.model_fields[name].validation_alias
-    return str(alias.choices[0]) if isinstance(alias, AliasChoices) else f"ZENDING_{name.upper()}"
+    return variables(name)[0]
 
 
 def default_of(name: str) -> str:

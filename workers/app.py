@@ -18,7 +18,7 @@ GARBAGE_THRESHOLDS = (10_000, 20, 20)
 
 _application: Application | None = None
 
-app = make_celery(settings().redis_url.get_secret_value())
+app = make_celery(settings().broker_url.get_secret_value())
 app.conf.task_queues = None
 app.conf.task_time_limit = 900
 app.conf.worker_max_memory_per_child = 1_500_000

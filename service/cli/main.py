@@ -101,8 +101,9 @@ def scheduler() -> None:
 def migrate() -> None:
     """Bring the database to the schema of this release (needs the owner's DATABASE_OWNER_URL, or DATABASE_URL)."""
     from service.db.migrations import migrate as run
+    from service.settings import read_variable
 
-    url = os.environ.get("DATABASE_OWNER_URL") or os.environ.get("DATABASE_URL")
+    url = read_variable("DATABASE_OWNER_URL") or read_variable("DATABASE_URL")
     if not url:
         raise click.ClickException("set DATABASE_OWNER_URL (or DATABASE_URL) to the database to migrate.")
     run(url)
@@ -205,8 +206,9 @@ def test(arguments: tuple[str, ...]) -> None:
 
 def _database() -> Any:
     from service.db.session import Database
+    from service.settings import read_variable
 
-    url = os.environ.get("DATABASE_URL")
+    url = read_variable("DATABASE_URL")
     if not url:
         raise click.ClickException("set DATABASE_URL; beside a running demo, 'source .zending/environment' does.")
     return Database(url)

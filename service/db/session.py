@@ -1,5 +1,6 @@
 """Connections and transactions: each says whose rows it may see, and row-level security holds it to that."""
 
+import socket
 import uuid
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -8,18 +9,40 @@ from typing import Any
 import psycopg
 from sqlalchemy import Engine, create_engine, event, text
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session, sessionmaker
 
 APPLICATION_ROLE = "zending_app"
+APPLICATION_NAME = "zending"
+"""What connections are called in the server's list of them, followed by ``@`` and the machine's name."""
+_ELSEWHERE = text(
+    "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE :name"
+    " AND client_addr IS DISTINCT FROM inet_client_addr())"
+)
 _SCOPE = text(
     "SELECT set_config('zending.organisations', :organisations, true),"
     " set_config('zending.recipients', :recipients, true),"
     " set_config('zending.delivery', :delivery, true)"
 )
-_ORGANISATION_SCOPE = text("SELECT set_config('zending.organisations', :organisations, true)")
-_DELIVERY_SCOPE = text("SELECT set_config('zending.delivery', :delivery, true)")
+_ORGANISATION_ELSEWHERE = text(
+    "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE :name"
+    " AND client_addr IS DISTINCT FROM inet_client_addr())"
+)
+_SCOPE = text("SELECT set_config('zending.organisations', :organisations, true)")
+_DELIVERY_ELSEWHERE = text(
+    "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE :name"
+    " AND client_addr IS DISTINCT FROM inet_client_addr())"
+)
+_SCOPE = text("SELECT set_config('zending.delivery', :delivery, true)")
 # A statement that waits longer than this for a lock, or runs longer, is a fault; the job or request is tried again.
-_OPTIONS = "-c lock_timeout=15s -c statement_timeout=60s -c idle_in_transaction_session_timeout=120s -c timezone=UTC"
+# A machine that vanished says no good-bye: after half a minute of silence the server ends its session, and so lets go
+# of the rows it had locked, instead of waiting for minutes.
+_OPTIONS = (
+    "-c lock_timeout=15s -c statement_timeout=60s -c idle_in_transaction_session_timeout=120s -c timezone=UTC"
+    " -c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=4 -c tcp_user_timeout=30000"
+)
+# The same from this side: a server that can't be reached any more is given up after half a minute.
+_SILENCE = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 4, "tcp_user_timeout": 30_000}
 
 
 def psycopg_url(url: str) -> str:
@@ -43,7 +66,12 @@ class Database:
             pool_pre_ping=True,
             pool_recycle=1800,
             hide_parameters=True,
-            connect_args={"options": _OPTIONS, "connect_timeout": 5, "application_name": "zending"},
+            connect_args={
+                "options": _OPTIONS,
+                "connect_timeout": 5,
+                "application_name": f"{APPLICATION_NAME}@{socket.gethostname()}",
+                **_SILENCE,
+            },
         )
         event.listen(self.engine, "connect", _become_application)
         self._sessions = sessionmaker(self.engine, expire_on_commit=False, autoflush=False)
@@ -76,6 +104,14 @@ class Database:
     def session(self) -> Session:
         """A session whose caller commits, over tables without tenants (the ledger's)."""
         return self._sessions()
+
+    def is_used_from_elsewhere(self) -> bool:
+        """Whether the service is connected from another machine too; False while the server can't be asked."""
+        try:
+            with self.engine.connect() as connection:
+                return bool(connection.scalar(_ELSEWHERE, {"name": f"{APPLICATION_NAME}@%"}))
+        except OperationalError:
+            return False
 
     def dispose(self) -> None:
         """Close all connections."""

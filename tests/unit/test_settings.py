@@ -4,15 +4,16 @@ import re
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
-from service.settings import Mode, Settings, SettingsRefused, read_settings, settings
+from service.settings import Mode, Settings, SettingsRefused, read_settings, settings, variables
 from tests.settings_support import default_of, variable_of
 
 PAGE = Path(__file__).parents[2] / "docs" / "settings.md"
 SECRET = "s3cr3t-that-nobody-may-read"
 GOOD = {
     "DATABASE_URL": f"postgresql://zending_app:{SECRET}@db.invalid/zending",
-    "REDIS_URL": f"redis://:{SECRET}@broker.invalid/0",
+    "BROKER_URL": f"redis://:{SECRET}@broker.invalid/0",
     "STORAGE_URL": "file:///srv/zending/store",
     "ZENDING_BASE_URL": "https://zending.invalid",
     "ZENDING_TSA_URL": "https://tsa.invalid",
@@ -74,6 +75,39 @@ def test_what_is_given_wins_over_the_environment() -> None:
     assert read_settings(database_url="postgresql://other", port=1).port == 1
 
 
+def test_the_brokers_older_name_is_read_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("BROKER_URL")
+    monkeypatch.setenv("REDIS_URL", "redis://older.invalid/0")
+    assert read_settings().broker_url.get_secret_value() == "redis://older.invalid/0"
+
+
+@pytest.mark.parametrize("variable", ["DATABASE_URL", "BROKER_URL", "REDIS_URL", "ZENDING_SMTP_URL", "ZENDING_PORT"])
+def test_a_setting_may_stand_in_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, variable: str) -> None:
+    monkeypatch.delenv(variable, raising=False)
+    if variable == "REDIS_URL":
+        monkeypatch.delenv("BROKER_URL")
+    (tmp_path / "held").write_text("8123\n")
+    monkeypatch.setenv(f"{variable}_FILE", str(tmp_path / "held"))
+    name = next(each for each in Settings.model_fields if variable in variables(each))
+    value = getattr(read_settings(), name)
+    assert str(value.get_secret_value() if isinstance(value, SecretStr) else value) == "8123"
+
+
+def test_a_setting_in_a_file_and_beside_it_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "held").write_text(SECRET)
+    monkeypatch.setenv("DATABASE_URL_FILE", str(tmp_path / "held"))
+    assert refusal() == "Both DATABASE_URL and DATABASE_URL_FILE are set: unset one."
+    monkeypatch.delenv("DATABASE_URL_FILE")
+    monkeypatch.setenv("REDIS_URL_FILE", str(tmp_path / "held"))
+    assert refusal() == "Both BROKER_URL and REDIS_URL_FILE are set: unset one."
+
+
+def test_a_file_that_is_not_there_is_told_by_the_variables_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DATABASE_URL")
+    monkeypatch.setenv("DATABASE_URL_FILE", f"/nonexistent/{SECRET}")
+    assert refusal() == "The file that DATABASE_URL_FILE names can't be read (FileNotFoundError)."
+
+
 def test_the_process_reads_its_settings_once(monkeypatch: pytest.MonkeyPatch) -> None:
     settings.cache_clear()
     first = settings()
@@ -111,6 +145,10 @@ UNSAFE = {
     "issuer": (
         {"ZENDING_OIDC_ISSUER": f"http://{SECRET}.invalid"},
         "ZENDING_OIDC_ISSUER must start with https:// in production.",
+    ),
+    "half of a store's credentials": (
+        {"ZENDING_STORAGE_ACCESS_KEY": SECRET},
+        "Set both ZENDING_STORAGE_ACCESS_KEY and ZENDING_STORAGE_SECRET_KEY, or neither.",
     ),
     "slash": (
         {"ZENDING_BASE_URL": f"https://{SECRET}.invalid/"},

@@ -29,21 +29,22 @@ _S3_OPTIONS: Final = {
     "retries": "3",
     "retry_timeout": "30",
 }
-_FILE_OPTIONS: Final = {"create": "yes"}
+_FILE_OPTIONS: Final = {"create": "yes", "shared": "no"}
 _MEMORY_OPTIONS: Final[dict[str, str]] = {}
 _LARGEST_NUMBER: Final = 300.0
 _BOOLEANS: Final = {"yes": True, "no": False}
 
 
-def open_store(url: str, *, allow_memory: bool = False) -> ObjectStore:
+def open_store(url: str, *, allow_memory: bool = False, credentials: tuple[str, str] | None = None) -> ObjectStore:
     """The store at ``url``; for this process and its threads only, so open it after forking.
 
-    - ``file:///var/lib/zending/objects?create=no``: a folder; ``create`` (default yes) says whether it may be made.
+    - ``file:///var/lib/zending/objects?create=no``: a folder; ``create`` (default yes) says whether it may be made;
+      ``shared`` (default no) that several machines see the same folder there.
     - ``s3://bucket/folder?endpoint=https://s3.example.be&region=eu-west-1``: besides ``virtual_hosted`` (default no:
       the bucket stands in the path), ``allow_http`` (no), ``checksum`` (yes: SHA-256 of each upload, checked by the
-      store), ``timeout``, ``connect_timeout``, ``retry_timeout`` (seconds) and ``retries``. Credentials come from the
-      environment (``AWS_ACCESS_KEY_ID``, ``AWS_SECRET_ACCESS_KEY``, or what the platform offers), never from the
-      address: addresses end up in process lists and logs.
+      store), ``timeout``, ``connect_timeout``, ``retry_timeout`` (seconds) and ``retries``. ``credentials`` (name,
+      secret), or else the environment (``AWS_ACCESS_KEY_ID``, ``AWS_SECRET_ACCESS_KEY``, or what the platform offers)
+      say who we are, never the address: addresses end up in process lists and logs.
     - ``memory:``: forgets everything; for tests, and refused unless ``allow_memory``.
 
     Raises:
@@ -61,14 +62,25 @@ def open_store(url: str, *, allow_memory: bool = False) -> ObjectStore:
             raise StoreMisconfigured("The folder of the document store must be an absolute path: file:///...")
         return LocalFolder(Path(unquote(parts.path)), create=_yes(options, "create"))
     if parts.scheme == "s3":
-        return RemoteStore(_s3(parts.netloc, parts.path.strip("/"), _options(parts.query, _S3_OPTIONS)))
+        options = _options(parts.query, _S3_OPTIONS)
+        return RemoteStore(_s3(parts.netloc, parts.path.strip("/"), options, credentials))
     if parts.scheme == "memory" and allow_memory:
         _options(parts.query, _MEMORY_OPTIONS)
         return RemoteStore(MemoryStore())
     raise StoreMisconfigured("The address of the document store has a scheme that is not supported here.")
 
 
-def _s3(bucket: str, folder: str, options: dict[str, str]) -> S3Store:
+def is_for_one_machine(url: str) -> bool:
+    """Whether what one machine stores there can't be read by another: a folder that is not said to be shared.
+
+    Raises:
+        StoreMisconfigured: an option that does not exist, or that is neither yes nor no.
+    """
+    parts = urlsplit(url)
+    return parts.scheme == "file" and not _yes(_options(parts.query, _FILE_OPTIONS), "shared")
+
+
+def _s3(bucket: str, folder: str, options: dict[str, str], credentials: tuple[str, str] | None) -> S3Store:
     plain, may_be_plain = options["endpoint"].startswith("http://"), _yes(options, "allow_http")
     if not bucket:
         raise StoreMisconfigured("The address of the document store names no bucket.")
@@ -77,6 +89,8 @@ def _s3(bucket: str, folder: str, options: dict[str, str]) -> S3Store:
     if plain and not may_be_plain:
         raise StoreMisconfigured("The document store is addressed over plain HTTP, which is not allowed.")
     config: S3Config = {"virtual_hosted_style_request": _yes(options, "virtual_hosted")}
+    if credentials is not None:
+        config["access_key_id"], config["secret_access_key"] = credentials
     if options["endpoint"]:
         config["endpoint"] = options["endpoint"]
     if options["region"]:
