@@ -209,8 +209,8 @@ def _store(settings: Settings, database: Database) -> ObjectStore:
     store = open_store(url, credentials=credentials)
     if is_for_one_machine(url) and database.is_used_from_elsewhere():
         raise SettingsRefused(
-            "STORAGE_URL is a folder, and another machine works on the same database: what one of them stores the other "
-            "can't read. Use an object store, or say that both see the same folder with file:///…?shared=yes."
+            "STORAGE_URL is a folder, and another machine works on the same database: what one of them stores, the "
+            "other can't read. Use an object store, or say that both see the same folder with file:///…?shared=yes."
         )
     return store
 

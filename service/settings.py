@@ -144,7 +144,7 @@ def read_settings(**values: Any) -> Settings:
         SettingsRefused: one is missing, malformed or unsafe; the text names each variable and what to change, and
             never repeats a value.
     """
-    from_files = _from_files(os.environ)
+    from_files: dict[str, Any] = _from_files(os.environ)
     try:
         return Settings(**{name: value for name, value in from_files.items() if name not in values}, **values)
     except ValidationError as error:

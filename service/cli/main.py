@@ -1,7 +1,6 @@
 """The commands. Each reads the settings it needs; a setting that is wrong ends with a sentence, not with a trace."""
 
 import importlib
-import os
 import runpy
 import sys
 import uuid

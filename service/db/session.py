@@ -24,16 +24,8 @@ _SCOPE = text(
     " set_config('zending.recipients', :recipients, true),"
     " set_config('zending.delivery', :delivery, true)"
 )
-_ORGANISATION_ELSEWHERE = text(
-    "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE :name"
-    " AND client_addr IS DISTINCT FROM inet_client_addr())"
-)
-_SCOPE = text("SELECT set_config('zending.organisations', :organisations, true)")
-_DELIVERY_ELSEWHERE = text(
-    "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE :name"
-    " AND client_addr IS DISTINCT FROM inet_client_addr())"
-)
-_SCOPE = text("SELECT set_config('zending.delivery', :delivery, true)")
+_ORGANISATION_SCOPE = text("SELECT set_config('zending.organisations', :organisations, true)")
+_DELIVERY_SCOPE = text("SELECT set_config('zending.delivery', :delivery, true)")
 # A statement that waits longer than this for a lock, or runs longer, is a fault; the job or request is tried again.
 # A machine that vanished says no good-bye: after half a minute of silence the server ends its session, and so lets go
 # of the rows it had locked, instead of waiting for minutes.
