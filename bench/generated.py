@@ -87,7 +87,7 @@ def _connect(url: str) -> "psycopg.Connection[tuple[object, ...]]":
 
 def _prepare(url: str) -> None:
     with _connect(url) as connection:
-        for name, value in (("fsync", "off"), ("full_page_writes", "off"), ("max_wal_size", "8GB")):
+        for name, value in (("fsync", "off"), ("full_page_writes", "off"), ("max_wal_size", "3GB")):
             connection.execute(sql.SQL("ALTER SYSTEM SET {} = {}").format(sql.Identifier(name), sql.Literal(value)))
         connection.execute("SELECT pg_reload_conf()")
         begin = (datetime.now(UTC) - YEAR - timedelta(days=31)).date()
