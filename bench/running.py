@@ -125,7 +125,7 @@ class Running:
 
 @contextmanager
 def running(
-    home: Path, *, workers: int = 1, mailboxes: int = 20, here: bool = False, **settings: str
+    home: Path, *, workers: int = 1, mailboxes: int = 20, here: bool = False, also: str | None = None, **settings: str
 ) -> Iterator[Running]:
     """Start everything in ``home`` and stop it at the end.
 
@@ -134,11 +134,12 @@ def running(
         workers: how many worker programs.
         mailboxes: how many recipients activate theirs.
         here: start only servers and outside parties; this process takes documents and does the work itself.
+        also: an address of this machine besides 127.0.0.1, for service processes on other machines.
         settings: more of the environment, such as ``ZENDING_PRINT_CUTOFF_SECONDS``.
     """
     given = {name: value for name, value in os.environ.items() if not name.startswith("ZENDING_")}
     given |= {"ZENDING_QUIET_HOURS": "false", **settings}
-    with Stack(home, people=[{"login": "an", "name": "An Peeters"}], given=given) as stack:
+    with Stack(home, people=[{"login": "an", "name": "An Peeters"}], given=given, also=also) as stack:
         stack.prepare()
         for sender in SENDERS:
             seal = ensure_seal(stack.home / "pki", sender.name, sender.slug)

@@ -32,7 +32,7 @@ SETTINGS: Final = {
 
 DEMO_FILE: Final = "demo.json"
 _ORIGIN: Final = "zending.invalid/log"
-_OUTSIDE: Final = ("DATABASE_URL", "DATABASE_OWNER_URL", "REDIS_URL", "STORAGE_URL")
+_OUTSIDE: Final = ("DATABASE_URL", "DATABASE_OWNER_URL", "BROKER_URL", "REDIS_URL", "STORAGE_URL")
 
 
 @dataclass(frozen=True)

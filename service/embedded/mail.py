@@ -112,12 +112,15 @@ def _authenticator(login: str) -> Any:
     return check
 
 
-async def serve(folder: Path, port: int, *, tls: Tls | None = None, login: str | None = None) -> None:
+async def serve(
+    folder: Path, port: int, *, also: str | None = None, tls: Tls | None = None, login: str | None = None
+) -> None:
     """Take mail until SIGTERM or SIGINT.
 
     Args:
         folder: an existing one, where the messages go.
         port: on 127.0.0.1.
+        also: a further address on which to listen.
         tls: how to encrypt; None for plain text.
         login: ``name:password`` that senders must give, or None for everybody; asks for ``tls``.
     """
@@ -144,7 +147,9 @@ async def serve(folder: Path, port: int, *, tls: Tls | None = None, login: str |
     stopped = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
-    server = await loop.create_server(session, HOST, port, ssl=context if implicit else None)
+    server = await loop.create_server(
+        session, [HOST] if also is None else [HOST, also], port, ssl=context if implicit else None
+    )
     async with server:
         await stopped.wait()
 
@@ -158,10 +163,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--key", type=Path, help="PEM file of the certificate's key")
     parser.add_argument("--tls-at-once", action="store_true", help="TLS from the first byte, as smtps does")
     parser.add_argument("--login", help="name:password that senders must give")
+    parser.add_argument("--also", help="an address of this machine besides 127.0.0.1 on which to listen")
     given = parser.parse_args(arguments)
     given.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     tls = Tls(given.certificate, given.key, given.tls_at_once) if given.certificate and given.key else None
-    asyncio.run(serve(given.folder, given.port, tls=tls, login=given.login))
+    asyncio.run(serve(given.folder, given.port, also=given.also, tls=tls, login=given.login))
     return 0
 
 

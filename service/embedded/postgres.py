@@ -27,6 +27,7 @@ APPLICATION: Final = "zending_app"
 READ_ONLY: Final = "zending_readonly"
 _ROLES: Final = (OWNER, APPLICATION, READ_ONLY)
 _NAME: Final = "postgres"
+_NETWORK_RULE: Final = "host all all samenet scram-sha-256\n"
 
 _SETTINGS: Final = {
     # Durability: what was acknowledged survives a power cut.
@@ -81,13 +82,16 @@ class Urls:
 class EmbeddedPostgres:
     """The database server of one home."""
 
-    def __init__(self, home: Path, supervisor: Supervisor | None = None) -> None:
+    def __init__(self, home: Path, supervisor: Supervisor | None = None, *, also: str | None = None) -> None:
         """Prepare; nothing is started yet.
 
         Args:
             home: holds the cluster in ``postgres/`` and passwords in ``secrets/``.
             supervisor: runs the server; without one, the server gets its own while it runs.
+            also: an address of this machine besides 127.0.0.1 on which its network may log in, with passwords; the
+                URLs name it.
         """
+        self._also = also
         self._given = supervisor
         self._own: Supervisor | None = None
         self._home = home.resolve()
@@ -121,6 +125,7 @@ class EmbeddedPostgres:
             private_folder(self._folder)
             user = server_user(self._folder)
             self._make_cluster(user)
+            self._let_in()
             # The supervisor has seen to it that no server is left, so this file names a process that is no server.
             (self._folder / "data" / "postmaster.pid").unlink(missing_ok=True)
             self._port = start_listening(supervisor, _NAME, partial(self._program, user))
@@ -180,10 +185,18 @@ class EmbeddedPostgres:
         fresh.rename(data)
         sync_folder(self._folder)
 
+    def _let_in(self) -> None:
+        """Say once who may log in from the network of the further address, if there is one."""
+        file = self._folder / "data" / "pg_hba.conf"
+        if self._also is not None and _NETWORK_RULE not in file.read_text("utf-8"):
+            with file.open("a", encoding="utf-8") as rules:
+                rules.write(_NETWORK_RULE)
+
     def _program(self, user: int | None, port: int) -> Program:
         self._port = port
         settings = [part for name, value in _SETTINGS.items() for part in ("-c", f"{name}={value}")]
-        listening = ("-D", str(self._folder / "data"), "-h", HOST, "-p", str(port), "-k", "")
+        hosts = HOST if self._also is None else f"{HOST},{self._also}"
+        listening = ("-D", str(self._folder / "data"), "-h", hosts, "-p", str(port), "-k", "")
         return Program(
             name=_NAME,
             command=(str(_binary("postgres")), *listening, *settings),
@@ -235,7 +248,7 @@ class EmbeddedPostgres:
 
     def _url(self, role: str, database: str) -> str:
         password = quote(kept_password(self._password_file(role)), safe="")
-        return f"postgresql+psycopg://{role}:{password}@{HOST}:{self._port}/{database}"
+        return f"postgresql+psycopg://{role}:{password}@{self._also or HOST}:{self._port}/{database}"
 
     def _conninfo(self, database: str) -> str:
         return self._url(SUPERUSER, database).replace("postgresql+psycopg://", "postgresql://", 1)

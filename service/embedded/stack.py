@@ -4,7 +4,7 @@ A demonstration and the tests start the same stack. Each part steps aside for an
 
 ======================  ======================================
 ``DATABASE_URL``        instead of the embedded PostgreSQL (with ``DATABASE_OWNER_URL`` for migrations)
-``REDIS_URL``           instead of the embedded Valkey
+``BROKER_URL``          instead of the embedded Valkey (``REDIS_URL``, its older name, does as well)
 ``STORAGE_URL``         instead of the folder ``store/`` of the home
 ``ZENDING_TSA_URL``     instead of the embedded time-stamp authority (with ``ZENDING_TRUST_ANCHOR``)
 ``ZENDING_OIDC_ISSUER`` instead of the embedded identity provider (with ``ZENDING_OIDC_CLIENT_ID`` and ``…_SECRET``)
@@ -40,7 +40,14 @@ CHECKOUT: Final = Path(__file__).resolve().parents[2]
 """Where the packages lie: programs are started with it as their folder and their path."""
 
 CLIENT_ID: Final = "zending-portal"
-_SECRETS: Final = ("DATABASE_URL", "DATABASE_OWNER_URL", "REDIS_URL", "STORAGE_URL", "ZENDING_OIDC_CLIENT_SECRET")
+_SECRETS: Final = (
+    "DATABASE_URL",
+    "DATABASE_OWNER_URL",
+    "BROKER_URL",
+    "REDIS_URL",
+    "STORAGE_URL",
+    "ZENDING_OIDC_CLIENT_SECRET",
+)
 _OWNER_ONLY: Final = "DATABASE_OWNER_URL"
 _HTTP_OK: Final = 200
 # The tasks under way may end (Celery's soft shutdown waits 20 seconds).
@@ -62,6 +69,7 @@ class Stack:
         return_paths: Sequence[str] = (),
         given: Mapping[str, str] | None = None,
         notice: Callable[[str], None] | None = None,
+        also: str | None = None,
     ) -> None:
         """Describe the stack; nothing is started yet.
 
@@ -71,7 +79,10 @@ class Stack:
             return_paths: where below the base URL a log-in may come back to; none lets any program ask.
             given: the environment; the process's own when left out.
             notice: told in a sentence when a process died or is back.
+            also: an address of this machine besides 127.0.0.1 on which servers, time-stamps and mail answer, for
+                service processes on other machines; the environment names it. Anybody on that network reaches them.
         """
+        self._also = also
         private_folder(home)
         self.home = home.resolve()
         self._people, self._return_paths, self._notice = people, return_paths, notice
@@ -199,17 +210,20 @@ class Stack:
         if database := given.get("DATABASE_URL"):
             self._environment |= {"DATABASE_URL": database, _OWNER_ONLY: given.get(_OWNER_ONLY) or database}
         else:
-            self._urls = EmbeddedPostgres(self.home, supervisor).start()
+            self._urls = EmbeddedPostgres(self.home, supervisor, also=self._also).start()
             self._environment |= {"DATABASE_URL": self._urls.app, _OWNER_ONLY: self._urls.owner}
-        self._environment["REDIS_URL"] = given.get("REDIS_URL") or EmbeddedValkey(self.home, supervisor).start()
+        broker = given.get("BROKER_URL") or given.get("REDIS_URL")
+        self._environment["REDIS_URL"] = broker or EmbeddedValkey(self.home, supervisor, also=self._also).start()
         self._environment["STORAGE_URL"] = given.get("STORAGE_URL") or self._folder("store").as_uri()
 
     def _start_parties(self, supervisor: Supervisor) -> None:
+        host = self._also or HOST
+        beside = () if self._also is None else ("--also", self._also)
         if "ZENDING_TSA_URL" not in self._given:
             folder = self.home / "pki"
             anchor = ensure_pki(folder).trust_anchor
-            port = start_listening(supervisor, "tsa", partial(self._party, "tsa", ("--folder", str(folder))))
-            self._environment |= {"ZENDING_TSA_URL": f"http://{HOST}:{port}/", "ZENDING_TRUST_ANCHOR": str(anchor)}
+            port = start_listening(supervisor, "tsa", partial(self._party, "tsa", ("--folder", str(folder), *beside)))
+            self._environment |= {"ZENDING_TSA_URL": f"http://{host}:{port}/", "ZENDING_TRUST_ANCHOR": str(anchor)}
         if "ZENDING_OIDC_ISSUER" not in self._given:
             port = start_listening(supervisor, "oidc", partial(self._party, "oidc", self._oidc_arguments()))
             self._environment |= {
@@ -218,9 +232,9 @@ class Stack:
                 "ZENDING_OIDC_CLIENT_SECRET": kept_password(self._client_secret_file),
             }
         if "ZENDING_SMTP_URL" not in self._given:
-            arguments = ("--folder", str(self._folder("mail")))
+            arguments = ("--folder", str(self._folder("mail")), *beside)
             port = start_listening(supervisor, "mail", partial(self._party, "mail", arguments))
-            self._environment["ZENDING_SMTP_URL"] = f"smtp://{HOST}:{port}"
+            self._environment["ZENDING_SMTP_URL"] = f"smtp://{host}:{port}"
 
     def _own_settings(self) -> dict[str, str]:
         """What the service is told about its own place."""

