@@ -123,7 +123,7 @@ def run_chunk(
         )
     if not taken:
         return 0
-    began = time.monotonic()
+    began, processor = time.monotonic(), time.process_time()
     account = Account(step.kind)
     if alone and taken[0].failures > OWN_FAILURES:
         _park_lost(database, taken[0])
@@ -132,7 +132,8 @@ def run_chunk(
         _take_through(database, step, taken, account)
     account.seconds = time.monotonic() - began
     watch(account)
-    log.info("chunk", kind=step.kind.value, jobs=len(taken), alone=alone, seconds=round(account.seconds, 3))
+    spent = {"seconds": round(account.seconds, 3), "cpu": round(time.process_time() - processor, 3)}
+    log.info("chunk", kind=step.kind.value, jobs=len(taken), alone=alone, **spent)
     return len(taken)
 
 
