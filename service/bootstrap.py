@@ -38,6 +38,7 @@ from service.ledger.keys import LogSigner
 from service.notifications.smtp import SmtpNotifier
 from service.settings import Settings, SettingsRefused
 from service.usecases.context import Context, Limits, PrintSettings
+from service.usecases.retention import Periods
 from service.vault import crypto
 from service.vault.durable import write_all
 from service.vault.keyring.file import FileKeyRing
@@ -153,6 +154,18 @@ def _build(settings: Settings, closing: contextlib.ExitStack, *, hands_in: bool)
         signing_key=signing_key,
         log_signer=_log_signer(settings),
         closing=closing,
+    )
+
+
+def retention_periods(settings: Settings) -> Periods:
+    """How long what is kept, as it is set."""
+    return Periods(
+        window=timedelta(seconds=settings.recovery_window_seconds),
+        print_days=settings.retention_print_days,
+        content_days=settings.retention_content_days,
+        ended_days=settings.retention_ended_days,
+        mailbox_days=settings.retention_mailbox_days,
+        lookup_days=settings.retention_lookup_days,
     )
 
 

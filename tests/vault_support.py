@@ -58,6 +58,9 @@ class OneKey:
     def destroy(self, key_id: str) -> None:
         raise NotImplementedError
 
+    def destroy_year(self, organisation: UUID, year: int) -> None:
+        raise NotImplementedError
+
     def index_key(self) -> bytes:
         raise NotImplementedError
 

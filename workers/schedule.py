@@ -9,12 +9,12 @@ from datetime import timedelta
 import structlog
 
 from service import logs
-from service.bootstrap import Application, build
+from service.bootstrap import Application, build, retention_periods
 from service.domain.errors import ZendingError
 from service.ledger import sequencer
 from service.ledger.timestamps import stamp_checkpoints
 from service.settings import settings
-from service.usecases import batches, housekeeping, pauses
+from service.usecases import batches, housekeeping, pauses, retention
 from service.usecases.log_head import StoredHead
 
 log = structlog.get_logger()
@@ -27,6 +27,7 @@ def loops(application: Application) -> list[tuple[str, float, Callable[[], objec
     context, setting = application.context, application.settings
     head = StoredHead(application.store, setting.ledger_origin)
     signer = application.log_signer
+    periods = retention_periods(setting)
 
     def sequence() -> None:
         while True:
@@ -42,7 +43,12 @@ def loops(application: Application) -> list[tuple[str, float, Callable[[], objec
         with context.database.transaction() as session:
             housekeeping.make_partitions(session, now=context.clock())
             housekeeping.end_sessions(session, now=context.clock())
-        housekeeping.collect_orphans(context, window=timedelta(seconds=setting.recovery_window_seconds))
+        housekeeping.collect_orphans(context, window=periods.window)
+
+    def retain() -> None:
+        retention.run(context, periods)
+        while housekeeping.collect_removed(context, window=periods.window) == housekeeping.COLLECT:
+            pass
 
     return [
         ("sequence", 0.5, sequence),
@@ -51,6 +57,7 @@ def loops(application: Application) -> list[tuple[str, float, Callable[[], objec
         ("wake", 1.0, lambda: housekeeping.wake_due(context)),
         ("cutoff", min(1.0, setting.print_cutoff_seconds / 4), lambda: batches.close_due(context)),
         ("tidy", 3600.0, tidy),
+        ("retain", 60.0, retain),
     ]
 
 

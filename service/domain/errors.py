@@ -83,6 +83,13 @@ class Conflict(ZendingError):
     sentence = "This is not possible now."
 
 
+class Erased(ZendingError):
+    """It was here, and its period is over: it was erased as announced."""
+
+    code = "content_erased"
+    sentence = "This is no longer kept: its retention period is over."
+
+
 class TransitionRefused(Conflict):
     """The event has no place in the current state of the delivery or leg."""
 

@@ -8,7 +8,7 @@ from service.db import deliveries as rows
 from service.db.deliveries import Filters
 from service.db.ids import DELIVERY, parse_id, public_id
 from service.db.models import DeliveryRow
-from service.domain.errors import Conflict, Invalid, NotFound, TransitionRefused
+from service.domain.errors import Conflict, Erased, Invalid, NotFound, TransitionRefused
 from service.domain.states import Actor, DeliveryState, Event
 from service.usecases import dossiers, evidence
 from service.usecases.context import Context
@@ -80,6 +80,7 @@ def document(context: Context, organisation_id: uuid.UUID, delivery_id: str, pos
     Raises:
         NotFound: no such delivery or document.
         Conflict: ``document_not_sealed``, ask again in a moment; ``document_rejected``, there will be none.
+        Erased: its retention period is over.
     """
     with context.database.transaction(organisations=[organisation_id]) as session:
         dossier = _own(session, context, organisation_id, delivery_id)
@@ -91,6 +92,8 @@ def sealed_file(context: Context, dossier: Dossier, position: int) -> File:
     if not 0 <= position < len(dossier.documents):
         raise NotFound
     row = dossier.documents[position]
+    if row.erased_at is not None:
+        raise Erased
     if not row.sealed:
         if dossier.delivery.state == DeliveryState.RECEIVED.value:
             raise Conflict("The document is not sealed yet. Ask again in a moment.", code="document_not_sealed")

@@ -1,12 +1,15 @@
 """What the scheduler sees to: due work is woken, cut-offs close, partitions are there, orphans and old sessions go."""
 
+import itertools
+import uuid
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Final
 
 from sqlalchemy import delete, func, select, text
 from sqlalchemy.orm import Session
 
-from service.db import jobs
+from service.db import jobs, retention
 from service.db import printing as print_rows
 from service.db.models import VaultObject, WebSession
 from service.db.session import widen
@@ -50,6 +53,46 @@ def collect_orphans(context: Context, *, window: timedelta) -> int:
             session.delete(row)
     context.vault.sweep(now - timedelta(days=1))
     return len(found)
+
+
+def collect_removed(context: Context, *, window: timedelta) -> int:
+    """Remove objects that no row names any more (retention), once no restore can need them; returns how many.
+
+    As with orphans the object goes first, and two collectors take different rows.
+    """
+    with context.database.transaction() as session:
+        widen(session, print_rows.every_organisation(session))
+        found = retention.due_removals(session, before=context.clock() - window, limit=COLLECT)
+        if found:
+            context.vault.remove_many([row.path for row in found])
+            retention.removed(session, found)
+    return len(found)
+
+
+def unknown_objects(context: Context, *, window: timedelta) -> Iterator[str]:
+    """Paths of objects that no row knows of, stored before the recovery window: what a restore has forgotten.
+
+    Reads the whole listing of the store, and only looks. What stands under other names than a delivery's, a batch's or
+    a submission's (the ledger's head) is nothing of the vault and left alone.
+    """
+    before = context.clock() - window
+    old = (found.path for found in context.vault.stored() if found.modified < before and _subject(found.path))
+    while chunk := list(itertools.islice(old, COLLECT)):
+        with context.database.transaction() as session:
+            widen(session, print_rows.every_organisation(session))
+            query = select(VaultObject.path).where(
+                VaultObject.subject_id.in_({_subject(path) for path in chunk}), VaultObject.path.in_(chunk)
+            )
+            known = set(session.scalars(query))
+        yield from (path for path in chunk if path not in known)
+
+
+def _subject(path: str) -> uuid.UUID | None:
+    first, *rest = path.split("/")
+    try:
+        return uuid.UUID(first) if len(rest) == 2 else None  # noqa: PLR2004  subject, role and hash
+    except ValueError:
+        return None
 
 
 def database_ready(context: Context) -> bool:

@@ -49,6 +49,7 @@ STATUS: Final[Mapping[type[ZendingError], Kind]] = MappingProxyType(
         UploadTooSlow: Kind(408, "Too slow"),
         errors.Conflict: Kind(409, "Not possible in this state"),
         errors.IdempotencyRunning: Kind(409, "The first request is still running"),
+        errors.Erased: Kind(410, "Erased"),
         KeyDestroyed: Kind(410, "Erased"),
         errors.PayloadTooLarge: Kind(413, "Too large"),
         MediaTypeUnsupported: Kind(415, "Media type not taken"),

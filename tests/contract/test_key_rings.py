@@ -134,6 +134,23 @@ def test_destroying_a_former_generation_leaves_the_newest(ring: Ring) -> None:
         here.key(old.id)
 
 
+def test_a_year_is_destroyed_with_all_its_generations_and_no_other(ring: Ring) -> None:
+    here = ring.open()
+    line = [here.wrap_key(ORGANISATION, 2031), here.rotate(ORGANISATION, 2031), here.rotate(ORGANISATION, 2031)]
+    others = [here.wrap_key(ORGANISATION, 2032), here.wrap_key(OTHER_ORGANISATION, 2031)]
+    here.destroy(line[1].id)
+    here.destroy_year(ORGANISATION, 2031)
+    here.destroy_year(ORGANISATION, 2031)
+    here.destroy_year(ORGANISATION, 2040)
+    for view in (here, ring.open()):
+        for key in line:
+            with pytest.raises(KeyDestroyed):
+                view.key(key.id)
+        assert [view.key(key.id) for key in others] == others
+    with pytest.raises(KeyDestroyed):
+        ring.open().wrap_key(ORGANISATION, 2031)
+
+
 def test_rotation_opens_a_destroyed_year_again(ring: Ring) -> None:
     here = ring.open()
     old = here.wrap_key(ORGANISATION, 2031)

@@ -100,6 +100,10 @@ class KeyRing(Protocol):
         """
         ...
 
+    def destroy_year(self, organisation: UUID, year: int) -> None:
+        """Destroy every generation of the key of that year, as `destroy` does; one that has none is left as it is."""
+        ...
+
     def index_key(self) -> bytes:
         """The 32-byte key of the keyed hashes by which recipients' numbers are found (HMAC-SHA-256)."""
         ...

@@ -140,6 +140,16 @@ class FileKeyRing:
         finally:
             self._forget(key_id)
 
+    def destroy_year(self, organisation: UUID, year: int) -> None:
+        """See `KeyRing.destroy_year`."""
+        line = _line(organisation, year)
+        try:
+            generations = self._last_generation(line)
+        except OSError as error:
+            raise _unreachable(error) from error
+        for generation in range(1, generations + 1):
+            self.destroy(line.id(generation))
+
     def index_key(self) -> bytes:
         """See `KeyRing.index_key`."""
         return self._index
