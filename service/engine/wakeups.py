@@ -137,7 +137,7 @@ class _Line:
 
     def __init__(self, app: Celery) -> None:
         self._app = app
-        # Nobody would send the heartbeats of a connection that is used now and then; a dead one is seen at its next use.
+        # Nobody would send a heartbeat over a connection that is used now and then; a dead one shows at its next use.
         self._connection = app.connection_for_write(connect_timeout=2, heartbeat=0)
         try:
             self._channel: Any = self._connection.channel()
