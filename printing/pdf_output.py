@@ -72,10 +72,15 @@ class _Source:
 
 
 def _references(text: bytes) -> list[Reference]:
+    if b" R" not in text:
+        return []  # the widths of a font are a thousand numbers, each of which might begin a reference
     return [(int(found[1]), int(found[2])) for found in _STRING_OR_REFERENCE.finditer(text) if found[1]]
 
 
 def _renumber(text: bytes, numbers: dict[Reference, int]) -> bytes:
+    if b" R" not in text:
+        return text
+
     def replaced(found: re.Match[bytes]) -> bytes:
         return b"%d 0 R" % numbers[int(found[1]), int(found[2])] if found[1] else found[0]
 

@@ -253,7 +253,8 @@ def _font_object(weight: Weight, repertoire: Repertoire) -> pikepdf.Object:
         FontDescriptor=shelf.make_indirect(descriptor),
         CIDToGIDMap=Name.Identity,
         DW=advances.get(0, 0),
-        W=[1, [advances.get(number, 0) for number in range(1, last + 1)]],
+        # An object of its own: whoever copies the font need not look for references among the numbers.
+        W=shelf.make_indirect(pikepdf.Array([1, [advances.get(number, 0) for number in range(1, last + 1)]])),
     )
     return shelf.make_indirect(
         Dictionary(
