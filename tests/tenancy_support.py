@@ -44,6 +44,8 @@ class Table:
         }
         if self.name == "delivery":
             given["id"] = delivery
+        if self.name == "pause":
+            given["kind"] = "on_lease"
         return {name: given.get(name, self._value(name, kind)) for name, kind in self.columns.items()}
 
     def _value(self, column: str, kind: str) -> object:

@@ -67,9 +67,8 @@ class Leased:
 _PUT = text(
     """
     INSERT INTO job (id, kind, organisation_id, lane, subject_id, leg, due_at, wanted_at)
-    VALUES (:id, :kind, :organisation, :lane, :subject, :leg,
-            coalesce(CAST(:due_at AS timestamptz), clock_timestamp()),
-            coalesce(CAST(:due_at AS timestamptz), clock_timestamp()))
+    SELECT :id, :kind, :organisation, :lane, :subject, :leg, due.at, due.at
+    FROM (SELECT coalesce(CAST(:due_at AS timestamptz), clock_timestamp()) AS at) AS due
     ON CONFLICT (kind, subject_id, leg) DO NOTHING
     """
 )

@@ -137,10 +137,10 @@ _LET_GO = text(
 )
 
 
-def let_go(session: Session, pause_id: uuid.UUID, *, most: int = AT_ONCE) -> list[JobKind]:
-    """Put up to ``most`` jobs that a pause held back into the row; return the kind of each."""
+def let_go(session: Session, pause_id: uuid.UUID) -> list[JobKind]:
+    """Put up to ``AT_ONCE`` jobs that a pause held back into the row; return the kind of each."""
     known = {kind.value for kind in JobKind}
-    return [JobKind(kind) for kind in session.scalars(_LET_GO, {"pause": pause_id, "most": most}) if kind in known]
+    return [JobKind(kind) for kind in session.scalars(_LET_GO, {"pause": pause_id, "most": AT_ONCE}) if kind in known]
 
 
 # By jumping from one pause to the next along the index, however many jobs each holds.

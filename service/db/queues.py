@@ -41,7 +41,7 @@ _QUEUES = text(
     """
     SELECT kinds.kind, lanes.lane,
            (SELECT count(*) FROM (SELECT FROM job j WHERE j.kind = kinds.kind AND j.lane = lanes.lane
-                                  AND j.parked_at IS NULL AND j.held_by IS NULL LIMIT :cap) AS some) AS waiting,
+                                  AND j.parked_at IS NULL AND j.held_by IS NULL LIMIT :cap) AS counted) AS waiting,
            (WITH RECURSIVE sender AS (
                 (SELECT organisation_id FROM job
                  WHERE kind = kinds.kind AND lane = lanes.lane AND parked_at IS NULL AND held_by IS NULL
@@ -75,10 +75,10 @@ def queues(session: Session) -> list[Queue]:
 
 
 _PARKED = text(
-    "SELECT kind, count(*) FROM (SELECT kind FROM job WHERE parked_at IS NOT NULL LIMIT :cap) AS some GROUP BY kind"
+    "SELECT kind, count(*) FROM (SELECT kind FROM job WHERE parked_at IS NOT NULL LIMIT :cap) AS counted GROUP BY kind"
 )
 _HELD = text(
-    "SELECT held_by, count(*) FROM (SELECT held_by FROM job WHERE held_by IS NOT NULL LIMIT :cap) AS some"
+    "SELECT held_by, count(*) FROM (SELECT held_by FROM job WHERE held_by IS NOT NULL LIMIT :cap) AS counted"
     " GROUP BY held_by"
 )
 
@@ -106,7 +106,7 @@ _TROUBLES = text(
         FROM code c WHERE c.last_error IS NOT NULL
     )
     SELECT last_error, (SELECT count(*) FROM (SELECT FROM job j WHERE j.last_error = code.last_error
-                                              AND j.parked_at IS NULL LIMIT :cap) AS some)
+                                              AND j.parked_at IS NULL LIMIT :cap) AS counted)
     FROM code WHERE last_error IS NOT NULL LIMIT 100
     """
 )

@@ -30,7 +30,7 @@ ACROSS = {
 # Columns whose bytes are encrypted, or identify a person by their hash.
 PERSONAL = {"personal", "recipient_hash", "filename", "record", "salt", "data", "answer", "proof", "secret_hash",
             "code_hash", "id_hash"}  # fmt: skip
-APPEND_ONLY = ("evidence", "delivery_event", "activation", "ledger_leaf", "lookup", "lookup_recipient")
+APPEND_ONLY = ("evidence", "delivery_event", "activation", "ledger_leaf", "lookup", "lookup_recipient", "audit_entry")
 # SQLSTATE: insufficient privilege, or a row that the policy does not let in.
 FORBIDDEN = "42501"
 ALICE, BOB = b"a" * 32, b"b" * 32
@@ -298,6 +298,10 @@ def test_security_definer_functions_are_few_and_hold_their_search_path(world: Wo
     )
     assert [(name, public) for name, _, public in found] == [
         ("zending_activated", False),
+        ("zending_erase_codes", False),
+        ("zending_erase_deliveries", False),
+        ("zending_erase_lookups", False),
+        ("zending_erase_mailboxes", False),
         ("zending_make_partitions", False),
     ]
     assert all(any(setting.startswith("search_path=pg_catalog") for setting in config) for _, config, _ in found)
