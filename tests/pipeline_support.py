@@ -26,8 +26,9 @@ from service.ledger import sequencer
 from service.ledger.timestamps import stamp_checkpoints
 from service.settings import read_settings
 from service.usecases import batches, organisations
+from service.usecases.admission import Sender, Upload
 from service.usecases.context import Context
-from service.usecases.hand_in import HandedIn, Sender, Upload, hand_in
+from service.usecases.hand_in import HandedIn, hand_in
 from service.usecases.log_head import StoredHead
 from service.usecases.steps import all_steps
 from tests.service_support import DOCUMENTS, delivery_for

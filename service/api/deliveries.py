@@ -17,7 +17,8 @@ from service.domain.errors import FieldError, Invalid
 from service.domain.states import DeliveryState, LegState
 from service.identity.scopes import Scope
 from service.usecases import deliveries
-from service.usecases.hand_in import HandedIn, Sender, hand_in
+from service.usecases.admission import Sender
+from service.usecases.hand_in import HandedIn, hand_in
 from service.usecases.views import DeliveryPage, DeliveryView
 
 STATUSES: Final = tuple(

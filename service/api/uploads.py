@@ -21,7 +21,7 @@ from multipart import (
 )
 
 from service.domain.errors import FieldError, Invalid, PayloadTooLarge
-from service.usecases.hand_in import DEFAULT_NAME, Upload
+from service.usecases.admission import DEFAULT_NAME, Upload
 from service.web.errors import Busy, MediaTypeUnsupported, RequestMalformed, UploadTooSlow
 
 KIBIBYTE: Final = 1024

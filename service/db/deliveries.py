@@ -17,6 +17,7 @@ from service.db.models import (
     EvidenceRow,
     LegRow,
     Organisation,
+    Submission,
     VaultObject,
 )
 
@@ -118,6 +119,26 @@ def evidence_of(session: Session, delivery_id: uuid.UUID) -> Sequence[EvidenceRo
 def evidence(session: Session, delivery_id: uuid.UUID, evidence_id: uuid.UUID) -> EvidenceRow | None:
     """One evidence of a delivery."""
     return session.get(EvidenceRow, (delivery_id, evidence_id))
+
+
+def add_submission(
+    session: Session, submission_id: uuid.UUID, organisation_id: uuid.UUID, *, mark: str, lane: int, at: datetime
+) -> None:
+    """Write the row of what was handed in together."""
+    values = {"id": submission_id, "organisation_id": organisation_id, "mark": mark, "lane": lane, "created_at": at}
+    session.execute(insert(Submission), values)
+
+
+def add(session: Session, rows: Sequence[DeliveryRow], documents: Sequence[DocumentRow]) -> None:
+    """Write new deliveries and their documents; the rows stay plain values of the caller's."""
+    for model, group in ((DeliveryRow, rows), (DocumentRow, documents)):
+        table = model.__table__
+        if group:
+            names = [column.key for column in table.columns]
+            session.connection().execute(
+                insert(table),  # type: ignore[arg-type]
+                [{name: getattr(row, name) for name in names} for row in group],
+            )
 
 
 def add_evidence(session: Session, rows: Sequence[Mapping[str, Any]]) -> set[uuid.UUID]:

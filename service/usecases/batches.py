@@ -32,9 +32,9 @@ from service.domain.errors import Conflict, Retryable
 from service.domain.states import Actor, Event, LegState
 from service.engine.steps import Outcome, Step, attempt
 from service.usecases import dossiers
+from service.usecases.admission import intents
 from service.usecases.context import Context
 from service.usecases.dossiers import Dossier
-from service.usecases.hand_in import intents
 from service.usecases.personal import PLATFORM, PLATFORM_YEAR
 from service.usecases.products import read_product, relay
 from service.usecases.progress import Cause, Progress

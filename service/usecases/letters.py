@@ -18,9 +18,9 @@ from service.domain.evidence import External
 from service.domain.states import Actor, Event, LegState
 from service.engine.steps import Outcome, Step, attempt
 from service.usecases import dossiers
+from service.usecases.admission import intents
 from service.usecases.context import Context
 from service.usecases.dossiers import Dossier
-from service.usecases.hand_in import intents
 from service.usecases.products import product_of
 from service.usecases.progress import Cause, Progress
 from service.vault.vault import Prepared

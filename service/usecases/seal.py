@@ -13,9 +13,9 @@ from service.domain.errors import Final, Retryable
 from service.domain.states import Actor, DeliveryState, Event
 from service.engine.steps import Outcome, Step
 from service.usecases import dossiers
+from service.usecases.admission import intents
 from service.usecases.context import Context
 from service.usecases.dossiers import Dossier
-from service.usecases.hand_in import intents
 from service.usecases.progress import Cause, Progress
 from service.vault.vault import Prepared
 from signing.errors import SigningError, Unsealable

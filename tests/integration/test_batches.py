@@ -21,7 +21,7 @@ from service.db.ids import DELIVERY, parse_id
 from service.db.jobs import JobKind
 from service.domain.states import Actor
 from service.usecases import batches, deliveries
-from service.usecases.hand_in import Upload
+from service.usecases.admission import Upload
 from service.usecases.personal import PLATFORM
 from tests.engine_support import end_leases, execute
 from tests.pipeline_support import Pipeline, TestDatabase

@@ -25,8 +25,9 @@ from service.domain.errors import (
 )
 from service.inspection.inspector import Inspection
 from service.usecases import deliveries
+from service.usecases.admission import Sender, Upload
 from service.usecases.context import Limits
-from service.usecases.hand_in import CLAIM_SECONDS, ROUTE, Sender, Upload, fingerprint, hand_in
+from service.usecases.hand_in import CLAIM_SECONDS, ROUTE, fingerprint, hand_in
 from tests.engine_support import execute
 from tests.pipeline_support import Pipeline, TestDatabase
 from tests.service_support import DOCUMENTS, delivery_for

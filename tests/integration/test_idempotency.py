@@ -17,8 +17,10 @@ from service.domain.errors import (
     IdempotencyRunning,
     Invalid,
 )
+from service.usecases import admission
 from service.usecases import hand_in as subject
-from service.usecases.hand_in import ROUTE, HandedIn, Upload
+from service.usecases.admission import Upload
+from service.usecases.hand_in import ROUTE, HandedIn
 from tests.engine_support import execute, organisations
 from tests.pipeline_support import Pipeline, TestDatabase
 from tests.service_support import DOCUMENTS, delivery_for
@@ -205,7 +207,7 @@ def test_a_crash_before_the_record_frees_the_key_after_its_lease(
 
     sender = pipeline.organisation()
     with monkeypatch.context() as patch:
-        patch.setattr(subject, "_record", die)
+        patch.setattr(admission, "record", die)
         with pytest.raises(Killed):
             pipeline.hand_in(sender, key="same", reference="R1")
     assert counted(database)["delivery"] == 0
@@ -221,16 +223,16 @@ def test_a_request_that_lost_its_key_writes_nothing(
     pipeline: Pipeline, database: TestDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sender = pipeline.organisation()
-    store = subject._store
+    store = admission.store
     answers: list[HandedIn] = []
 
     def slow(*values: object) -> None:
         store(*values)  # type: ignore[arg-type]
-        monkeypatch.setattr(subject, "_store", store)
+        monkeypatch.setattr(admission, "store", store)
         end_claims(database)
         answers.append(pipeline.hand_in(sender, key="same", reference="R1"))
 
-    monkeypatch.setattr(subject, "_store", slow)
+    monkeypatch.setattr(admission, "store", slow)
     with pytest.raises(IdempotencyRunning):
         pipeline.hand_in(sender, key="same", reference="R1")
     assert counted(database) == {"delivery": 1, "submission": 1, "document": 1, "job": 1, "delivery_event": 1}
@@ -244,4 +246,4 @@ def test_a_request_that_lost_its_key_writes_nothing(
 def test_a_key_is_needed_and_printable(pipeline: Pipeline, key: str | None, error: type[Exception]) -> None:
     raw = json.dumps(delivery_for("jan")).encode()
     with pytest.raises(error):
-        subject.hand_in(pipeline.context, subject.Sender(new_id(), Lane.BULK), raw, [], key=key)
+        subject.hand_in(pipeline.context, admission.Sender(new_id(), Lane.BULK), raw, [], key=key)

@@ -15,7 +15,7 @@ from service.domain.errors import Conflict, Invalid, NotFound
 from service.domain.evidence import AssuranceLevel
 from service.domain.identifiers import RecipientKind
 from service.usecases import deliveries, mailbox
-from service.usecases.hand_in import Upload
+from service.usecases.admission import Upload
 from tests.engine_support import execute
 from tests.pipeline_support import Pipeline, TestDatabase
 from tests.service_support import DOCUMENTS

@@ -10,7 +10,7 @@ from service.domain.evidence import REASONS, EvidenceEvent
 from service.notifications.base import MailArrived, Result
 from service.notifications.smtp import SmtpNotifier
 from service.usecases import deliveries
-from service.usecases.hand_in import Upload
+from service.usecases.admission import Upload
 from tests.engine_support import execute
 from tests.pipeline_support import Pipeline, TestDatabase
 from tests.service_support import DOCUMENTS

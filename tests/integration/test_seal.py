@@ -15,7 +15,7 @@ from service.domain.errors import Conflict, NotFound
 from service.embedded.fictional import Organisation as Fictional
 from service.embedded.seeding import place_seal
 from service.usecases import deliveries, organisations
-from service.usecases.hand_in import Upload
+from service.usecases.admission import Upload
 from service.usecases.steps import all_steps
 from signing.errors import PdfUnreadable
 from signing.keys import FileSealKey

@@ -6,7 +6,8 @@ from typing import Any
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from service.usecases.hand_in import Upload, fingerprint
+from service.usecases.admission import Upload
+from service.usecases.hand_in import fingerprint
 
 _KEYS = st.text(max_size=8)
 _VALUES = st.recursive(

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from service.domain.errors import Invalid
 from service.usecases import requests
-from service.usecases.hand_in import NAME_BYTES, Upload, fingerprint, safe_name
+from service.usecases.admission import NAME_BYTES, Upload, safe_name
+from service.usecases.hand_in import fingerprint
 
 _SECRET = "qX7secretZ9"
 _TEXT = st.text(max_size=30)

@@ -19,7 +19,8 @@ from service.portal.languages import words
 from service.portal.sender import handlers, letters
 from service.portal.wording import Wording
 from service.usecases import requests
-from service.usecases.hand_in import HandedIn, Sender, Upload
+from service.usecases.admission import Sender, Upload
+from service.usecases.hand_in import HandedIn
 from tests.api_support import DELIVERY_ID
 from tests.portal_support import CLERK, TAX, Browser, House, field, house, texts
 

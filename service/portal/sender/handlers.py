@@ -30,7 +30,8 @@ from service.portal.visitors import FORM_LIMIT, PASSIVE
 from service.portal.wording import Wording
 from service.usecases import deliveries, hand_in
 from service.usecases.access import StaffRole
-from service.usecases.hand_in import HandedIn, Sender, Upload
+from service.usecases.admission import Sender, Upload
+from service.usecases.hand_in import HandedIn
 
 PER_PAGE: Final = 20
 NO_CONTENT: Final = 204

@@ -13,7 +13,7 @@ from service.domain.errors import FieldError
 from service.domain.identifiers import RecipientKind
 from service.portal.forms import Form
 from service.portal.wording import N_, Wording
-from service.usecases.hand_in import Upload
+from service.usecases.admission import Upload
 
 TEXTS: Final = (
     "kind", "number", "name", "attention_of", "street", "house_number", "box", "postcode", "municipality", "country",
