@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -11,12 +12,20 @@ import pytest
 
 from service.vault.errors import ObjectExists, ObjectMissing, StoreMisconfigured, VaultIntegrityError
 from service.vault.objects import ObjectStore, local, open_store
+from tests.s3_support import S3, s3_server
 from tests.vault_support import small_s3
 
 LIMIT = 20_000_000
 
 
-@pytest.fixture(params=["local folder", "local folder with named drafts", "memory", "s3"])
+@pytest.fixture(scope="module")
+def server() -> Iterator[S3]:
+    """A whole S3 server; each test has a folder of its own in its bucket."""
+    with s3_server() as running:
+        yield running
+
+
+@pytest.fixture(params=["local folder", "local folder with named drafts", "memory", "small s3", "s3 server"])
 def store(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ObjectStore]:
     match request.param:
         case "local folder with named drafts":
@@ -27,6 +36,11 @@ def store(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
             yield open_store((tmp_path / "store").as_uri())
         case "memory":
             yield open_store("memory:", allow_memory=True)
+        case "s3 server":
+            running: S3 = request.getfixturevalue("server")
+            for name, value in running.credentials.items():
+                monkeypatch.setenv(name, value)
+            yield open_store(running.address(uuid.uuid4().hex))
         case _:
             monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
             monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")

@@ -190,3 +190,19 @@ def test_a_folder_may_have_any_name(tmp_path: Path) -> None:
 
 def test_an_address_of_the_platform_needs_no_endpoint() -> None:
     open_store("s3://bucket/folder?region=eu-central-1&checksum=no&virtual_hosted=yes")
+
+
+@pytest.mark.parametrize("kept", [None, 0, 4], ids=["nothing", "an empty object", "a part"])
+def test_what_a_store_acknowledged_and_does_not_have_is_not_stored(server: S3Server, kept: int | None) -> None:
+    class Forgetful(dict[str, bytes]):
+        def __setitem__(self, key: str, value: bytes) -> None:
+            if kept is not None:
+                super().__setitem__(key, value[:kept])
+
+    server.objects = Forgetful()
+    store = open_store(server.url)
+    with pytest.raises(StoreUnreachable):
+        store.put_new("d1/a/x", b"1234567890")
+    with pytest.raises(StoreUnreachable):
+        store.put_many([("d1/a/y", b"1234567890")])
+    open_store(server.url + "&read_back=no").put_new("d1/a/z", b"1234567890")

@@ -24,6 +24,7 @@ _S3_OPTIONS: Final = {
     "virtual_hosted": "no",
     "allow_http": "no",
     "checksum": "yes",
+    "read_back": "yes",
     "timeout": "20",
     "connect_timeout": "3",
     "retries": "3",
@@ -42,9 +43,10 @@ def open_store(url: str, *, allow_memory: bool = False, credentials: tuple[str, 
       ``shared`` (default no) that several machines see the same folder there.
     - ``s3://bucket/folder?endpoint=https://s3.example.be&region=eu-west-1``: besides ``virtual_hosted`` (default no:
       the bucket stands in the path), ``allow_http`` (no), ``checksum`` (yes: SHA-256 of each upload, checked by the
-      store), ``timeout``, ``connect_timeout``, ``retry_timeout`` (seconds) and ``retries``. ``credentials`` (name,
-      secret), or else the environment (``AWS_ACCESS_KEY_ID``, ``AWS_SECRET_ACCESS_KEY``, or what the platform offers)
-      say who we are, never the address: addresses end up in process lists and logs.
+      store), ``read_back`` (yes: each upload is read again before it counts), ``timeout``, ``connect_timeout``,
+      ``retry_timeout`` (seconds) and ``retries``. ``credentials`` (name, secret), or else the environment
+      (``AWS_ACCESS_KEY_ID``, ``AWS_SECRET_ACCESS_KEY``, or what the platform offers) say who we are, never the
+      address: addresses end up in process lists and logs.
     - ``memory:``: forgets everything; for tests, and refused unless ``allow_memory``.
 
     Raises:
@@ -63,7 +65,8 @@ def open_store(url: str, *, allow_memory: bool = False, credentials: tuple[str, 
         return LocalFolder(Path(unquote(parts.path)), create=_yes(options, "create"))
     if parts.scheme == "s3":
         options = _options(parts.query, _S3_OPTIONS)
-        return RemoteStore(_s3(parts.netloc, parts.path.strip("/"), options, credentials))
+        opened = _s3(parts.netloc, parts.path.strip("/"), options, credentials)
+        return RemoteStore(opened, read_back=_yes(options, "read_back"))
     if parts.scheme == "memory" and allow_memory:
         _options(parts.query, _MEMORY_OPTIONS)
         return RemoteStore(MemoryStore())

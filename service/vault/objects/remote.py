@@ -13,7 +13,7 @@ import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
 from obstore.store import MemoryStore, S3Store
 
-from service.vault.errors import ObjectMissing
+from service.vault.errors import ObjectMissing, VaultIntegrityError
 from service.vault.objects.base import StoredObject, checked, exists, missing, refuse_forked, too_large, unreachable
 
 _THREADS: Final = 8
@@ -21,14 +21,15 @@ _Result = TypeVar("_Result")
 
 
 class RemoteStore:
-    """An `ObjectStore` over ``store``.
+    """An `ObjectStore` over ``store``; ``read_back``: what the store acknowledged is read before it counts.
 
     S3 answers a PUT only when the object is durable. Objects travel in one request each: several parts would leave
     pieces behind when a process dies, and create-if-absent holds for whole requests only.
     """
 
-    def __init__(self, store: S3Store | MemoryStore) -> None:
+    def __init__(self, store: S3Store | MemoryStore, *, read_back: bool = False) -> None:
         self._store = store
+        self._read_back = read_back
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="vault-objects")
         self._process = os.getpid()
 
@@ -41,6 +42,9 @@ class RemoteStore:
         except _TakenError:
             # Our own first attempt may have arrived although its answer did not.
             self._confirm(path, content)
+        else:
+            if self._read_back:
+                self._look(path, content)
 
     def put_many(self, items: Sequence[tuple[str, bytes]]) -> None:
         """See `ObjectStore.put_many`."""
@@ -97,6 +101,18 @@ class RemoteStore:
                 _translated(path, partial(obstore.delete, self._store, path))
             except ObjectMissing:
                 continue
+
+    def _look(self, path: str, content: bytes) -> None:
+        """Find out whether the store has what it said it took.
+
+        What it has instead stays under its path, unknown to everybody but the collector: names are never used twice.
+        """
+        try:
+            whole = self.get(path, limit=len(content)) == content
+        except (ObjectMissing, VaultIntegrityError):
+            whole = False
+        if not whole:
+            raise unreachable("what was stored can't be read back")
 
     def _confirm(self, path: str, content: bytes) -> None:
         try:
