@@ -15,6 +15,7 @@ from pydantic import AliasChoices, Field, SecretStr, ValidationError, model_vali
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 MEBIBYTE = 1024 * 1024
+SHORTEST_TOKEN = 16
 _FILE = "_FILE"
 
 
@@ -54,6 +55,9 @@ class Settings(BaseSettings):
     port: int = Field(8000, ge=1, le=65535)
     api_threads: int = Field(8, ge=1, le=256)
     api_workers: int = Field(1, ge=1, le=64)
+    requests_at_once: int = Field(256, ge=8, le=65536)
+    trusted_proxies: str = ""
+    limits_url: SecretStr | None = None
     event_loop: str = Field("uvloop", pattern="^(uvloop|asyncio)$")
     worker_slots: int = Field(1, ge=1, le=256)
 
@@ -101,6 +105,15 @@ class Settings(BaseSettings):
     retention_ended_days: int = Field(30, ge=1, le=36600)
     retention_mailbox_days: int = Field(3653, ge=1, le=36600)
     retention_lookup_days: int = Field(730, ge=1, le=36600)
+
+    promise_seal_seconds: int = Field(60, ge=1)
+    promise_mailbox_seconds: int = Field(120, ge=1)
+    promise_bulk_seconds: int = Field(4 * 3600, ge=1)
+    promise_hand_over_seconds: int = Field(3600, ge=1)
+    end_proposal_seconds: int = Field(24 * 3600, ge=60)
+    metrics_token: SecretStr | None = None
+    traces_url: str | None = None
+    traces_share: float = Field(1.0, ge=0, le=1)
     log_format: Annotated[str, NoDecode] = Field("json", pattern="^(json|console)$")
 
     @model_validator(mode="after")
@@ -122,6 +135,10 @@ class Settings(BaseSettings):
                 wrong.append("ZENDING_OIDC_ISSUER must start with https:// in production.")
         if (self.storage_access_key is None) != (self.storage_secret_key is None):
             wrong.append("Set both ZENDING_STORAGE_ACCESS_KEY and ZENDING_STORAGE_SECRET_KEY, or neither.")
+        if self.metrics_token is not None and len(self.metrics_token.get_secret_value()) < SHORTEST_TOKEN:
+            wrong.append(f"ZENDING_METRICS_TOKEN must have at least {SHORTEST_TOKEN} characters.")
+        if self.traces_url is not None and not self.traces_url.startswith(("https://", "http://")):
+            wrong.append("ZENDING_TRACES_URL must start with https:// or http://.")
         if self.base_url.endswith("/"):
             wrong.append("ZENDING_BASE_URL must not end with a slash.")
         if wrong:

@@ -85,6 +85,11 @@ CREATE TABLE step_tally (
     PRIMARY KEY (host, kind)
 );
 
+-- ---------------------------------------------------------------- what alarms ask about, found without a search
+CREATE INDEX ix_delivery_event_bounced ON delivery_event (at)
+    WHERE event IN ('ConsignmentNotificationFailure', 'NotificationForAcceptanceFailure');
+CREATE INDEX ix_print_batch_open ON print_batch (frozen_at) WHERE state <> 'handed_over';
+
 -- ---------------------------------------------------------------- privileges
 GRANT SELECT, INSERT ON audit_entry TO zending_app;
 GRANT SELECT, INSERT ON end_proposal TO zending_app;

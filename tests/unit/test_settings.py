@@ -150,6 +150,14 @@ UNSAFE = {
         {"ZENDING_STORAGE_ACCESS_KEY": SECRET},
         "Set both ZENDING_STORAGE_ACCESS_KEY and ZENDING_STORAGE_SECRET_KEY, or neither.",
     ),
+    "metrics token": (
+        {"ZENDING_METRICS_TOKEN": SECRET[:15]},
+        "ZENDING_METRICS_TOKEN must have at least 16 characters.",
+    ),
+    "traces": (
+        {"ZENDING_TRACES_URL": f"ftp://{SECRET}.invalid"},
+        "ZENDING_TRACES_URL must start with https:// or http://.",
+    ),
     "slash": (
         {"ZENDING_BASE_URL": f"https://{SECRET}.invalid/"},
         "ZENDING_BASE_URL must not end with a slash.",
