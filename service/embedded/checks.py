@@ -20,6 +20,7 @@ TOOLS: Final = {
     "pdftoppm": "poppler-utils",
     "qpdf": "qpdf",
     "clamd": "clamav-daemon",
+    "ip": "iproute2",
 }
 """Programs that tests judge results with, and the Debian package of each."""
 
