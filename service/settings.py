@@ -93,6 +93,10 @@ class Settings(BaseSettings):
     max_documents: int = 10
     max_pages: int = 300
     lookup_limit: int = 1000
+    max_submission_bytes: int = Field(10 * 1024 * MEBIBYTE, ge=1)
+    max_submission_rows: int = Field(100_000, ge=1, le=500_000)
+    submission_upload_seconds: int = Field(7 * 24 * 3600, ge=60)
+    submission_keep_seconds: int = Field(7 * 24 * 3600, ge=0)
 
     print_folder: Path
     print_cutoff_seconds: int = Field(24 * 3600, ge=1)
@@ -111,9 +115,10 @@ class Settings(BaseSettings):
     promise_bulk_seconds: int = Field(4 * 3600, ge=1)
     promise_hand_over_seconds: int = Field(3600, ge=1)
     end_proposal_seconds: int = Field(24 * 3600, ge=60)
-    metrics_token: SecretStr | None = None
-    traces_url: str | None = None
+    metrics_token: Annotated[SecretStr | None, Field(min_length=SHORTEST_TOKEN)] = None
+    traces_url: Annotated[str | None, Field(pattern="^https?://")] = None
     traces_share: float = Field(1.0, ge=0, le=1)
+    alive_file: Path | None = None
     log_format: Annotated[str, NoDecode] = Field("json", pattern="^(json|console)$")
 
     @model_validator(mode="after")
@@ -135,10 +140,6 @@ class Settings(BaseSettings):
                 wrong.append("ZENDING_OIDC_ISSUER must start with https:// in production.")
         if (self.storage_access_key is None) != (self.storage_secret_key is None):
             wrong.append("Set both ZENDING_STORAGE_ACCESS_KEY and ZENDING_STORAGE_SECRET_KEY, or neither.")
-        if self.metrics_token is not None and len(self.metrics_token.get_secret_value()) < SHORTEST_TOKEN:
-            wrong.append(f"ZENDING_METRICS_TOKEN must have at least {SHORTEST_TOKEN} characters.")
-        if self.traces_url is not None and not self.traces_url.startswith(("https://", "http://")):
-            wrong.append("ZENDING_TRACES_URL must start with https:// or http://.")
         if self.base_url.endswith("/"):
             wrong.append("ZENDING_BASE_URL must not end with a slash.")
         if wrong:

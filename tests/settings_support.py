@@ -25,6 +25,6 @@ def default_of(name: str) -> str:
         return f"`{str(value).lower()}`"
     if isinstance(value, int) and value >= 1024 * 1024 and value % (1024 * 1024) == 0:
         return f"`{value}` ({value // (1024 * 1024)} MiB)"
-    if isinstance(value, int | str | Path):
+    if isinstance(value, int | float | str | Path):
         return f"`{value}`"
     raise TypeError(name)

@@ -150,14 +150,6 @@ UNSAFE = {
         {"ZENDING_STORAGE_ACCESS_KEY": SECRET},
         "Set both ZENDING_STORAGE_ACCESS_KEY and ZENDING_STORAGE_SECRET_KEY, or neither.",
     ),
-    "metrics token": (
-        {"ZENDING_METRICS_TOKEN": SECRET[:15]},
-        "ZENDING_METRICS_TOKEN must have at least 16 characters.",
-    ),
-    "traces": (
-        {"ZENDING_TRACES_URL": f"ftp://{SECRET}.invalid"},
-        "ZENDING_TRACES_URL must start with https:// or http://.",
-    ),
     "slash": (
         {"ZENDING_BASE_URL": f"https://{SECRET}.invalid/"},
         "ZENDING_BASE_URL must not end with a slash.",
@@ -230,6 +222,9 @@ def test_no_refusal_repeats_a_value(monkeypatch: pytest.MonkeyPatch, variable: s
         ("ZENDING_WORKER_SLOTS", "0"),
         ("ZENDING_TOKEN_SECONDS", "86400"),
         ("ZENDING_QUIET_HOURS", "perhaps"),
+        ("ZENDING_METRICS_TOKEN", "fifteen-letters"),
+        ("ZENDING_TRACES_URL", "ftp://collector.invalid"),
+        ("ZENDING_TRACES_SHARE", "1.5"),
     ],
 )
 def test_a_malformed_setting_is_named(monkeypatch: pytest.MonkeyPatch, variable: str, value: str) -> None:

@@ -1,0 +1,193 @@
+"""What is an alarm: one table, from which the rules for Prometheus, the status page and the command are made.
+
+An alarm looks at samples: a metric's values, each with its labels. It rings for every sample that is beyond its bound,
+a number or another metric's sample with the same labels. So the monitoring and ``zending ops status`` can't disagree.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Final
+
+DAY: Final = 86400.0
+
+
+class Severity(IntEnum):
+    """How bad: somebody is called out of bed, or looks at it in the morning."""
+
+    WARNING = 1
+    CRITICAL = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One value of a metric; the labels' values come from closed or small sets, never from people."""
+
+    metric: str
+    value: float
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """When to ring, and what to say.
+
+    Attributes:
+        name: of the rule, and the code of what is found.
+        metric: whose samples it looks at.
+        beyond: rings above this: a number, or a metric with a sample for the same labels ``on``.
+        below: rings below ``beyond`` instead.
+        where: only samples with these labels.
+        minutes: how long it must last before the monitoring calls; the status says it at once.
+        what: one sentence; ``{label}`` and ``{value}`` are filled in.
+        do: the first thing to do.
+        runbook: page under docs/runbooks that says the rest.
+    """
+
+    name: str
+    severity: Severity
+    metric: str
+    beyond: float | str
+    what: str
+    do: str
+    runbook: str
+    below: bool = False
+    where: Mapping[str, str] = field(default_factory=dict)
+    on: tuple[str, ...] = ()
+    minutes: int = 0
+
+    def rings(self, samples: Sequence[Sample]) -> list[Sample]:
+        """The samples for which it rings."""
+        return [each for each in samples if self._concerns(each) and self._is_beyond(each, samples)]
+
+    def expression(self) -> str:
+        """The same in PromQL."""
+        labels = ",".join(f'{name}="{value}"' for name, value in self.where.items())
+        left = f"{self.metric}{{{labels}}}" if labels else self.metric
+        sign = "<" if self.below else ">"
+        if isinstance(self.beyond, str):
+            return f"{left} {sign} on(instance, {', '.join(self.on)}) {self.beyond}"
+        return f"{left} {sign} {self.beyond:g}"
+
+    def _concerns(self, sample: Sample) -> bool:
+        return sample.metric == self.metric and all(
+            sample.labels.get(name) == word for name, word in self.where.items()
+        )
+
+    def _is_beyond(self, sample: Sample, samples: Sequence[Sample]) -> bool:
+        if isinstance(self.beyond, str):
+            bounds = [
+                each.value
+                for each in samples
+                if each.metric == self.beyond and all(each.labels[name] == sample.labels[name] for name in self.on)
+            ]
+        else:
+            bounds = [self.beyond]
+        return any(sample.value < bound if self.below else sample.value > bound for bound in bounds)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """An alarm that rings for one sample."""
+
+    code: str
+    severity: Severity
+    what: str
+    do: str
+    runbook: str
+    labels: Mapping[str, str]
+    value: float
+
+
+def judge(samples: Sequence[Sample], alarms: Sequence["Alarm"]) -> list[Finding]:
+    """Everything that is wrong, worst first; alike ones in the order of the table."""
+    found = [
+        Finding(
+            code=alarm.name,
+            severity=alarm.severity,
+            what=alarm.what.format(value=spoken(alarm.metric, sample.value), **sample.labels),
+            do=alarm.do.format(value=spoken(alarm.metric, sample.value), **sample.labels),
+            runbook=f"docs/runbooks/{alarm.runbook}",
+            labels=sample.labels,
+            value=sample.value,
+        )
+        for alarm in alarms
+        for sample in alarm.rings(samples)
+    ]
+    return sorted(found, key=lambda each: -each.severity)
+
+
+def spoken(metric: str, value: float) -> str:
+    """A value as people say it: times in the largest unit that fits, shares in per cent."""
+    if metric.endswith("_seconds"):
+        for name, seconds in (("day", DAY), ("hour", 3600.0), ("minute", 60.0), ("second", 1.0)):
+            if abs(value) >= seconds:
+                count = int(value / seconds)
+                return f"{count} {name}{'' if abs(count) == 1 else 's'}"
+        return "0 seconds"
+    if metric.endswith("_ratio"):
+        return f"{value:.0%}"
+    return f"{value:g}"
+
+
+STUCK, PROVIDER = "stuck-queue.md", "provider-down.md"
+_WARN, _CALL = Severity.WARNING, Severity.CRITICAL
+
+ALARMS: Final[tuple[Alarm, ...]] = (
+    Alarm("PartDown", _CALL, "zending_part_up", 1, "The {part} can't be reached.",
+          "See that it runs and can be reached from here.", PROVIDER, below=True, where={"needed": "yes"}, minutes=1),
+    Alarm("SealKeyUnusable", _CALL, "zending_seal_keys_unusable", 0,
+          "On {host}, {value} organisation(s) have no usable seal key or certificate.",
+          "Put the right key and certificate in place; what waits is sealed by itself then.", PROVIDER),
+    Alarm("SealingFailsByKey", _CALL, "zending_jobs_failing", 0,
+          "{value} document(s) can't be sealed: the key or its certificate can't be used.",
+          "Put the right key and certificate in place; what waits is sealed by itself then.", PROVIDER,
+          where={"code": "key_unusable"}),
+    Alarm("RoleGone", _CALL, "zending_processes", 1, "No {role} has given a sign of life for a minute.",
+          "Start one: see docs/operations.md.", STUCK, below=True, minutes=1),
+    Alarm("HostSilent", _WARN, "zending_heartbeat_age_seconds", 60,
+          "The {role} on {host} has been silent for {value}.",
+          "See whether the machine and its processes live; if it is gone for good, this ends after a day.", STUCK,
+          minutes=2),
+    Alarm("StepLate", _CALL, "zending_oldest_seconds", "zending_promise_seconds",
+          "The step {kind} is late: the oldest of its {lane} lane has waited for {value}.",
+          "Look what fails below, whether workers live, and whether a pause was forgotten.", STUCK,
+          on=("kind", "lane"), minutes=1),
+    Alarm("BatchNotHandedOver", _CALL, "zending_batch_open_seconds", "zending_promise_seconds",
+          "A print batch was closed {value} ago and is not handed over.",
+          "See whether the print house takes files, and what fails below.", PROVIDER, on=("kind", "lane"), minutes=1),
+    Alarm("CutOffLate", _CALL, "zending_cutoff_late_seconds", 600,
+          "A print cut-off should have been {value} ago, and no batch was closed.",
+          "See whether the scheduler lives, and what its log says of the loop cutoff.", STUCK),
+    Alarm("JobsParked", _WARN, "zending_jobs_parked", 0, "{value} job(s) of the step {kind} are parked.",
+          "zending ops parked says why each is, and what to do.", STUCK),
+    Alarm("JobsFailing", _WARN, "zending_jobs_failing", 25, "{value} jobs wait to be tried again: {code}.",
+          "zending ops status --causes says what the code means; they go on by themselves once it is mended.",
+          PROVIDER, minutes=5),
+    Alarm("PartAway", _WARN, "zending_part_up", 1, "The {part} can't be reached; what needs it waits.",
+          "See that it runs and can be reached from here.", PROVIDER, below=True, where={"needed": "no"}, minutes=5),
+    Alarm("PauseForgotten", _WARN, "zending_oldest_pause_seconds", DAY, "Something has been paused for {value}.",
+          "zending ops pauses shows it; end it with zending ops resume, or see that it is still wanted.", STUCK),
+    Alarm("LedgerBehind", _CALL, "zending_ledger_pending_seconds", 60,
+          "Evidence has waited for {value} to be put into the ledger.",
+          "See whether the scheduler lives, and what its log says of the loop sequence.", STUCK, minutes=1),
+    Alarm("LedgerUnsigned", _CALL, "zending_ledger_unsigned_seconds", 60,
+          "The ledger has grown, and no checkpoint was signed for {value}.",
+          "See what the scheduler's log says of the loop sequence; after a restore it may refuse to sign.", STUCK,
+          minutes=1),
+    Alarm("LedgerUnstamped", _WARN, "zending_ledger_unstamped_seconds", 1800,
+          "No checkpoint got a time-stamp for {value} though the ledger has grown.",
+          "See whether the time-stamp authority answers.", PROVIDER),
+    Alarm("CertificateExpired", _CALL, "zending_certificate_left_seconds", 2 * DAY,
+          "The seal certificate {profile} has {value} left.", "Put the renewed certificate in place now.", PROVIDER,
+          below=True),
+    Alarm("CertificateExpiring", _WARN, "zending_certificate_left_seconds", 30 * DAY,
+          "The seal certificate {profile} has {value} left.", "Have it renewed.", PROVIDER, below=True),
+    Alarm("DiskFull", _CALL, "zending_disk_free_ratio", 0.05, "On {host}, {value} of the {disk} disk is free.",
+          "Make room or enlarge it now: hand-ins are refused when it is full.", STUCK, below=True),
+    Alarm("DiskFilling", _WARN, "zending_disk_free_ratio", 0.15, "On {host}, {value} of the {disk} disk is free.",
+          "Make room or enlarge it.", STUCK, below=True),
+    Alarm("NoticesBounced", _WARN, "zending_notices_bounced", 20,
+          "{value} notices of the last day could not be brought to anybody.",
+          "See whether the mail server or one large mail provider refuses us.", PROVIDER),
+)  # fmt: skip

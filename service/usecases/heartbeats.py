@@ -1,0 +1,95 @@
+"""Signs of life: every process says now and then that it lives, and what it sees of its machine."""
+
+import json
+import shutil
+import socket
+import threading
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+
+from service.db import vitals
+from service.usecases.context import Context
+from signing.errors import KeyUnusable
+from signing.keys import FileSealKey
+
+log = structlog.get_logger()
+
+EVERY: Final = 10.0
+"""Seconds between two signs of life."""
+SILENT_AFTER: Final = 60.0
+"""A process that was silent for this long counts as gone."""
+
+
+def beat(context: Context, role: str, report: Callable[[], Mapping[str, Any]], *, host: str | None = None) -> None:
+    """Give one sign of life.
+
+    Args:
+        context: the wired parts.
+        role: ``api``, ``worker`` or ``scheduler``.
+        report: what this process sees of its machine; asked each time.
+        host: the machine's name unless given.
+    """
+    told = json.dumps(dict(report()))
+    with context.database.transaction() as session:
+        vitals.beat(session, role=role, host=host or socket.gethostname(), report=told)
+
+
+class Beating:
+    """Beats in a thread of its own until it is closed; what can't be written now is written the next time."""
+
+    def __init__(self, context: Context, role: str, report: Callable[[], Mapping[str, Any]]) -> None:
+        self._context, self._role, self._report = context, role, report
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Beat no more."""
+        self._stop.set()
+        self._thread.join(timeout=5)
+
+    def _run(self) -> None:
+        while True:
+            try:
+                beat(self._context, self._role, self._report)
+            except SQLAlchemyError as error:
+                log.warning("heartbeat_not_written", error=type(error).__name__)
+            if self._stop.wait(EVERY):
+                return
+
+
+def disks(places: Mapping[str, Path]) -> dict[str, float]:
+    """How much of the disk under each place is free, as a share; places that are not there are left out."""
+    found: dict[str, float] = {}
+    for name, place in places.items():
+        try:
+            usage = shutil.disk_usage(place)
+        except OSError:
+            continue
+        found[name] = round(usage.free / usage.total, 4) if usage.total else 0.0
+    return found
+
+
+def seals(context: Context, folder: Path) -> dict[str, float | None]:
+    """Every organisation's seal as it is in ``folder`` now: the seconds its certificate has left; None if unusable."""
+    with context.database.transaction() as session:
+        profiles = {profile for _, profile in vitals.seal_profiles(session)}
+    return {profile: _left(folder, profile) for profile in sorted(profiles)}
+
+
+def _left(folder: Path, profile: str) -> float | None:
+    try:
+        key = FileSealKey.from_pem(
+            folder / f"{profile}.key.pem", folder / f"{profile}.cert.pem", folder / f"{profile}.chain.pem"
+        )
+    except KeyUnusable:
+        return None
+    now = datetime.now(UTC)
+    if key.certificate.not_valid_before_utc > now:
+        return None
+    return round((key.certificate.not_valid_after_utc - now).total_seconds())
