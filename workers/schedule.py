@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import structlog
 
-from service import logs
+from service import alive, logs
 from service.bootstrap import Application, build, retention_periods
 from service.domain.errors import ZendingError
 from service.ledger import sequencer
@@ -58,6 +58,7 @@ def loops(application: Application) -> list[tuple[str, float, Callable[[], objec
         ("cutoff", min(1.0, setting.print_cutoff_seconds / 4), lambda: batches.close_due(context)),
         ("tidy", 3600.0, tidy),
         ("retain", 60.0, retain),
+        ("mend", 30.0, lambda: housekeeping.try_stored_again(context)),
     ]
 
 
@@ -90,6 +91,7 @@ def main() -> None:
     log.info("scheduler_started", loops=len(threads))
     for thread in threads:
         thread.start()
+    alive.give_signs(settings().alive_file, lambda: all(thread.is_alive() for thread in threads))
     for thread in threads:
         thread.join()
     application.close()

@@ -11,7 +11,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from service.db.base import Base
-from service.db.models import DeliveryRow, DocumentRow, PrintBatch, PrintLetter, VaultObject
+from service.db.models import DeliveryRow, DocumentRow, PrintBatch, PrintLetter, Submission, VaultObject
 
 NOBODY: Final = uuid.UUID(int=0)
 """Before every delivery's id: where a walk begins."""
@@ -116,6 +116,22 @@ _SPAN = text(
     ON CONFLICT (organisation_id, year) DO UPDATE
     SET first_id = least(retention_year.first_id, excluded.first_id),
         last_id = greatest(retention_year.last_id, excluded.last_id)
+    """
+)
+
+
+_PARTS = text(
+    """
+    INSERT INTO vault_removal (path, subject_id, organisation_id, since)
+    SELECT path, subject_id, organisation_id, :now FROM vault_object WHERE subject_id = ANY (:ids)
+    ON CONFLICT DO NOTHING
+    """
+)
+_EMPTY = text(
+    """
+    UPDATE submission SET container = false, name = NULL, problems = '[]', sha256 = NULL, fingerprint = NULL,
+        announced_sha256 = NULL
+    WHERE id = ANY (:ids)
     """
 )
 
@@ -272,6 +288,23 @@ def year_waits(session: Session, organisation: uuid.UUID, year: int) -> bool:
         RetentionLater.stage == "evidence",
     )
     return session.scalar(query.limit(1)) is not None
+
+
+def end_submissions(session: Session, *, year: int, limit: int, now: datetime) -> int:
+    """Empty submissions whose retention year is before that one, of rows, parts and names; how many."""
+    over = session.scalars(
+        select(Submission.id)
+        .where(Submission.container, Submission.retention_year < year)
+        .order_by(Submission.id)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    ).all()
+    if over:
+        session.execute(_PARTS, {"ids": list(over), "now": now})
+        for table in ("submission_row", "submission_part"):
+            session.execute(text(f"DELETE FROM {table} WHERE submission_id = ANY (:ids)"), {"ids": list(over)})  # noqa: S608
+        session.execute(_EMPTY, {"ids": list(over)})
+    return len(over)
 
 
 def erase_deliveries(session: Session, deliveries: Collection[uuid.UUID]) -> set[uuid.UUID]:

@@ -9,14 +9,19 @@ from typing import Final
 from sqlalchemy import delete, func, select, text
 from sqlalchemy.orm import Session
 
-from service.db import jobs, retention
+from service.db import jobs, queues, retention
 from service.db import printing as print_rows
-from service.db.models import VaultObject, WebSession
+from service.db.models import Job, VaultObject, WebSession
 from service.db.session import widen
 from service.usecases.context import Context
+from service.vault.errors import ObjectMissing, VaultIntegrityError
 
 MONTHS_AHEAD: Final = 13
 COLLECT: Final = 500
+MEND: Final = 50
+STORE_REST: Final = timedelta(minutes=1)
+STORE_TROUBLE: Final = (VaultIntegrityError.code, ObjectMissing.code)
+"""What a job is parked with when stored bytes are not what was written, or not there."""
 
 
 def wake_due(context: Context) -> int:
@@ -67,6 +72,22 @@ def collect_removed(context: Context, *, window: timedelta) -> int:
             context.vault.remove_many([row.path for row in found])
             retention.removed(session, found)
     return len(found)
+
+
+def try_stored_again(context: Context, *, rest: timedelta = STORE_REST) -> int:
+    """Put jobs back to work that are parked because the store gave something wrong or nothing; returns how many.
+
+    Such a job stays visible as parked, with its cause, while the store is wrong; when the store is right again, it goes
+    on without a person. The longest parked go first, and one that fails again joins the end of the line.
+    """
+    with context.database.transaction() as session:
+        # Time is the database's, as for all jobs.
+        query = select(Job.id).where(Job.last_error.in_(STORE_TROUBLE), Job.parked_at < func.clock_timestamp() - rest)
+        ids = session.scalars(query.order_by(Job.parked_at).limit(MEND).with_for_update(skip_locked=True)).all()
+        kinds = queues.retry(session, ids) if ids else {}
+    if kinds:
+        context.wake(sorted(set(kinds.values())))
+    return len(kinds)
 
 
 def unknown_objects(context: Context, *, window: timedelta) -> Iterator[str]:

@@ -29,6 +29,8 @@ from service.usecases.personal import PLATFORM, seal_text
 log = structlog.get_logger()
 
 CHUNK: Final = 200
+SUBMISSIONS: Final = 10
+"""Each may have a hundred thousand rows."""
 AGAIN: Final = timedelta(hours=1)
 """A walk that has come to its end looks again after this long."""
 LATER: Final = timedelta(days=1)
@@ -316,7 +318,8 @@ def _end_others(session: Session, _context: Context, periods: Periods, now: date
         due.erase_mailboxes(session, before=now - timedelta(days=periods.mailbox_days), limit=CHUNK),
         due.erase_lookups(session, before=now - timedelta(days=periods.lookup_days), limit=CHUNK),
     )
-    return max(counts) == CHUNK
+    emptied = due.end_submissions(session, year=calendar.local_date(now).year, limit=SUBMISSIONS, now=now)
+    return max(counts) == CHUNK or emptied == SUBMISSIONS
 
 
 def _destroy_key(session: Session, context: Context, periods: Periods, now: datetime) -> bool:

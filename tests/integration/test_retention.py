@@ -187,7 +187,7 @@ def test_evidence_and_names_go_when_the_year_is_over_and_the_key_last(
     years_pass(pipeline, database, 1)
     rounds(pipeline)
     for table in ("delivery", "leg", "document", "evidence", "delivery_event", "mailbox_item", "idempotency_key",
-                  "submission", "print_letter"):  # fmt: skip
+                  "print_letter"):  # fmt: skip
         assert rows(database, table) == 0, table
     assert rows(database, "ledger_leaf") == leaves > 0
     assert own_messages(pipeline, who) == []
