@@ -360,10 +360,9 @@ def _free_port(host: str) -> int:
     # Below the range of outgoing connections, so that none takes it before the server does.
     while True:
         port = 20_000 + secrets.randbelow(12_000)
-        with socket.socket() as probe:
-            with suppress(OSError):
-                probe.bind((host, port))
-                return port
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind((host, port))
+            return port
 
 
 def _plain_environment() -> dict[str, str]:

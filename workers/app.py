@@ -6,9 +6,9 @@ Each process wires itself after the fork: nothing of the parent's connections is
 import gc
 from typing import Any
 
-from celery.signals import setup_logging, worker_process_init, worker_process_shutdown
+from celery.signals import setup_logging, worker_init, worker_process_init, worker_process_shutdown
 
-from service import logs
+from service import alive, logs
 from service.bootstrap import Application, build
 from service.engine.wakeups import QUEUES, make_celery
 from service.settings import settings
@@ -49,6 +49,12 @@ def _open(**_: Any) -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(*GARBAGE_THRESHOLDS)
+
+
+@worker_init.connect
+def _give_signs(**_: Any) -> None:
+    # A worker whose pool is gone does nothing more, however well its parent feels.
+    alive.give_signs(settings().alive_file, alive.has_children)
 
 
 @worker_process_shutdown.connect

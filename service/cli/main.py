@@ -1,6 +1,7 @@
 """The commands. Each reads the settings it needs; a setting that is wrong ends with a sentence, not with a trace."""
 
 import importlib
+import importlib.util
 import runpy
 import sys
 import uuid
@@ -11,13 +12,11 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from service.cli.demo import demo
-
 CHECKOUT = Path(__file__).resolve().parents[2]
 
 
 # Commands with much to load, loaded when they are called.
-_ELSEWHERE = {"demo": "service.cli.demo", "verify": "service.cli.verify"}
+_ELSEWHERE = {"demo": "service.cli.demo", "organisations": "service.cli.organisations", "verify": "service.cli.verify"}
 
 
 class Zending(click.Group):
@@ -25,11 +24,13 @@ class Zending(click.Group):
 
     def list_commands(self, context: click.Context) -> list[str]:
         """Every command's name."""
-        return sorted({*super().list_commands(context), *_ELSEWHERE})
+        # An installation may lack what only demonstrations need.
+        there = (name for name, module in _ELSEWHERE.items() if importlib.util.find_spec(module) is not None)
+        return sorted({*super().list_commands(context), *there})
 
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
         """A command by its name."""
-        if name in _ELSEWHERE:
+        if name in _ELSEWHERE and importlib.util.find_spec(_ELSEWHERE[name]) is not None:
             command = getattr(importlib.import_module(_ELSEWHERE[name]), name)
             assert isinstance(command, click.Command)
             return command
@@ -51,9 +52,6 @@ class Zending(click.Group):
 @click.group(cls=Zending, context_settings={"help_option_names": ["-h", "--help"]})
 def zending() -> None:
     """Zending: digital document delivery, sealed and evidenced."""
-
-
-zending.add_command(demo)
 
 
 @zending.command()
@@ -94,6 +92,36 @@ def worker() -> None:
 def scheduler() -> None:
     """Run the scheduler: deadlines, cut-offs, the ledger, housekeeping. Two at once do no harm."""
     _become("workers.schedule")
+
+
+@zending.command()
+def health() -> None:
+    """Say by the exit status whether the service on this machine lives: for a container's health check.
+
+    A worker's or scheduler's sign of life (ZENDING_ALIVE_FILE) counts where there is one, else the API's answer.
+    """
+    import http.client
+
+    from service.alive import is_alive
+    from service.settings import read_variable
+
+    file = Path(read_variable("ZENDING_ALIVE_FILE") or "")
+    if file.is_file():
+        if not is_alive(file):
+            raise click.ClickException(f"the last sign of life in {file} is too old.")
+        return
+    host = read_variable("ZENDING_HOST") or "127.0.0.1"
+    port = int(read_variable("ZENDING_PORT") or 8000)
+    connection = http.client.HTTPConnection("127.0.0.1" if host == "0.0.0.0" else host, port, timeout=5)  # noqa: S104
+    try:
+        connection.request("GET", "/health/live")
+        status = connection.getresponse().status
+    except OSError as error:
+        raise click.ClickException(f"the API does not answer ({type(error).__name__}).") from None
+    finally:
+        connection.close()
+    if status != http.client.OK:
+        raise click.ClickException(f"the API answers {status}.")
 
 
 @zending.command()

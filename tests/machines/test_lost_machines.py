@@ -6,7 +6,9 @@ The tests share one installation, one after the other, and each judges everythin
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from typing import Any
 
+import psycopg
 import pytest
 
 from bench import truth
@@ -37,6 +39,13 @@ MACHINES = {
 }
 
 
+# Only the server's superuser sees where others' connections come from.
+_BUSIEST = (
+    "SELECT host(client_addr) FROM pg_stat_activity WHERE client_addr = ANY(%s::inet[])"
+    " ORDER BY state_change DESC LIMIT 1"
+)
+
+
 class Apart(Service):
     """A service whose roles stand on different machines."""
 
@@ -47,13 +56,12 @@ class Apart(Service):
 
     def holder(self, kind: JobKind) -> Machine:
         """A worker's machine, at a moment when jobs of a kind are held."""
-        self.wait_until_held(kind)
-        with truth.owner(self.running) as connection:
-            row = connection.execute(
-                "SELECT host(client_addr) FROM pg_stat_activity WHERE application_name LIKE 'zending@%%'"
-                " AND client_addr = ANY(%s::inet[]) ORDER BY state_change DESC LIMIT 1",
-                [[machine.address for machine in self.installation.of("worker")]],
-            ).fetchone()
+        urls = self.running.stack.urls
+        assert urls is not None
+        workers = [machine.address for machine in self.installation.of("worker")]
+        with psycopg.connect(urls.superuser.replace("+psycopg", "", 1), autocommit=True) as connection:
+            self.wait_until_held(kind)
+            row = connection.execute(_BUSIEST, [workers]).fetchone()
         assert row is not None
         return next(machine for machine in self.installation.of("worker") if machine.address == row[0])
 
@@ -76,7 +84,7 @@ def apart(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Apart]:
     folder = tmp_path_factory.mktemp("machines")
     with ExitStack() as closing:
         net = closing.enter_context(network(folder / "logs"))
-        settings = closing.enter_context(object_store(net.hub, folder / "logs"))
+        settings: dict[str, Any] = closing.enter_context(object_store(net.hub, folder / "logs"))
         settings |= {
             "ZENDING_BASE_URL": f"http://{free_address(net.hub)}",
             "ZENDING_PRINT_CUTOFF_SECONDS": "4",
