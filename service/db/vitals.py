@@ -55,12 +55,8 @@ def lags(session: Session) -> Lags:
     """Everything that can lag."""
     row = session.execute(_LAGS).mappings().one()
     now: datetime = row["now"]
-    waited = {
-        name: None if row[name] is None else max(0.0, (now - row[name]).total_seconds())
-        for name in row
-        if name != "now"
-    }
-    return Lags(now=now, **waited)
+    since = {name: row[name] for name in row if name != "now"}
+    return Lags(now, **{name: at and max(0.0, (now - at).total_seconds()) for name, at in since.items()})
 
 
 _BOUNCED = text(
