@@ -13,7 +13,7 @@ from litestar import Litestar, Router
 from litestar.datastructures import State
 
 from service import logs
-from service.api import openapi, readiness
+from service.api import openapi, readiness, submission_streams
 from service.api.documentation import documentation_handlers
 from service.api.readiness import Probe, Readiness
 from service.api.routes import api_handlers
@@ -23,13 +23,20 @@ from service.inspection.scanners.clamd import ClamdScanner
 from service.portal.routes import pages_for_people, portal_handlers
 from service.settings import Settings
 from service.settings import settings as read_once
+from service.web import limits
+from service.web.overload import Overload
 from service.web.problems import answer
 from service.web.requests import RequestFrame
 
 BODY_BYTES: Final = 64 * 1024
 """The longest body of a call that does not say otherwise."""
+SUBMISSIONS_AT_ONCE: Final = 8
+"""How many files of submissions a process takes in at the same time, half of them of one organisation."""
 UPLOADS_AT_ONCE: Final = 8
 """How many of the largest uploads a process holds in memory at the same time; of small ones as many more as fit."""
+
+UPLOADS_OF_ONE: Final = 5
+"""How many of these one organisation may have, so that there is always room for another's."""
 
 
 def create_app(settings: Settings | None = None) -> RequestFrame:
@@ -38,12 +45,19 @@ def create_app(settings: Settings | None = None) -> RequestFrame:
     # The server starts its workers as fresh processes, which know nothing of how the command set up the log.
     logs.configure(style=chosen.log_format)
     application = build(chosen, hands_in=True)
-    return RequestFrame(make_litestar(application), https=application.settings.secure_cookies)
+    return framed(application, make_litestar(application))
+
+
+def framed(application: Application, app: Litestar) -> RequestFrame:
+    """The application as the server runs it: in the frame that every answer gets, and within its bounds."""
+    settings = application.settings
+    return RequestFrame(Overload(app, most=settings.requests_at_once), https=settings.secure_cookies)
 
 
 def make_litestar(application: Application) -> Litestar:
     """The application without its frame, around parts that are wired already; it closes them when it ends."""
-    limits = UploadLimits(application.settings.max_delivery_bytes, application.settings.max_documents)
+    upload = UploadLimits(application.settings.max_delivery_bytes, application.settings.max_documents)
+    trusted = application.settings.trusted_proxies
     contract = openapi.document()
     return Litestar(
         route_handlers=[
@@ -60,8 +74,15 @@ def make_litestar(application: Application) -> Litestar:
         state=State(
             {
                 "application": application,
-                "upload_limits": limits,
-                "upload_memory": UploadMemory(UPLOADS_AT_ONCE * limits.body_bytes),
+                "upload_limits": upload,
+                "upload_memory": UploadMemory(
+                    UPLOADS_AT_ONCE * upload.body_bytes, most_each=UPLOADS_OF_ONE * upload.body_bytes
+                ),
+                "limiting": limits.limiting(application.context, _limits_url(application.settings), trusted),
+                "submission_memory": UploadMemory(
+                    SUBMISSIONS_AT_ONCE * submission_streams.MEMORY,
+                    most_each=SUBMISSIONS_AT_ONCE * submission_streams.MEMORY // 2,
+                ),
                 "readiness": Readiness(probes(application)),
             }
         ),
@@ -69,6 +90,11 @@ def make_litestar(application: Application) -> Litestar:
         logging_config=None,
         debug=False,
     )
+
+
+def _limits_url(settings: Settings) -> str:
+    own = settings.limits_url or settings.broker_url
+    return own.get_secret_value()
 
 
 def probes(application: Application) -> dict[str, Probe]:
@@ -104,6 +130,7 @@ def _parts(application: Application) -> Callable[[Litestar], AbstractAsyncContex
             yield
         finally:
             app.state.readiness.close()
+            await app.state.limiting.buckets.close()
             threads.shutdown()
             application.close()
 

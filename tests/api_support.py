@@ -11,12 +11,11 @@ from typing import Any
 from litestar import Litestar
 from litestar.testing import TestClient
 
-from service.app import make_litestar
+from service.app import framed, make_litestar
 from service.bootstrap import Application, build, make_keys
 from service.db.ids import ORGANISATION, public_id
 from service.identity.scopes import Scope
 from service.settings import Mode, read_settings
-from service.web.requests import RequestFrame
 from tests.signing_support import pki
 
 BASE_URL = "http://127.0.0.1:8000"
@@ -57,7 +56,7 @@ def application(folder: Path, **changes: Any) -> Iterator[Application]:
 @contextmanager
 def door(wired: Application, app: Litestar | None = None) -> Iterator[TestClient[Any]]:
     """A client of the framed application, in this process."""
-    frame = RequestFrame(app or make_litestar(wired), https=wired.settings.secure_cookies)
+    frame = framed(wired, app or make_litestar(wired))
     with TestClient(app=frame, base_url=BASE_URL, raise_server_exceptions=False) as client:
         yield client
 

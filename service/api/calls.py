@@ -1,11 +1,13 @@
 """What the handlers of this door share: who calls, and how a route says who may and what it answers besides."""
 
 import uuid
+from collections.abc import Sequence
 from typing import Any, Final
 
 from litestar import Request
 from litestar.datastructures import State
 from litestar.openapi.datastructures import ResponseSpec
+from litestar.types import Guard
 
 from service.bootstrap import Application
 from service.domain.errors import NotFound
@@ -32,11 +34,12 @@ _MEANINGS: Final = {
     403: "The access token does not allow this.",
     404: "There is no such thing, or it belongs to somebody else.",
     406: "It is not offered in the form that the Accept header asks for.",
+    408: "The body came too slowly; what was stored of it is kept.",
     409: "Not possible in the present state; the code says why.",
     413: "Larger than the service takes; refused before it was read whole.",
     415: "The body is of another media type than this call takes.",
     422: "Understood, and against a rule; `errors` points to each field.",
-    429: "More than the quota allows; `Retry-After` says when to come back.",
+    429: "Too fast, or more than the quota allows; `Retry-After` says when to come back.",
     503: "Something is down for a moment; `Retry-After` says when to come back.",
 }
 
@@ -49,12 +52,17 @@ def problems(*statuses: int) -> dict[int, ResponseSpec]:
     }
 
 
-def scoped(scope: Scope, *statuses: int, also: dict[int, ResponseSpec] | None = None) -> dict[str, Any]:
-    """Arguments of a route that needs an access token with ``scope``; ``statuses`` are further problems."""
+def scoped(
+    scope: Scope, *statuses: int, also: dict[int, ResponseSpec] | None = None, further: Sequence[Guard] = ()
+) -> dict[str, Any]:
+    """Arguments of a route that needs an access token with ``scope``; ``statuses`` are further problems.
+
+    ``further`` guards look at the caller once the token is believed.
+    """
     return {
-        "guards": [Scoped(scope)],
+        "guards": [Scoped(scope), *further],
         "security": [{SECURITY: [scope.value]}],
-        "responses": {**problems(*sorted({400, 401, 403, 503, *statuses})), **(also or {})},
+        "responses": {**problems(*sorted({400, 401, 403, 429, 503, *statuses})), **(also or {})},
     }
 
 

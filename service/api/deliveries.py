@@ -65,7 +65,7 @@ class Deliveries(Controller):
         limits: uploads.UploadLimits = request.app.state.upload_limits
         memory: uploads.UploadMemory = request.app.state.upload_memory
         sender = Sender(tenant(request), Lane.BULK)
-        async with memory.reserved(uploads.announced_bytes(request, limits)):
+        async with memory.reserved(uploads.announced_bytes(request, limits), sender.organisation_id):
             body = await uploads.read_hand_in(request, limits)
             done = await sync_to_thread(hand_in, context_of(request), sender, body.raw, body.uploads, key=key)
         return _accepted(done)

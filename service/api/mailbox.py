@@ -3,6 +3,7 @@
 from typing import Any
 
 from litestar import Controller, Response, delete, get, post, put
+from litestar.handlers.base import BaseRouteHandler
 from litestar.params import FromPath, JSONBody
 
 from service.api import files
@@ -11,8 +12,10 @@ from service.api.deliveries import Cursor, Limit
 from service.api.shapes import JSON, PDF, ActivationAnswer, ActivationRequest, ConsentTexts, EvidenceList
 from service.domain.errors import FieldError, Invalid
 from service.identity.scopes import Scope
-from service.usecases import activation, mailbox
+from service.usecases import access, activation, mailbox
 from service.usecases.views import ActivationView, MessagePage, MessageView
+from service.web import limits
+from service.web.guards import Connection
 
 
 class Messages(Controller):
@@ -110,6 +113,16 @@ class Messages(Controller):
         return files.evidence(mailbox.evidence_one(*asked))
 
 
+async def few_codes(connection: Connection, _handler: BaseRouteHandler) -> None:
+    """Not too many activation codes sent to, or tried for, one mailbox.
+
+    Raises:
+        TooManyRequests: too many.
+    """
+    who = access.reader_of(connection.scope["auth"])
+    await limits.require(connection, limits.ACTIVATION, who.recipient_hash.hex())
+
+
 class Activation(Controller):
     """Consent to receive mail digitally: given with proof, revocable at any time."""
 
@@ -132,7 +145,7 @@ class Activation(Controller):
         operation_id="activateMailbox",
         response_description="How the activation stands after this step.",
         sync_to_thread=True,
-        **scoped(Scope.MAILBOX_WRITE, 409, 413, 422, 429),
+        **scoped(Scope.MAILBOX_WRITE, 409, 413, 422, further=[few_codes]),
     )
     def activate(self, request: ApiRequest, data: JSONBody[ActivationRequest]) -> ActivationAnswer:
         """Send a code to an e-mail address, or take the code and the consent."""

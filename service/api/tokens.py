@@ -1,6 +1,7 @@
 """``/oauth/token`` and the keys that our access tokens are signed with."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
@@ -20,7 +21,7 @@ from service.identity.grants import ACCESS_TOKEN, ExchangeRequest, form_fields, 
 from service.identity.scopes import scope_text
 from service.identity.tokens import jwks
 from service.usecases import access
-from service.web import problems
+from service.web import limits, problems
 from service.web.guards import PUBLIC
 from service.web.requests import request_id
 
@@ -71,14 +72,21 @@ class Tokens(Controller):
             400: _refused("The request, grant or scope is not right."),
             401: _refused("The client is not known by these credentials."),
             503: _refused("The identity provider can't be asked at the moment."),
-            **problem_answers(413),
+            **problem_answers(413, 429),
         },
     )
     async def token(self, request: Request[Any, Any, Any]) -> Response[TokenAnswer]:
         """Give a token to a program for its credentials, or to a person for an ID token of theirs."""
         form = form_fields(_pairs(request.content_type[0], await request.body()))
-        granted = await sync_to_thread(_grant, application_of(request), request.headers.get("authorization"), form)
-        return Response(granted, headers=_NO_STORE)
+        network = limits.address(request)
+        await limits.require(request, limits.TOKEN_FAILURE, network, look=True)
+        try:
+            granted = await sync_to_thread(_grant, application_of(request), request.headers.get("authorization"), form)
+        except Unauthenticated:
+            await limits.require(request, limits.TOKEN_FAILURE, network)
+            raise
+        await limits.require(request, limits.TOKEN, granted.client or network)
+        return Response(granted.answer, headers=_NO_STORE)
 
     @get(
         "/.well-known/jwks.json",
@@ -90,6 +98,14 @@ class Tokens(Controller):
     def keys(self, request: Request[Any, Any, Any]) -> Response[dict[str, object]]:
         """Show the keys, for whoever verifies our tokens."""
         return Response(jwks([application_of(request).signing_key]), headers={"Cache-Control": "public, max-age=300"})
+
+
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """A token's answer, and the client that it was given to; None for a person."""
+
+    answer: TokenAnswer = field(repr=False)
+    client: str | None
 
 
 def _pairs(content_type: str, body: bytes) -> list[tuple[str, str]]:
@@ -104,21 +120,22 @@ def _pairs(content_type: str, body: bytes) -> list[tuple[str, str]]:
         raise TokenRequestInvalid("The token request can't be read.") from None
 
 
-def _grant(application: Application, authorization: str | None, form: Mapping[str, str]) -> TokenAnswer:
+def _grant(application: Application, authorization: str | None, form: Mapping[str, str]) -> _Given:
     wanted = token_request(form)
     if isinstance(wanted, ExchangeRequest):
         person = application.identity.validate_id_token(wanted.subject_token, now=application.context.clock())
         granted = access.exchange(application.context, application.tokens, person, wanted)
-        kind = ACCESS_TOKEN
+        kind, client = ACCESS_TOKEN, None
     else:
         credentials = client_credentials(authorization, form)
         granted = access.client_token(application.context, application.tokens, credentials, wanted)
-        kind = None
+        kind, client = None, credentials.client_id
     log.info("token_issued", token=granted.token.id, exchange=kind is not None, request_id=request_id())
-    return TokenAnswer(
+    answer = TokenAnswer(
         access_token=granted.token.token,
         token_type="Bearer",  # noqa: S106  the kind of token
         expires_in=granted.token.expires_in,
         scope=scope_text(granted.scopes),
         issued_token_type=kind,
     )
+    return _Given(answer, client)

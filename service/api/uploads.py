@@ -5,6 +5,7 @@ until the use case has encrypted them. Whatever is too large is refused before i
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -65,11 +66,14 @@ class UploadMemory:
 
     Args:
         most: bytes for all uploads together; at least one full upload, or none would ever fit.
+        most_each: bytes for all uploads of one owner together, so that nobody takes everything; ``most`` unless given.
         wait: seconds an upload may wait for room before it is told to come back later.
     """
 
-    def __init__(self, most: int, *, wait: float = 5.0) -> None:
+    def __init__(self, most: int, *, most_each: int | None = None, wait: float = 5.0) -> None:
         self._most, self._free, self._wait = most, most, wait
+        self._most_each = most if most_each is None else most_each
+        self._held: Counter[object] = Counter()
         self._given_back = asyncio.Event()
 
     @property
@@ -78,26 +82,30 @@ class UploadMemory:
         return self._free
 
     @asynccontextmanager
-    async def reserved(self, size: int) -> AsyncIterator[None]:
-        """Hold room for ``size`` bytes for the length of the block.
+    async def reserved(self, size: int, owner: object) -> AsyncIterator[None]:
+        """Hold room for ``size`` bytes for the length of the block, on the account of ``owner`` (an organisation).
 
         Raises:
             Busy: no room came free in time.
         """
-        size = min(size, self._most)
+        size = min(size, self._most_each)
         try:
             async with asyncio.timeout(self._wait):
-                while self._free < size:
+                while self._free < size or self._held[owner] + size > self._most_each:
                     self._given_back.clear()
                     await self._given_back.wait()
         except TimeoutError:
             raise Busy from None
         # Nothing is awaited between the last look and here, so no other upload took the room meanwhile.
         self._free -= size
+        self._held[owner] += size
         try:
             yield
         finally:
             self._free += size
+            self._held[owner] -= size
+            if not self._held[owner]:
+                del self._held[owner]
             self._given_back.set()
 
 

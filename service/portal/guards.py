@@ -11,7 +11,7 @@ from litestar.handlers.base import BaseRouteHandler
 from service.domain.errors import Forbidden, Unauthenticated
 from service.portal import forms
 from service.portal.visitors import FORM_LIMIT, Visitor
-from service.web import csrf
+from service.web import csrf, limits
 from service.web.guards import Access, Connection
 
 
@@ -98,6 +98,16 @@ async def genuine(connection: Connection, handler: BaseRouteHandler) -> None:
     if session is not None and not csrf.proves(session.data.csrf_secret, form.text(csrf.FIELD)):
         raise FormStale("This form belongs to an earlier session.")
     request.state.form = form
+
+
+async def few_codes(connection: Connection, _handler: BaseRouteHandler) -> None:
+    """Not too many activation codes sent to, or tried for, one mailbox.
+
+    Raises:
+        TooManyRequests: too many.
+    """
+    reader = visitor(connection).reader
+    await limits.require(connection, limits.ACTIVATION, "" if reader is None else reader.recipient_hash.hex())
 
 
 def visitor(connection: Connection) -> Visitor:

@@ -87,7 +87,9 @@ class Recognition(ASGIMiddleware):
             await next_app(scope, receive, send)
             return
         # Files stay in memory until they are handed in: together within what all uploads of the process may take.
-        async with connection.app.state.upload_memory.reserved(forms.announced_bytes(connection.headers, limit)):
+        memory, seat = connection.app.state.upload_memory, scope["user"].seat
+        owner = None if seat is None else seat.organisation_id
+        async with memory.reserved(forms.announced_bytes(connection.headers, limit), owner):
             await next_app(scope, receive, send)
 
     def _visitor(self, language: str, secret: str, *, touch: bool) -> Visitor:

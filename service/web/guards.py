@@ -12,6 +12,7 @@ from litestar.handlers.base import BaseRouteHandler
 from service.domain.errors import Unauthenticated
 from service.identity.scopes import Scope
 from service.identity.tokens import AccessToken
+from service.web import limits
 
 _SCHEME: Final = "bearer"
 Connection = ASGIConnection[Any, Any, Any, Any]
@@ -61,12 +62,14 @@ class Scoped(Access):
         Raises:
             Unauthenticated: no token, or one that must not be believed.
             ScopeMissing: it does not allow this.
+            TooManyRequests: its bearer asks too often.
         """
         application = connection.app.state.application
         token = application.verifier.verify(
             _bearer(connection.headers.get("authorization")), application.context.clock()
         )
         token.require(self.scope)
+        limits.note(connection.scope, await limits.callers(connection).admit(token))
         connection.scope["auth"] = token
 
 

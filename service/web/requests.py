@@ -16,7 +16,11 @@ log = structlog.get_logger()
 # An id from outside is kept only in the form of ids, so that nobody writes sentences or personal data into our logs.
 _SANE_ID: Final = re.compile(rb"[A-Za-z0-9][A-Za-z0-9_-]{7,63}")
 _request_id: ContextVar[str] = ContextVar("zending_request_id", default="")
-_QUIET: Final = frozenset({"/health/live", "/health/ready"})
+QUIET: Final = frozenset({"/health/live", "/health/ready"})
+"""Asked by machines every few seconds: never logged, never refused for want of room."""
+
+SCOPE_KEY: Final = "zending.headers"
+"""Key of a request's scope: headers that its answer gets, whatever the answer is."""
 
 API_POLICY: Final = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 """Content-Security-Policy of whatever is no page: nothing in it may do anything."""
@@ -69,7 +73,7 @@ class RequestFrame:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = self._completed(message["headers"], found)
+                message["headers"] = self._completed(message["headers"], found, scope)
             await send(message)
 
         try:
@@ -77,8 +81,9 @@ class RequestFrame:
         finally:
             _log(scope, status, time.perf_counter() - started)
 
-    def _completed(self, given: Any, found: str) -> list[tuple[bytes, bytes]]:
+    def _completed(self, given: Any, found: str, scope: Any) -> list[tuple[bytes, bytes]]:
         headers = [(bytes(name), bytes(value)) for name, value in given]
+        headers += _encoded(scope.get(SCOPE_KEY, {}))
         present = {name.lower() for name, _ in headers}
         headers += [(name, value) for name, value in self._headers if name not in present]
         headers.append((b"x-request-id", found.encode("ascii")))
@@ -99,7 +104,7 @@ def _incoming_id(headers: Any) -> str | None:
 def _log(scope: Any, status: int, seconds: float) -> None:
     # The route's pattern, never the address: somebody may have typed anything into it.
     route = scope.get("path_template") or "none"
-    if route in _QUIET:
+    if route in QUIET:
         return
     log.info(
         "request",

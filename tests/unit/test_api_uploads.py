@@ -206,13 +206,13 @@ def test_somebody_who_hangs_up_is_no_failure_of_ours() -> None:
 def test_uploads_wait_for_room_and_are_told_to_come_back_when_there_is_none() -> None:
     async def story() -> None:
         memory = UploadMemory(100, wait=0.02)
-        async with memory.reserved(60):
-            async with memory.reserved(40):
+        async with memory.reserved(60, "tax"):
+            async with memory.reserved(40, "tax"):
                 assert memory.free == 0
                 with pytest.raises(Busy):
-                    async with memory.reserved(1):
+                    async with memory.reserved(1, "tax"):
                         raise AssertionError
-            async with memory.reserved(40):
+            async with memory.reserved(40, "tax"):
                 pass
         assert memory.free == 100
 
@@ -225,13 +225,13 @@ def test_room_that_is_given_back_goes_to_who_waits_also_after_a_failure() -> Non
         order: list[str] = []
 
         async def first() -> None:
-            async with memory.reserved(100):
+            async with memory.reserved(100, "tax"):
                 order.append("first")
                 await asyncio.sleep(0)
                 raise RuntimeError
 
         async def second() -> None:
-            async with memory.reserved(70):
+            async with memory.reserved(70, "tax"):
                 order.append("second")
 
         await asyncio.gather(first(), second(), second(), return_exceptions=True)
@@ -244,7 +244,7 @@ def test_room_that_is_given_back_goes_to_who_waits_also_after_a_failure() -> Non
 def test_one_upload_larger_than_all_room_still_fits_alone() -> None:
     async def story() -> None:
         memory = UploadMemory(100)
-        async with memory.reserved(500):
+        async with memory.reserved(500, "tax"):
             assert memory.free == 0
 
     asyncio.run(story())
@@ -253,8 +253,8 @@ def test_one_upload_larger_than_all_room_still_fits_alone() -> None:
 def test_somebody_who_goes_while_waiting_takes_no_room() -> None:
     async def story() -> None:
         memory = UploadMemory(100, wait=30)
-        async with memory.reserved(100):
-            waiting = asyncio.create_task(memory.reserved(50).__aenter__())
+        async with memory.reserved(100, "tax"):
+            waiting = asyncio.create_task(memory.reserved(50, "tax").__aenter__())
             await asyncio.sleep(0)
             waiting.cancel()
             with pytest.raises(asyncio.CancelledError):

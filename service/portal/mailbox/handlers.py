@@ -11,7 +11,7 @@ from litestar.response import Redirect
 from service.domain.errors import Conflict, Invalid, NotFound, QuotaExceeded, Retryable
 from service.portal import languages
 from service.portal.forms import Form
-from service.portal.guards import RECIPIENT, genuine
+from service.portal.guards import RECIPIENT, few_codes, genuine
 from service.portal.rendering import SEE_OTHER, Portal, file_response, json_response, see_other
 from service.portal.wording import Wording
 from service.usecases import activation, mailbox
@@ -94,7 +94,7 @@ def settings(request: AnyRequest, portal: NamedDependency[Portal]) -> Response[s
     return _settings_page(request, portal, email="", language=portal.visitor(request).language)
 
 
-@post("/mailbox/activation", guards=[RECIPIENT, genuine], status_code=SEE_OTHER, sync_to_thread=True)
+@post("/mailbox/activation", guards=[RECIPIENT, genuine, few_codes], status_code=SEE_OTHER, sync_to_thread=True)
 def begin(request: AnyRequest, portal: NamedDependency[Portal], form: NamedDependency[Form]) -> Response[Any]:
     """Send a code to the e-mail address."""
     email, language = form.text("email"), form.text("language")
@@ -111,7 +111,7 @@ def enter_code(request: AnyRequest, portal: NamedDependency[Portal]) -> Response
     return _code_page(request, portal)
 
 
-@post("/mailbox/activation/code", guards=[RECIPIENT, genuine], status_code=SEE_OTHER, sync_to_thread=True)
+@post("/mailbox/activation/code", guards=[RECIPIENT, genuine, few_codes], status_code=SEE_OTHER, sync_to_thread=True)
 def confirm(request: AnyRequest, portal: NamedDependency[Portal], form: NamedDependency[Form]) -> Response[Any]:
     """Activate the mailbox."""
     version = form.text("consent_version")

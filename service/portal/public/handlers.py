@@ -17,6 +17,7 @@ from service.portal.rendering import SEE_OTHER, Portal, see_other
 from service.portal.visitors import ASSET
 from service.web import sessions
 from service.web.guards import PUBLIC
+from service.web.limits import few_log_ins
 
 FOR_EVER = "public, max-age=31536000, immutable"
 
@@ -39,7 +40,7 @@ def asset(portal: NamedDependency[Portal], version: FromPath[str], name: FromPat
     return Response(found.content, media_type=found.media_type, headers={"Cache-Control": keep})
 
 
-@get("/login", guards=[PUBLIC], sync_to_thread=True)
+@get("/login", guards=[PUBLIC, few_log_ins], sync_to_thread=True)
 def log_in(request: AnyRequest, portal: NamedDependency[Portal]) -> Response[Any]:
     """Send the person to the identity provider."""
     back = local(request.query_params.get("next"), otherwise=HOME)
@@ -53,7 +54,7 @@ def log_in(request: AnyRequest, portal: NamedDependency[Portal]) -> Response[Any
     return Redirect(leaving.url, status_code=SEE_OTHER, cookies=[cookie], headers={"Cache-Control": "no-store"})
 
 
-@get("/login/callback", guards=[PUBLIC], sync_to_thread=True)
+@get("/login/callback", guards=[PUBLIC, few_log_ins], sync_to_thread=True)
 def logged_in(request: AnyRequest, portal: NamedDependency[Portal]) -> Response[Any]:
     """Take the person back from the identity provider and begin their session."""
     application, secure = portal.application, portal.settings.secure_cookies

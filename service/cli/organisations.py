@@ -1,0 +1,140 @@
+"""``zending organisations``: limits of organisations, and what to do about a client whose secret leaked."""
+
+import uuid
+from pathlib import Path
+from typing import Any
+
+import click
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+ACTOR = "operator-command"
+
+
+@click.group()
+def organisations() -> None:
+    """Organisations, their limits and their programs."""
+
+
+@organisations.command("list")
+def show_all() -> None:
+    """Show the organisations and their programs."""
+    from service.db.models import Client, Organisation
+
+    with _database().transaction() as session:
+        for organisation in session.scalars(select(Organisation).order_by(Organisation.slug)):
+            click.echo(f"{organisation.slug}: {organisation.name} ({organisation.mark})")
+            query = select(Client).where(Client.organisation_id == organisation.id).order_by(Client.client_id)
+            for client in session.scalars(query):
+                click.echo(f"  client {client.client_id}: {'active' if client.active else 'switched off'}")
+
+
+@organisations.command()
+@click.argument("slug")
+@click.option("--requests-per-second", help="Of each program and person, in the long run.")
+@click.option("--burst", help="Requests at once after a pause.")
+@click.option("--daily-deliveries", help="Deliveries on a day in Brussels.")
+@click.option("--daily-bytes", help="Bytes of their documents on a day.")
+def limits(slug: str, **given: str | None) -> None:
+    """Show an organisation's limits and today's use; with options, change them ('default' takes a limit back)."""
+    from service.db import quotas as rows
+    from service.usecases import audit, quotas
+
+    wanted = {name: _number(name, value) for name, value in given.items() if value is not None}
+    database = _database()
+    with database.transaction() as session:
+        organisation = _organisation(session, slug)
+    with database.transaction(organisations=[organisation]) as session:
+        if wanted:
+            quotas.set_limits(session, organisation, **wanted)
+            audit.record(session, actor=ACTOR, act="limits.change", subject=f"organisation:{slug}", details=wanted)
+        most, used = quotas.limits(session, organisation), rows.today(session, organisation)
+    click.echo(f"requests per second: {most.requests_per_second} (burst {most.burst})")
+    click.echo(f"deliveries a day: {most.daily_deliveries} (today: {used.deliveries})")
+    click.echo(f"bytes a day: {most.daily_bytes} (today: {used.bytes})")
+
+
+@organisations.command("switch-off")
+@click.argument("client_id")
+def switch_off(client_id: str) -> None:
+    """Switch a program off: no new tokens from now on, and those it has are refused within seconds."""
+    _set(client_id, "client.switch_off", active=False)
+    click.echo(f"{client_id} is switched off.")
+
+
+@organisations.command("switch-on")
+@click.argument("client_id")
+def switch_on(client_id: str) -> None:
+    """Let a program in again."""
+    _set(client_id, "client.switch_on", active=True)
+    click.echo(f"{client_id} is active.")
+
+
+@organisations.command("new-secret")
+@click.argument("client_id")
+@click.option("--to", "target", type=click.Path(path_type=Path), required=True, help="A new file for the secret.")
+def new_secret(client_id: str, target: Path) -> None:
+    """Give a program a new secret, written to a file that only you can read; the old one is over at once.
+
+    Tokens that were given for the old secret stay good for minutes: switch the program off first if it leaked.
+    """
+    import os
+
+    from service.identity import clients
+
+    secret = clients.new_secret()
+    descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="ascii") as file:
+        file.write(secret + "\n")
+    _set(client_id, "client.new_secret", secret_hash=clients.hash_secret(secret))
+    click.echo(f"The new secret of {client_id} stands in {target}. Hand it over, then remove the file.")
+
+
+@organisations.command("end-sessions")
+def end_sessions() -> None:
+    """Log everybody out of the pages, at once."""
+    from service.db.models import WebSession
+    from service.usecases import audit
+
+    with _database().transaction() as session:
+        ended = session.execute(WebSession.__table__.delete()).rowcount  # type: ignore[attr-defined]
+        audit.record(session, actor=ACTOR, act="sessions.end", subject="everybody", details={"ended": ended})
+    click.echo(f"{ended} sessions ended.")
+
+
+def _set(client_id: str, act: str, **values: Any) -> None:
+    from service.db.models import Client
+    from service.usecases import audit
+
+    with _database().transaction() as session:
+        changed = update(Client).where(Client.client_id == client_id).values(**values).returning(Client.client_id)
+        if session.scalar(changed) is None:
+            raise click.ClickException(f"there is no client {client_id}.")
+        audit.record(session, actor=ACTOR, act=act, subject=f"client:{client_id}")
+
+
+def _organisation(session: Session, slug: str) -> uuid.UUID:
+    from service.db.models import Organisation
+
+    found = session.scalar(select(Organisation.id).where(Organisation.slug == slug))
+    if found is None:
+        raise click.ClickException(f"there is no organisation {slug}.")
+    return found
+
+
+def _number(name: str, value: str) -> int | None:
+    if value == "default":
+        return None
+    if not (value.isascii() and value.isdigit()):
+        raise click.UsageError(f"--{name.replace('_', '-')} takes a number, or 'default'.")
+    return int(value)
+
+
+def _database() -> Any:
+    from service.db.session import Database
+    from service.settings import read_variable
+
+    url = read_variable("DATABASE_URL")
+    if not url:
+        raise click.ClickException("set DATABASE_URL; beside a running demo, 'source .zending/environment' does.")
+    return Database(url)
