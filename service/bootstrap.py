@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -38,6 +39,7 @@ from service.ledger.keys import LogSigner
 from service.notifications.smtp import SmtpNotifier
 from service.settings import Settings, SettingsRefused
 from service.usecases.context import Context, Limits, PrintSettings
+from service.usecases.operations import Promises
 from service.usecases.retention import Periods
 from service.vault import crypto
 from service.vault.durable import write_all
@@ -73,17 +75,36 @@ class Application:
     log_signer: LogSigner
     closing: contextlib.ExitStack = field(repr=False)
 
+    @property
+    def promises(self) -> Promises:
+        """What is late when."""
+        setting = self.settings
+        return Promises(
+            seal=setting.promise_seal_seconds,
+            mailbox=setting.promise_mailbox_seconds,
+            bulk=setting.promise_bulk_seconds,
+            hand_over=setting.promise_hand_over_seconds,
+            cutoff=setting.print_cutoff_seconds,
+        )
+
     def close(self) -> None:
         """Stop helpers and close connections."""
         self.closing.close()
 
 
-class _NoInspector:
-    """Where nothing is handed in (workers, scheduler), no helper is kept."""
+class _LateInspector:
+    """Where documents come seldom (workers that take submissions in), a helper is kept from the first one on."""
 
-    def inspect(self, pdf: bytes) -> Inspection:  # noqa: ARG002  the port's shape
-        """Refuse: this process takes no documents."""
-        raise RuntimeError("this process does not inspect documents")
+    def __init__(self, make: Callable[[], Inspector]) -> None:
+        self._make = make
+        self._lock = threading.Lock()
+        self._made: Inspector | None = None
+
+    def inspect(self, pdf: bytes) -> Inspection:
+        """Judge one document, or refuse it; errors as of the inspector's."""
+        with self._lock:
+            self._made = self._made or self._make()
+        return self._made.inspect(pdf)
 
 
 def build(settings: Settings, *, hands_in: bool = False) -> Application:
@@ -91,7 +112,7 @@ def build(settings: Settings, *, hands_in: bool = False) -> Application:
 
     Args:
         settings: checked settings.
-        hands_in: the process takes documents, so it keeps an inspection helper.
+        hands_in: the process takes documents all the time, so it keeps an inspection helper from the start.
 
     Raises:
         SettingsRefused: a key or certificate that the settings name is not there.
@@ -118,6 +139,9 @@ def _build(settings: Settings, closing: contextlib.ExitStack, *, hands_in: bool)
     scanner = _scanner(settings)
     signing_key = _token_key(settings)
 
+    def open_inspector() -> Inspector:
+        return closing.enter_context(Inspector(_inspection(settings), scanner))
+
     def find_hash(recipient: RecipientId) -> bytes:
         return crypto.recipient_hash(index_key, recipient.kind.value, recipient.value)
 
@@ -126,7 +150,7 @@ def _build(settings: Settings, closing: contextlib.ExitStack, *, hands_in: bool)
         vault=Vault(store, keyring),
         keyring=keyring,
         index_key=index_key,
-        inspector=closing.enter_context(Inspector(_inspection(settings), scanner)) if hands_in else _NoInspector(),
+        inspector=open_inspector() if hands_in else _LateInspector(open_inspector),
         sealer=_sealers(settings.keys_folder / SEALS, tsa),
         channel=InternalChannel(database, find_hash),
         notifier=SmtpNotifier(settings.smtp_url.get_secret_value(), settings.mail_sender),
@@ -134,7 +158,13 @@ def _build(settings: Settings, closing: contextlib.ExitStack, *, hands_in: bool)
         wake=waker.wake,
         clock=lambda: datetime.now(UTC),
         issuer_name=settings.issuer_name,
-        limits=Limits(settings.max_delivery_bytes, settings.max_documents, settings.lookup_limit),
+        limits=Limits(
+            settings.max_delivery_bytes,
+            settings.max_documents,
+            settings.lookup_limit,
+            settings.max_submission_bytes,
+            settings.max_submission_rows,
+        ),
         printing=PrintSettings(settings.print_sender, settings.print_provider, settings.print_cutoff_seconds),
         quiet_hours=settings.quiet_hours,
     )

@@ -81,6 +81,11 @@ class Readiness:
         return Health(_overall(parts), parts)
 
 
+def asked_parts(health: Health) -> dict[str, tuple[bool, bool]]:
+    """The parts that were asked: whether each is there, and whether it is needed. What is not set is left out."""
+    return {part.name: (part.state == UP, part.needed) for part in health.parts if part.state != NOT_SET}
+
+
 def _state(probe: Probe) -> tuple[str, str]:
     """The part's state, and the kind of error that says so."""
     try:

@@ -6,10 +6,12 @@ from service.api.deliveries import Deliveries
 from service.api.health import HealthChecks
 from service.api.ledger import Ledger
 from service.api.mailbox import Activation, Messages
+from service.api.operations import Operations
 from service.api.recipients import Recipients
+from service.api.submissions import Submissions
 from service.api.tokens import Tokens
 
 
 def api_handlers() -> list[ControllerRouterHandler]:
     """The controllers that the contract describes."""
-    return [Tokens, Deliveries, Recipients, Messages, Activation, Ledger, HealthChecks]
+    return [Tokens, Deliveries, Submissions, Recipients, Messages, Activation, Ledger, Operations, HealthChecks]

@@ -134,6 +134,7 @@ PEOPLE: Final = (
     Person("tine", "Tine Maes", "send", "clerk of the tax agency", "nl", organisation="tax"),
     Person("bram", "Bram Jacobs", "send", "clerk of the municipality", "nl", organisation="voorbeeldegem"),
     Person("olga", "Olga Smet", "operate", "operator of the service and its printing", "en", organisation=PLATFORM),
+    Person("otto", "Otto Maes", "operate", "operator who confirms what Olga proposes", "nl", organisation=PLATFORM),
 )
 
 

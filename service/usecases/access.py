@@ -16,12 +16,14 @@ from service.identity.errors import ClientRefused
 from service.identity.grants import ClientCredentialsRequest, ExchangeRequest
 from service.identity.scopes import Scope, grant_scopes, known_scopes
 from service.identity.tokens import AccessToken, IssuedToken, TokenIssuer
+from service.usecases import audit
 from service.usecases.context import Context
 from service.usecases.mailbox import Reader
-from service.usecases.personal import find_hash
+from service.usecases.personal import PLATFORM, find_hash
 
 CLERK_SCOPES = frozenset({Scope.DELIVERIES_WRITE, Scope.DELIVERIES_READ, Scope.RECIPIENTS_LOOKUP})
 OPERATOR_SCOPES = frozenset({Scope.PRINT_OPERATE})
+PLATFORM_SCOPES = frozenset({Scope.OPERATIONS_READ, Scope.OPERATIONS_WRITE})
 READER_SCOPES = frozenset({Scope.MAILBOX_READ, Scope.MAILBOX_WRITE})
 EXCHANGE_CLIENT = "token-exchange"
 
@@ -41,6 +43,11 @@ class StaffRole:
     organisation_id: uuid.UUID
     organisation_name: str
     role: str
+
+    @property
+    def runs_the_platform(self) -> bool:
+        """Whether they look after the service itself: operators of the platform, and of no sender."""
+        return self.role == "operator" and self.organisation_id == PLATFORM
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +98,8 @@ def exchange(context: Context, tokens: TokenIssuer, person: Person, request: Exc
     if len(organisations) == 1:
         for each in known.staff:
             allowed |= CLERK_SCOPES if each.role == "clerk" else OPERATOR_SCOPES
+            if each.runs_the_platform:
+                allowed |= PLATFORM_SCOPES
     scopes = grant_scopes(request.scope, allowed)
     own = organisations.pop() if len(organisations) == 1 else None
     token = tokens.issue(
@@ -139,6 +148,23 @@ def organisation_of(token: AccessToken) -> uuid.UUID:
     if token.organisation is None:
         raise Forbidden("This token acts for no organisation.", code="no_organisation")
     return parse_id(ORGANISATION, token.organisation)
+
+
+def operator_of(token: AccessToken) -> None:
+    """Pass the platform's own people and programs.
+
+    Raises:
+        Forbidden: the token acts for somebody else, whatever its scopes say.
+    """
+    if organisation_of(token) != PLATFORM:
+        raise Forbidden("This is for those who look after the service.", code="not_an_operator")
+
+
+def actor_of(context: Context, token: AccessToken) -> str:
+    """Who acts with a token, as the audit trail names them: a person, or a program by its id."""
+    if token.client_id == EXCHANGE_CLIENT:
+        return audit.staff_actor(context.index_key, token.subject)
+    return f"client:{token.client_id}"
 
 
 def _reader(context: Context, person: Person) -> Reader | None:

@@ -128,6 +128,40 @@ def _check(
         raise Invalid(f"Say why, in at most {REASON_LENGTH} characters.")
 
 
+def begin_checked(
+    context: Context,
+    *,
+    organisation: uuid.UUID | None,
+    submission: uuid.UUID | None,
+    kind: str | None,
+    channel: str | None,
+    provider: str | None,
+    reason: str,
+    actor: str,
+) -> uuid.UUID:
+    """Begin a pause in a transaction of its own; a provider must be one that there is. Otherwise as ``begin``."""
+    known = {rows.MAIL, context.printing.provider}
+    if provider is not None and provider not in known:
+        raise Invalid(f"The provider is one of: {', '.join(sorted(known))}.")
+    with context.database.transaction() as session:
+        return begin(
+            session,
+            organisation=organisation,
+            submission=submission,
+            kind=kind,
+            channel=channel,
+            provider=provider,
+            reason=reason,
+            actor=actor,
+        )
+
+
+def end_and_wake(context: Context, pause_id: uuid.UUID, actor: str) -> int:
+    """End a pause in a transaction of its own; the scheduler's next sweep wakes workers for what goes on."""
+    with context.database.transaction() as session:
+        return end(session, pause_id, actor)
+
+
 def end(session: Session, pause_id: uuid.UUID, actor: str) -> int:
     """Let work go on: a pause ends, and its jobs are let go in the same transaction, as many as one should bear.
 
