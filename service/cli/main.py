@@ -4,7 +4,6 @@ import importlib
 import importlib.util
 import runpy
 import sys
-import uuid
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 
 
 # Commands with much to load, loaded when they are called.
-_ELSEWHERE = {"demo": "service.cli.demo", "organisations": "service.cli.organisations", "verify": "service.cli.verify"}
+_ELSEWHERE = {name: f"service.cli.{name}" for name in ("demo", "organisations", "retention", "verify")}
 
 
 class Zending(click.Group):
@@ -146,45 +145,6 @@ def keys(folder: Path, origin: str) -> None:
 
     for line in make_keys(folder, origin).vkeys:
         click.echo(line)
-
-
-@zending.group()
-def jobs() -> None:
-    """Look at the work that waits, and at what is parked."""
-
-
-@jobs.command("list")
-def jobs_list() -> None:
-    """Show how much waits per kind, and each parked job with its reason."""
-    from service.db import queues
-
-    console = Console()
-    with _database().transaction() as session:
-        table = Table("kind", "lane", "waiting", "since")
-        for queue in queues.queues(session):
-            table.add_row(queue.kind.value, queue.lane.name.lower(), str(queue.waiting), str(queue.oldest or ""))
-        console.print(table)
-        parked = queues.parked(session)
-        for row in parked:
-            console.print(f"{row.id}  {row.kind}  tried {row.attempts} times: {row.last_error}")
-        if not parked:
-            console.print("Nothing is parked.")
-
-
-@jobs.command("retry")
-@click.argument("ids", nargs=-1, type=click.UUID)
-@click.option("--all", "every", is_flag=True, help="Retry everything that is parked.")
-def jobs_retry(ids: tuple[uuid.UUID, ...], *, every: bool) -> None:
-    """Put parked jobs back to work, by id or --all."""
-    from service.db import queues
-
-    if bool(ids) == every:
-        raise click.UsageError("give the ids of parked jobs, or --all.")
-    with _database().transaction() as session:
-        count = len(queues.retry(session, None if every else ids))
-    click.echo(f"{count} put back to work.")
-    if ids and count < len(ids):
-        raise click.ClickException(f"{len(ids) - count} of them were not parked.")
 
 
 @zending.group("print")

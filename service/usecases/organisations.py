@@ -61,6 +61,11 @@ def ensure(session: Session, new: NewOrganisation) -> uuid.UUID:
     return found
 
 
+def by_slug(session: Session, slug: str) -> uuid.UUID | None:
+    """The organisation of this name."""
+    return session.scalar(select(Organisation.id).where(Organisation.slug == slug))
+
+
 def ensure_client(session: Session, organisation_id: uuid.UUID, new: NewClient) -> None:
     """Give a program its credentials and scopes; a known one gets this secret from now on.
 

@@ -6,7 +6,7 @@ window later. So a crash between any two steps is harmless, and so are two sched
 """
 
 import uuid
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -139,16 +139,22 @@ def _walk(session: Session, context: Context, periods: Periods, now: datetime) -
     return True
 
 
-def _period(periods: Periods, rules: dict[str, RetentionRule], walk: RetentionWalk) -> timedelta:
+def _period(periods: Periods, rules: Mapping[str, RetentionRule], walk: RetentionWalk) -> timedelta:
     """How long after a hand-in this walk comes by."""
     own, wide = rules.get(walk.document_type), rules.get("")
     if walk.stage == Stage.PRINT:
         days = (own and own.print_days) or (wide and wide.print_days) or periods.print_days
     elif walk.stage == Stage.CONTENT:
-        days = (own and own.content_days) or (wide and wide.content_days) or periods.content_days
+        days = content_days(periods, rules, walk.document_type)
     else:
         days = 0
     return timedelta(days=days)
+
+
+def content_days(periods: Periods, rules: Mapping[str, RetentionRule], document_type: str) -> int:
+    """Days for which an organisation's documents of a type are kept, by its rules and the settings."""
+    own, wide = rules.get(document_type), rules.get("")
+    return (own and own.content_days) or (wide and wide.content_days) or periods.content_days
 
 
 def _come_back(session: Session, context: Context, periods: Periods, now: datetime) -> bool:

@@ -1,0 +1,111 @@
+"""A person's request to be erased (GDPR, article 17): what may go goes at once, and what must stay is told.
+
+What a sender is bound by law to keep (article 17, paragraph 3, b and e: the delivery, its evidence, the document until
+its period ends) stays, and so does the proof of a consent under which something was delivered. See docs/retention.md.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from sqlalchemy.orm import Session
+
+from service.db import deliveries as rows
+from service.db import mailboxes
+from service.db import retention as due
+from service.db.ids import DELIVERY, new_id, public_id
+from service.db.printing import every_organisation
+from service.db.session import widen
+from service.domain import calendar
+from service.domain.identifiers import RecipientId
+from service.usecases import activation, audit
+from service.usecases.context import Context
+from service.usecases.mailbox import Reader
+from service.usecases.notices import MailboxDetails
+from service.usecases.personal import PLATFORM, PLATFORM_YEAR, find_hash, seal_value
+from service.usecases.retention import Periods, content_days
+
+MOST = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A delivery that stays; ``documents_until`` is None when its documents are gone already."""
+
+    delivery: str
+    documents_until: date | None
+    evidence_until: date
+    held: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Erasure:
+    """What a request came to.
+
+    Attributes:
+        request: its id in the audit trail, which names nobody.
+        mailbox: there was one; it is revoked now and its address erased.
+        proofs_until: the day on which the proofs of its consents go; None where there are none.
+        kept: the newest deliveries in their mailbox, at most `MOST`. What went on paper only is not looked for: its
+            sender knows it by its own reference.
+    """
+
+    request: str
+    mailbox: bool
+    proofs_until: date | None
+    kept: Sequence[Kept]
+
+
+def erase(context: Context, recipient: RecipientId, periods: Periods, *, actor: str) -> Erasure:
+    """Erase what may go of a person: their mailbox's address, codes, and the consent for all that is to come.
+
+    Safe to repeat. Opens its own transactions.
+
+    Args:
+        context: the wired parts.
+        recipient: who asked; their identity was checked by whoever calls this.
+        periods: as they are set.
+        actor: who did it, as the audit trail names them.
+    """
+    who = Reader(find_hash(context, recipient), recipient.kind)
+    activation.revoke(context, who)
+    with context.database.transaction(recipients=[who.recipient_hash]) as session:
+        request = public_id("ers", new_id())
+        until = _empty_mailbox(session, context, who, periods)
+        kept = _kept(session, who, periods)
+        audit.record(session, actor=actor, act="person.erase", subject=request, details={"kept": len(kept)})
+    return Erasure(request, until is not None, until, kept)
+
+
+def _empty_mailbox(session: Session, context: Context, who: Reader, periods: Periods) -> date | None:
+    code = mailboxes.code(session, who.recipient_hash, lock=True)
+    if code is not None:
+        session.delete(code)
+    row = mailboxes.mailboxes(session, [who.recipient_hash]).get(who.recipient_hash)
+    if row is None or row.revoked_at is None:
+        return None
+    row.personal = seal_value(
+        context,
+        MailboxDetails(""),
+        organisation=PLATFORM,
+        year=PLATFORM_YEAR,
+        place=f"mailbox.personal:{who.recipient_hash.hex()}",
+    )
+    session.flush()
+    return calendar.local_date(row.revoked_at + timedelta(days=periods.mailbox_days))
+
+
+def _kept(session: Session, who: Reader, periods: Periods) -> list[Kept]:
+    widen(session, every_organisation(session))
+    ids = mailboxes.page(session, who.recipient_hash, before=None, limit=MOST)
+    found = sorted(rows.by_ids(session, ids).values(), key=lambda row: row.id, reverse=True)
+    held, documents = due.held(session, ids), rows.documents(session, ids)
+    rules = {each: due.rules_of(session, each) for each in {row.organisation_id for row in found}}
+    kept = []
+    for row in found:
+        days = content_days(periods, rules[row.organisation_id], row.document_type)
+        gone = any(document.erased_at is not None for document in documents[row.id])
+        until = calendar.local_date(row.created_at + timedelta(days=days))
+        evidence = date(row.retention_year, 12, 31)
+        kept.append(Kept(public_id(DELIVERY, row.id), None if gone else until, evidence, row.id in held))
+    return kept
