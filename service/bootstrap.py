@@ -15,6 +15,7 @@ from celery import Celery
 
 from printing.providers.directory import DirectoryProvider
 from service.channels.internal import InternalChannel
+from service.db.migrations import SchemaTooOld, refuse_older
 from service.db.models import Organisation
 from service.db.session import Database
 from service.domain.identifiers import RecipientId
@@ -128,6 +129,10 @@ def build(settings: Settings, *, hands_in: bool = False) -> Application:
 def _build(settings: Settings, closing: contextlib.ExitStack, *, hands_in: bool) -> Application:
     database = Database(settings.database_url.get_secret_value(), pool_size=settings.api_threads)
     closing.callback(database.dispose)
+    try:
+        refuse_older(database)
+    except SchemaTooOld as old:
+        raise SettingsRefused(str(old)) from None
     keyring = FileKeyRing(settings.keys_folder / "keyring")
     store = _store(settings, database)
     index_key = keyring.index_key()

@@ -21,6 +21,7 @@ ALTER TABLE submission
     ADD COLUMN received bigint NOT NULL DEFAULT 0 CHECK (received >= 0),
     ADD COLUMN parts integer NOT NULL DEFAULT 0,
     ADD COLUMN sha256 bytea CHECK (octet_length(sha256) = 32),
+    ADD COLUMN fingerprint bytea CHECK (octet_length(fingerprint) = 32),
     ADD COLUMN list_offset bigint NOT NULL DEFAULT 0,
     ADD COLUMN rows_read integer NOT NULL DEFAULT 0,
     ADD COLUMN problems jsonb NOT NULL DEFAULT '[]',
@@ -29,7 +30,7 @@ ALTER TABLE submission
     ADD COLUMN ended_at timestamptz,
     ADD COLUMN content_erased_at timestamptz;
 CREATE INDEX ix_submission_list ON submission (organisation_id, id DESC) WHERE container;
-CREATE INDEX ix_submission_content ON submission (organisation_id, sha256) WHERE sha256 IS NOT NULL;
+CREATE INDEX ix_submission_content ON submission (organisation_id, fingerprint) WHERE fingerprint IS NOT NULL;
 CREATE INDEX ix_submission_open ON submission (updated_at) WHERE container AND content_erased_at IS NULL;
 
 -- ---------------------------------------------------------------- the uploaded file, in pieces in the vault

@@ -21,6 +21,10 @@ class JobKind(StrEnum):
     NOTIFY = "notify"
     LETTER = "letter"
     HAND_OVER = "hand_over"
+    UNPACK = "unpack"
+    CHECK = "check"
+    ADMIT = "admit"
+    RECALL = "recall"
 
 
 class Lane(IntEnum):

@@ -73,7 +73,8 @@ class Submission(Base):
         container: made by an upload; otherwise by a hand-in, and then only the first columns mean something.
         received: bytes of the file that are stored; parts hold exactly these.
         list_offset: how many bytes of the list have become rows.
-        sha256: of the whole file, once it was read through.
+        sha256: of the whole file, once it was read through because the sender announced it.
+        fingerprint: SHA-256 of the ZIP's table of contents, which has length and checksum of everything in it.
         content_erased_at: when parts and the rows' content were let go of.
     """
 
@@ -98,6 +99,7 @@ class Submission(Base):
     received: Mapped[int] = mapped_column(default=0)
     parts: Mapped[int] = mapped_column(Integer, default=0)
     sha256: Mapped[bytes | None]
+    fingerprint: Mapped[bytes | None]
     list_offset: Mapped[int] = mapped_column(default=0)
     rows_read: Mapped[int] = mapped_column(Integer, default=0)
     problems: Mapped[list[dict[str, Any]]] = mapped_column(default=list)

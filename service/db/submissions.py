@@ -79,13 +79,20 @@ def parts(session: Session, submission_id: uuid.UUID) -> Sequence[SubmissionPart
     return session.scalars(query.order_by(SubmissionPart.at)).all()
 
 
-def same_content(session: Session, submission: Submission, sha256: bytes) -> uuid.UUID | None:
-    """Another submission of the organisation that was made, or is being made, of exactly the same file."""
+_ONE_BY_ONE = text("SELECT pg_advisory_xact_lock(hashtextextended(:key, 0))")
+
+
+def same_content(session: Session, submission: Submission, fingerprint: bytes) -> uuid.UUID | None:
+    """Another submission of the organisation that was made, or is being made, of exactly the same file.
+
+    Of two that ask at the same time, the second sees the first.
+    """
+    session.execute(_ONE_BY_ONE, {"key": f"{submission.organisation_id}{fingerprint.hex()}"})
     return session.scalar(
         select(Submission.id)
         .where(
             Submission.organisation_id == submission.organisation_id,
-            Submission.sha256 == sha256,
+            Submission.fingerprint == fingerprint,
             Submission.id != submission.id,
             Submission.dry_run.is_(False),
             Submission.state.not_in(("refused", "stopped")),

@@ -109,6 +109,8 @@ NEXT: Final = MappingProxyType(
 """State × event → state; ``resumed`` is missing because it leads back to where the submission was paused."""
 
 PAUSABLE: Final = frozenset(state for state, event in NEXT if event is _E.PAUSED)
+RESUMABLE: Final = PAUSABLE | {_S.CHECKED}
+"""States to which a pause leads back; what was being done when it began may have come to its end meanwhile."""
 ENDED: Final = frozenset({_S.STOPPED, _S.REFUSED, _S.DONE})
 """States in which nothing of the uploaded file is needed any more."""
 
@@ -126,8 +128,8 @@ def advance(
     Raises:
         TransitionRefused: the event has no place in this state.
     """
-    if (state, event) == (_S.PAUSED, _E.RESUMED) and paused_from in PAUSABLE:
-        return paused_from  # type: ignore[return-value]  # mypy does not narrow by membership
+    if (state, event) == (_S.PAUSED, _E.RESUMED) and paused_from in RESUMABLE:
+        return paused_from
     target = NEXT.get((state, event))
     if target is None:
         raise TransitionRefused(f"A submission that is {state.value} can't be {event.value}.")

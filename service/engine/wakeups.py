@@ -27,6 +27,10 @@ QUEUES: Final[dict[JobKind, str]] = {
     JobKind.NOTIFY: "notify",
     JobKind.LETTER: "print",
     JobKind.HAND_OVER: "print",
+    JobKind.UNPACK: "submission",
+    JobKind.CHECK: "submission",
+    JobKind.ADMIT: "submission",
+    JobKind.RECALL: "submission",
 }
 """The queue whose workers do a kind of work."""
 

@@ -1,7 +1,7 @@
 """What use cases are given: the parts that bootstrap wired, and nothing they could reach by themselves."""
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
@@ -12,6 +12,8 @@ from service.db.models import Organisation
 from service.db.session import Database
 from service.inspection.inspector import Inspection
 from service.notifications.base import Notifier
+from service.usecases.desk import Desk
+from service.usecases.meters import Meter
 from service.vault.keyring.base import KeyRing
 from service.vault.vault import Vault
 from signing.seal import Sealer
@@ -27,11 +29,13 @@ class Inspector(Protocol):
 
 @dataclass(frozen=True)
 class Limits:
-    """The limits of a hand-in and of a look-up, as settings give them; sizes in bytes."""
+    """The limits of a hand-in, a look-up and a submission, as settings give them; sizes in bytes."""
 
     delivery_bytes: int
     documents: int
     lookup: int
+    submission_bytes: int = 10 * 1024**3
+    submission_rows: int = 100_000
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,8 @@ class Context:
         sealer: the sealer of an organisation's seal profile, kept once made.
         wake: tells workers that there is work; failing to is harmless.
         issuer_name: who vouches for evidence records.
+        desk: where the hand-ins of this process meet.
+        meter: what this process admitted of organisations' daily quotas.
         quiet_hours: nobody is written to between 23:00 and 07:00.
     """
 
@@ -71,3 +77,5 @@ class Context:
     limits: Limits
     printing: PrintSettings
     quiet_hours: bool = True
+    desk: Desk = field(default_factory=Desk, repr=False, compare=False)
+    meter: Meter = field(default_factory=Meter, repr=False, compare=False)

@@ -145,16 +145,23 @@ def cancel(context: Context, organisation_id: uuid.UUID, delivery_id: str) -> De
     with context.database.transaction(organisations=[organisation_id]) as session:
         dossier = _own(session, context, organisation_id, delivery_id, lock=True)
         progress = Progress(context, now=context.clock())
-        cause = Cause(Actor.SENDER)
-        if not may_cancel(dossier):
+        if not take_back(progress, dossier):
             raise TransitionRefused("It is too late to cancel: this is already with the recipient or the printer.")
-        for leg in dossier.legs:
-            # The others ended before and brought nothing.
-            if may_happen(dossier, Event.CANCELLED, leg):
-                progress.happen(dossier, Event.CANCELLED, cause, leg=leg)
-        progress.happen(dossier, Event.CANCELLED, cause)
         progress.write(session)
         return delivery_view(context, dossier)
+
+
+def take_back(progress: Progress, dossier: Dossier) -> bool:
+    """Cancel a delivery that this transaction has locked, for its sender; False when it is too late."""
+    if not may_cancel(dossier):
+        return False
+    cause = Cause(Actor.SENDER)
+    for leg in dossier.legs:
+        # The others ended before and brought nothing.
+        if may_happen(dossier, Event.CANCELLED, leg):
+            progress.happen(dossier, Event.CANCELLED, cause, leg=leg)
+    progress.happen(dossier, Event.CANCELLED, cause)
+    return True
 
 
 def _own_row(session: Session, organisation_id: uuid.UUID, delivery_id: str) -> DeliveryRow:

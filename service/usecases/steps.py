@@ -4,7 +4,16 @@ from typing import Any
 
 from service.db.jobs import JobKind
 from service.engine.steps import Step
-from service.usecases import batches, letters, notices, route, seal
+from service.usecases import (
+    batches,
+    letters,
+    notices,
+    route,
+    seal,
+    submission_admit,
+    submission_recall,
+    submission_unpack,
+)
 from service.usecases.context import Context
 
 
@@ -17,5 +26,9 @@ def all_steps(context: Context) -> dict[JobKind, Step[Any, Any]]:
         notices.step(context),
         letters.step(context),
         batches.step(context),
+        submission_unpack.step(context),
+        submission_admit.check_step(context),
+        submission_admit.admit_step(context),
+        submission_recall.step(context),
     ]
     return {step.kind: step for step in made}

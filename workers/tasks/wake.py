@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import structlog
 from celery import Celery
 
 from service.bootstrap import Application
@@ -12,6 +13,9 @@ from service.engine.wakeups import WAKE_TASK
 from service.usecases.context import Context
 from service.usecases.steps import all_steps
 
+log = structlog.get_logger()
+
+_KNOWN = frozenset(each.value for each in JobKind)
 # A wake-up works this long at most; then others get their turn, and a fresh wake-up goes on.
 TURN_SECONDS = 10.0
 # What a step leads to, so that the next one starts at once instead of at the next sweep.
@@ -19,6 +23,9 @@ FOLLOWERS = {
     JobKind.SEAL: (JobKind.ROUTE,),
     JobKind.ROUTE: (JobKind.DEPOSIT, JobKind.LETTER),
     JobKind.DEPOSIT: (JobKind.NOTIFY, JobKind.ROUTE),
+    JobKind.UNPACK: (JobKind.UNPACK, JobKind.CHECK, JobKind.ADMIT),
+    JobKind.CHECK: (JobKind.ADMIT,),
+    JobKind.ADMIT: (JobKind.SEAL,),
 }
 
 
@@ -32,7 +39,11 @@ def register(app: Celery, application: Callable[[], Application]) -> None:
 
     @app.task(name=WAKE_TASK)
     def wake(kind: str) -> None:
-        work(application(), JobKind(kind))
+        if kind in _KNOWN:
+            work(application(), JobKind(kind))
+        else:
+            # A newer release's: its own workers find the rows, and this message was only a wake-up.
+            log.info("unknown_kind", kind=kind)
 
 
 def work(application: Application, kind: JobKind) -> None:
