@@ -23,6 +23,8 @@ def run() -> None:
             context.configure(connection=connection, target_metadata=Base.metadata, transaction_per_migration=True)
             with context.begin_transaction():
                 context.run_migrations()
+            # A process that starts looks whether the schema has what it needs.
+            connection.execute(text("GRANT SELECT ON alembic_version TO zending_app"))
             connection.commit()
     finally:
         engine.dispose()

@@ -31,11 +31,19 @@ CHECKOUT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(CHECKOUT))
 
 from bench import truth
-from bench.running import hand_in, requests, running  # noqa: E402
-from tests.machines_support import object_store  # noqa: E402
+from bench.running import hand_in, requests, running
+from tests.machines_support import object_store
 
 DELIVERIES = 30
 PATIENCE = 120.0
+SECRETS = (
+    "DATABASE_URL",
+    "REDIS_URL",
+    "ZENDING_SMTP_URL",
+    "ZENDING_OIDC_CLIENT_SECRET",
+    "ZENDING_STORAGE_ACCESS_KEY",
+    "ZENDING_STORAGE_SECRET_KEY",
+)
 ROLES = ("api", "worker", "scheduler")
 DEVICES = ("null", "zero", "random", "urandom")
 
@@ -143,11 +151,10 @@ def mounts(folder: Path, *, writable: bool) -> str:
     lines = ["mount --make-rprivate /", f"mount --bind {folder} {folder}", f"mkdir -p {folder}/proc {folder}/dev"]
     lines.append(f"mount -t proc proc {folder}/proc")
     lines.append(f"mount -t tmpfs -o mode=755 dev {folder}/dev")
-    for each in DEVICES:
-        lines.append(f"touch {folder}/dev/{each}; mount --bind /dev/{each} {folder}/dev/{each}")
+    lines += [f"touch {folder}/dev/{each}; mount --bind /dev/{each} {folder}/dev/{each}" for each in DEVICES]
     lines.append(f"touch {folder}/etc/resolv.conf; mount --bind /etc/resolv.conf {folder}/etc/resolv.conf")
     if not writable:
-        lines.append(f"mount -t tmpfs -o size=1g,mode=1777,noexec,nosuid,nodev tmp {folder}/tmp")
+        lines.append(f"mount -t tmpfs -o size=1g,mode=1777,noexec,nosuid,nodev tmp {folder}/tmp")  # noqa: S108  a mount
         lines.append(f"mount -o remount,bind,ro {folder}")
     return "\n".join(lines) + "\n"
 
@@ -169,7 +176,8 @@ class Container:
             f"setpriv --reuid={user} --regid={group} --clear-groups --bounding-set=-all --inh-caps=-all --no-new-privs"
         )
         inside = f'cd {image.workdir} && exec {become} -- "$@"'
-        script = f'{before}{lines}mount -o remount{read_only}exec chroot {image.folder} sh -c {shlex.quote(inside)} sh "$@"\n'
+        enter = f'exec chroot {image.folder} sh -c {shlex.quote(inside)} sh "$@"'
+        script = f"{before}{lines}mount -o remount{read_only}{enter}\n"
         self.name, self.environment = role, {**image.environment, **more}
         self._enter = ["nsenter", "--mount", "--pid", "--target"]
         self._folder, self._become, self._health = image.folder, become, image.health
@@ -195,6 +203,11 @@ class Container:
         """SIGTERM to its first process, and its status."""
         os.kill(self.inner, signal.SIGTERM)
         return self.process.wait(60)
+
+    def end(self) -> None:
+        """End it by force, if it still runs."""
+        self.process.kill()
+        self.process.wait()
 
 
 def look_inside(container: Container, secrets: Sequence[str]) -> list[str]:
@@ -230,12 +243,14 @@ def try_image(image: Stage, work: Path) -> list[str]:
         home = work / "home"
         shutil.rmtree(home, ignore_errors=True)
         store = closing.enter_context(object_store("127.0.0.1", work / "logs"))
-        target = closing.enter_context(running(home, here=True, ZENDING_PRINT_CUTOFF_SECONDS="4", **store))
+        settings: dict[str, Any] = {**store, "ZENDING_PRINT_CUTOFF_SECONDS": "4"}
+        target = closing.enter_context(running(home, here=True, **settings))
         environment, volumes, secrets = settings_in_files(target.stack.environment, home, work)
+        containers = []
         for role in ROLES:
             started = Container(image, role, volumes, environment)
-            closing.callback(started.process.kill)
-            closing.callback(lambda each=started: each.process.poll() is None and each.stop())
+            closing.callback(started.end)
+            containers.append(started)
             wait_until(started.is_healthy, f"{role} to be healthy")
             wrong += look_inside(started, secrets)
             print(f"{role}: healthy", flush=True)
@@ -243,6 +258,10 @@ def try_image(image: Stage, work: Path) -> list[str]:
         answers = hand_in(target, wanted)
         seconds = truth.wait_for_end(target, len(answers), seconds=PATIENCE)
         wrong += truth.judge(target, answers).faults
+        for each in containers:
+            status = each.stop()
+            if status:
+                wrong.append(f"{each.name}: ended with status {status} when it was asked to stop")
         print(f"{len(answers)} deliveries at their end {seconds:.1f} s after the last was handed in", flush=True)
     return wrong
 
@@ -257,12 +276,10 @@ def settings_in_files(
     shutil.copytree(home / "keys", keys)
     shutil.copyfile(environment["ZENDING_TRUST_ANCHOR"], keys / "tsa-anchor.pem")
     secrets.mkdir()
-    names = ("DATABASE_URL", "REDIS_URL", "ZENDING_SMTP_URL", "ZENDING_OIDC_CLIENT_SECRET", "ZENDING_STORAGE_ACCESS_KEY",
-             "ZENDING_STORAGE_SECRET_KEY")  # fmt: skip
     made = {name: value for name, value in environment.items() if name.startswith("ZENDING_")} | {
         "STORAGE_URL": environment["STORAGE_URL"]
     }
-    for name in names:
+    for name in SECRETS:
         made.pop(name, None)
         (secrets / name.lower()).write_text(environment[name] + "\n")
         made[f"{name}_FILE"] = f"/run/secrets/{name.lower()}"

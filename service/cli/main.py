@@ -124,14 +124,24 @@ def health() -> None:
 
 
 @zending.command()
-def migrate() -> None:
+@click.option("--plan", is_flag=True, help="Only list the steps that are missing.")
+@click.option("--check", is_flag=True, help="Likewise, and end with status 1 when there are some.")
+def migrate(*, plan: bool, check: bool) -> None:
     """Bring the database to the schema of this release (needs the owner's DATABASE_OWNER_URL, or DATABASE_URL)."""
     from service.db.migrations import migrate as run
+    from service.db.migrations import missing
     from service.settings import read_variable
 
     url = read_variable("DATABASE_OWNER_URL") or read_variable("DATABASE_URL")
     if not url:
         raise click.ClickException("set DATABASE_OWNER_URL (or DATABASE_URL) to the database to migrate.")
+    if plan or check:
+        lacking = missing(url)
+        for step in lacking:
+            click.echo(f"{step.number}  {step.what}")
+        if not lacking:
+            click.echo("Nothing is missing.")
+        sys.exit(1 if check and lacking else 0)
     run(url)
     click.echo("The database has the schema of this release.")
 
