@@ -101,7 +101,8 @@ def today(session: Session, organisation: uuid.UUID) -> Day:
 def add(session: Session, organisation: uuid.UUID, deliveries: int, size: int) -> date | None:
     """Add to today's use; the day where this was the first of its slot, else None."""
     values = {"organisation": organisation, "deliveries": deliveries, "bytes": size}
-    return session.scalar(_ADD, values)
+    day: date | None = session.scalar(_ADD, values)
+    return day
 
 
 def forget(session: Session, organisation: uuid.UUID, before: date) -> None:
