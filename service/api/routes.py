@@ -7,6 +7,7 @@ from service.api.health import HealthChecks
 from service.api.ledger import Ledger
 from service.api.mailbox import Activation, Messages
 from service.api.metrics import read_metrics
+from service.api.metrics import read_metrics
 from service.api.operations import Operations
 from service.api.recipients import Recipients
 from service.api.submissions import Submissions

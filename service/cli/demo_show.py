@@ -132,7 +132,7 @@ API             {url}/docs/   for programs; what it speaks is in {url}/openapi.j
 Print house     {nearby(house.print_folder)}   each ZIP is a batch: one PDF and manifest.json
 E-mail          {nearby(house.home / "mail")}   every notice, as a file
 For scripts     {nearby(house.home / "demo.json")}
-Other commands  source {nearby(house.home / "environment")}; {_launcher()} jobs list
+Other commands  source {nearby(house.home / "environment")}; {_launcher()} ops status
 
 To try it by hand, paste this:
 

@@ -2,8 +2,10 @@
 
 import importlib
 import importlib.util
+import os
 import runpy
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 
 
 # Commands with much to load, loaded when they are called.
-_ELSEWHERE = {name: f"service.cli.{name}" for name in ("demo", "organisations", "retention", "verify")}
+_ELSEWHERE = {name: f"service.cli.{name}" for name in ("demo", "ops", "organisations", "retention", "verify")}
 
 
 class Zending(click.Group):
@@ -64,7 +66,7 @@ def api() -> None:
 
     setting = settings()
     logs.configure(style=setting.log_format)
-    Granian(
+    server = Granian(
         target="service.app:create_app",
         factory=True,
         address=setting.host,
@@ -78,7 +80,12 @@ def api() -> None:
         working_dir=CHECKOUT,
         workers_kill_timeout=15,
         respawn_failed_workers=True,
-    ).serve()
+    )
+    # What several processes count is put together in files, of which nothing outlives the server.
+    with tempfile.TemporaryDirectory(prefix="zending-metrics-") as folder:
+        if setting.api_workers > 1:
+            os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", folder)
+        server.serve()
 
 
 @zending.command()

@@ -11,6 +11,8 @@ import structlog
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
+from service.web import metrics
+
 log = structlog.get_logger()
 
 # An id from outside is kept only in the form of ids, so that nobody writes sentences or personal data into our logs.
@@ -104,11 +106,13 @@ def _incoming_id(headers: Any) -> str | None:
 def _log(scope: Any, status: int, seconds: float) -> None:
     # The route's pattern, never the address: somebody may have typed anything into it.
     route = scope.get("path_template") or "none"
+    method = scope["method"] if scope["method"] in _METHODS else "other"
+    metrics.count(method, route, status, seconds)
     if route in QUIET:
         return
     log.info(
         "request",
-        method=scope["method"] if scope["method"] in _METHODS else "other",
+        method=method,
         route=route,
         status=status,
         milliseconds=round(seconds * 1000),

@@ -166,7 +166,7 @@ def test_the_lines_to_paste_lead_from_a_token_to_verified_evidence(second: Demo,
 
 
 def test_commands_run_beside_it_with_its_environment(second: Demo) -> None:
-    line = f'source "{second.home}/environment"; exec {sys.executable} -m service.cli jobs list'
+    line = f'source "{second.home}/environment"; exec {sys.executable} -m service.cli ops parked'
     done = subprocess.run(
         ["bash", "-c", line], env=environment(), cwd=CHECKOUT, capture_output=True, text=True, check=False
     )
