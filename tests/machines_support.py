@@ -319,7 +319,7 @@ class Installation:
         relay(self.balancer, "balancer", place_of(base_url), *targets, ready="/health/ready")
         with httpx.Client(trust_env=False, timeout=10.0) as client:
             for target in targets:
-                until(lambda target=target: _is_ready(client, target), f"{target} to be ready")  # type: ignore[misc]
+                until(lambda target=target: is_ready(client, target), f"{target} to be ready")  # type: ignore[misc]
 
 
 def installation(
@@ -343,7 +343,8 @@ def free_address(host: str) -> str:
     return f"{host}:{_free_port(host)}"
 
 
-def _is_ready(client: httpx.Client, target: str) -> bool:
+def is_ready(client: httpx.Client, target: str) -> bool:
+    """Whether an API at host and port says that it is ready."""
     try:
         return client.get(f"http://{target}/health/ready").status_code == httpx.codes.OK
     except httpx.HTTPError:
@@ -363,6 +364,11 @@ def _free_port(host: str) -> int:
         with socket.socket() as probe, suppress(OSError):
             probe.bind((host, port))
             return port
+
+
+def installed_environment(checkout: Path) -> dict[str, str]:
+    """For programs of a checkout, run by this interpreter."""
+    return _plain_environment() | {"PYTHONPATH": str(checkout), "PYTHONUNBUFFERED": "1"}
 
 
 def _plain_environment() -> dict[str, str]:
