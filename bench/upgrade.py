@@ -49,7 +49,7 @@ def _try(folder: Path, before: str, count: int, closing: ExitStack) -> int:
     target = closing.enter_context(running(folder / "home", here=True, **settings))
     processes = Processes(folder / "logs")
     closing.callback(processes.kill)
-    apis = [_start(processes, target, checkout, name) for name, checkout in (("old", old), ("new", CHECKOUT))]
+    apis = [_start(processes, target, name, checkout) for name, checkout in (("old", old), ("new", CHECKOUT))]
     relay(processes, "balancer", base, *apis, ready="/health/ready")
     with httpx.Client(trust_env=False, timeout=10.0) as client:
         for api in apis:
