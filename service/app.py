@@ -18,7 +18,7 @@ from service.api.documentation import documentation_handlers
 from service.api.readiness import Probe, Readiness
 from service.api.routes import api_handlers
 from service.api.uploads import UploadLimits, UploadMemory
-from service.bootstrap import Application, build
+from service.bootstrap import Application, begin_watching, build
 from service.inspection.scanners.clamd import ClamdScanner
 from service.portal.routes import pages_for_people, portal_handlers
 from service.settings import Settings
@@ -45,6 +45,7 @@ def create_app(settings: Settings | None = None) -> RequestFrame:
     # The server starts its workers as fresh processes, which know nothing of how the command set up the log.
     logs.configure(style=chosen.log_format)
     application = build(chosen, hands_in=True)
+    begin_watching(application, "api")
     return framed(application, make_litestar(application))
 
 

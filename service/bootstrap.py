@@ -9,18 +9,18 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from celery import Celery
 
 from printing.providers.directory import DirectoryProvider
+from service import outgoing, tracing
 from service.channels.internal import InternalChannel
 from service.db.migrations import SchemaTooOld, refuse_older
 from service.db.models import Organisation
 from service.db.session import Database
 from service.domain.identifiers import RecipientId
 from service.engine.wakeups import Waker, make_celery
-from service.identity.fetching import new_http_client
 from service.identity.id_tokens import ClaimNames
 from service.identity.oidc import OidcSettings, OpenIdProvider
 from service.identity.tokens import (
@@ -40,6 +40,7 @@ from service.ledger.keys import LogSigner
 from service.notifications.smtp import SmtpNotifier
 from service.settings import Settings, SettingsRefused
 from service.usecases.context import Context, Limits, PrintSettings
+from service.usecases.heartbeats import Beating, Machine
 from service.usecases.operations import Promises
 from service.usecases.retention import Periods
 from service.vault import crypto
@@ -204,6 +205,21 @@ def retention_periods(settings: Settings) -> Periods:
     )
 
 
+def begin_watching(application: Application, role: str) -> None:
+    """Let a process give signs of life and, where the settings say so, traces, until its parts are closed."""
+    settings = application.settings
+    places = {"home": settings.home, "print": settings.print_folder}
+    store = urlsplit(settings.storage_url.get_secret_value())
+    if store.scheme == "file":
+        places["store"] = Path(unquote(store.path))
+    # Those who seal say how the keys are that they see.
+    folder = None if role == "api" else settings.keys_folder / SEALS
+    beating = Beating(application.context, role, Machine(application.context, places, folder).report)
+    application.closing.callback(beating.close)
+    tracing.begin(settings.traces_url, role=role, share=settings.traces_share)
+    application.closing.callback(tracing.end)
+
+
 def make_keys(folder: Path, origin: str) -> LogSigner:
     """Make the keys a new installation needs (tokens, ledger, key ring) where they are missing; keep what is there."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -310,4 +326,6 @@ def _identity(settings: Settings, closing: contextlib.ExitStack) -> OpenIdProvid
         )
     except ValueError as error:
         raise SettingsRefused(f"The settings of the identity provider (ZENDING_OIDC_…): {error}.") from None
-    return OpenIdProvider(oidc, http=closing.enter_context(new_http_client()))
+    # Where the provider's own documents lead is its choice: only what stands in settings may be inside our network.
+    trusted = outgoing.hosts_of([settings.oidc_issuer]) | set(settings.outgoing_hosts.split())
+    return OpenIdProvider(oidc, http=closing.enter_context(outgoing.http_client(trusted)))

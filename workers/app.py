@@ -9,7 +9,7 @@ from typing import Any
 from celery.signals import setup_logging, worker_init, worker_process_init, worker_process_shutdown
 
 from service import alive, logs
-from service.bootstrap import Application, build
+from service.bootstrap import Application, begin_watching, build
 from service.engine.wakeups import QUEUES, make_celery
 from service.settings import settings
 from workers.tasks import wake
@@ -43,6 +43,7 @@ def _configure_logs(**_: Any) -> None:
 def _open(**_: Any) -> None:
     global _application  # noqa: PLW0603  one per process, made after the fork
     _application = build(settings())
+    begin_watching(_application, "worker")
     # What was loaded so far stays for good: the collector need not walk through it again and again. PDFs are many small
     # objects that go as soon as nobody refers to them; looking for cycles among them at Python's usual pace costs a
     # sixth of a worker's time.
@@ -60,6 +61,7 @@ def _give_signs(**_: Any) -> None:
 @worker_process_shutdown.connect
 def _close(**_: Any) -> None:
     if _application is not None:
+        wake.TALLIES.flush(_application.context.database, force=True)
         _application.close()
 
 

@@ -9,7 +9,7 @@ from datetime import timedelta
 import structlog
 
 from service import alive, logs
-from service.bootstrap import Application, build, retention_periods
+from service.bootstrap import Application, begin_watching, build, retention_periods
 from service.domain.errors import ZendingError
 from service.ledger import sequencer
 from service.ledger.timestamps import stamp_checkpoints
@@ -89,6 +89,7 @@ def main() -> None:
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda *_: stop.set())
     application = build(settings())
+    begin_watching(application, "scheduler")
     threads = [
         threading.Thread(target=run_loop, args=(name, seconds, once, stop), name=name)
         for name, seconds, once in loops(application)

@@ -7,7 +7,6 @@ from service.api.health import HealthChecks
 from service.api.ledger import Ledger
 from service.api.mailbox import Activation, Messages
 from service.api.metrics import read_metrics
-from service.api.metrics import read_metrics
 from service.api.operations import Operations
 from service.api.recipients import Recipients
 from service.api.submissions import Submissions
@@ -16,4 +15,15 @@ from service.api.tokens import Tokens
 
 def api_handlers() -> list[ControllerRouterHandler]:
     """The controllers that the contract describes."""
-    return [Tokens, Deliveries, Submissions, Recipients, Messages, Activation, Ledger, Operations, HealthChecks, read_metrics]
+    return [
+        Tokens,
+        Deliveries,
+        Submissions,
+        Recipients,
+        Messages,
+        Activation,
+        Ledger,
+        Operations,
+        HealthChecks,
+        read_metrics,
+    ]

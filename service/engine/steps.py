@@ -15,6 +15,7 @@ import structlog
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.orm import Session
 
+from service import tracing
 from service.db import jobs, pauses
 from service.db.jobs import JobKind, Lane, Leased
 from service.db.session import Database
@@ -125,11 +126,9 @@ def run_chunk(
         return 0
     began, processor = time.monotonic(), time.process_time()
     account = Account(step.kind)
-    if alone and taken[0].failures > OWN_FAILURES:
-        _park_lost(database, taken[0])
-        account.outcomes["parked"] += 1
-    else:
-        _take_through(database, step, taken, account)
+    with tracing.span(f"step {step.kind.value}", jobs=len(taken), lane=taken[0].lane.name.lower()) as span:
+        _take_through(database, step, taken, account, alone=alone)
+        span.tell(failed=account.outcomes["done"] < len(taken), **account.outcomes)
     account.seconds = time.monotonic() - began
     watch(account)
     spent = {"seconds": round(account.seconds, 3), "cpu": round(time.process_time() - processor, 3)}
@@ -137,7 +136,13 @@ def run_chunk(
     return len(taken)
 
 
-def _take_through(database: Database, step: Step[Any, Any], taken: Sequence[Leased], account: Account) -> None:
+def _take_through(
+    database: Database, step: Step[Any, Any], taken: Sequence[Leased], account: Account, *, alone: bool
+) -> None:
+    if alone and taken[0].failures > OWN_FAILURES:
+        _park_lost(database, taken[0])
+        account.outcomes["parked"] += 1
+        return
     try:
         going, outcomes = _do(database, step, taken)
         account.outcomes["held"] += len(taken) - len(going)

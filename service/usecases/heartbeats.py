@@ -4,6 +4,7 @@ import json
 import shutil
 import socket
 import threading
+import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +22,8 @@ log = structlog.get_logger()
 
 EVERY: Final = 10.0
 """Seconds between two signs of life."""
+LOOKED_AT_EVERY: Final = 60.0
+"""Seconds between two looks at the seal keys: a key that fails at work is told at once by the job that needs it."""
 SILENT_AFTER: Final = 60.0
 """A process that was silent for this long counts as gone."""
 
@@ -61,6 +64,29 @@ class Beating:
                 log.warning("heartbeat_not_written", error=type(error).__name__)
             if self._stop.wait(EVERY):
                 return
+
+
+class Machine:
+    """What a process sees of its machine: how full its disks are, and whether the seals there are good.
+
+    Args:
+        context: the wired parts.
+        places: a place on each disk that matters, by a name.
+        seals_folder: where the seal keys lie, for a process that seals.
+    """
+
+    def __init__(self, context: Context, places: Mapping[str, Path], seals_folder: Path | None) -> None:
+        self._context, self._places, self._folder = context, dict(places), seals_folder
+        self._seals: tuple[float, dict[str, float | None]] | None = None
+
+    def report(self) -> dict[str, Any]:
+        """Look at it."""
+        told: dict[str, Any] = {"disks": disks(self._places)}
+        if self._folder is not None:
+            if self._seals is None or time.monotonic() - self._seals[0] >= LOOKED_AT_EVERY:
+                self._seals = (time.monotonic(), seals(self._context, self._folder))
+            told["seals"] = self._seals[1]
+        return told
 
 
 def disks(places: Mapping[str, Path]) -> dict[str, float]:

@@ -11,6 +11,7 @@ import structlog
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
+from service import tracing
 from service.web import metrics
 
 log = structlog.get_logger()
@@ -18,7 +19,8 @@ log = structlog.get_logger()
 # An id from outside is kept only in the form of ids, so that nobody writes sentences or personal data into our logs.
 _SANE_ID: Final = re.compile(rb"[A-Za-z0-9][A-Za-z0-9_-]{7,63}")
 _request_id: ContextVar[str] = ContextVar("zending_request_id", default="")
-QUIET: Final = frozenset({"/health/live", "/health/ready"})
+QUIET: Final = frozenset({"/health/live", "/health/ready", "/metrics"})
+SERVER_FAILED: Final = 500
 """Asked by machines every few seconds: never logged, never refused for want of room."""
 
 SCOPE_KEY: Final = "zending.headers"
@@ -78,10 +80,17 @@ class RequestFrame:
                 message["headers"] = self._completed(message["headers"], found, scope)
             await send(message)
 
-        try:
-            await self.app(scope, receive, framed)
-        finally:
-            _log(scope, status, time.perf_counter() - started)
+        with tracing.span("request", headers=scope["headers"]) as span:
+            try:
+                await self.app(scope, receive, framed)
+            finally:
+                _log(scope, status, time.perf_counter() - started)
+                span.tell(
+                    f"{_method(scope)} {_route(scope)}",
+                    failed=status >= SERVER_FAILED,
+                    status=status,
+                    request_id=found,
+                )
 
     def _completed(self, given: Any, found: str, scope: Any) -> list[tuple[bytes, bytes]]:
         headers = [(bytes(name), bytes(value)) for name, value in given]
@@ -104,9 +113,7 @@ def _incoming_id(headers: Any) -> str | None:
 
 
 def _log(scope: Any, status: int, seconds: float) -> None:
-    # The route's pattern, never the address: somebody may have typed anything into it.
-    route = scope.get("path_template") or "none"
-    method = scope["method"] if scope["method"] in _METHODS else "other"
+    route, method = _route(scope), _method(scope)
     metrics.count(method, route, status, seconds)
     if route in QUIET:
         return
@@ -118,6 +125,15 @@ def _log(scope: Any, status: int, seconds: float) -> None:
         milliseconds=round(seconds * 1000),
         request_id=request_id(),
     )
+
+
+def _route(scope: Any) -> str:
+    # The route's pattern, never the address: somebody may have typed anything into it.
+    return scope.get("path_template") or "none"
+
+
+def _method(scope: Any) -> str:
+    return scope["method"] if scope["method"] in _METHODS else "other"
 
 
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
