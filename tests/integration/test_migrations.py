@@ -27,7 +27,7 @@ from tests.engine_support import execute, organisations
 from tests.pipeline_support import TestDatabase
 
 PARTITIONED = {"submission", "delivery", "leg", "document", "vault_object", "delivery_event", "evidence",
-               "mailbox_item", "print_letter"}  # fmt: skip
+               "mailbox_item", "print_letter", "submission_part", "submission_row"}  # fmt: skip
 _MONTHS = (
     "SELECT p.relname, c.relname, pg_get_expr(c.relpartbound, c.oid) FROM pg_inherits i"
     " JOIN pg_class c ON c.oid = i.inhrelid JOIN pg_class p ON p.oid = i.inhparent WHERE p.relkind = 'p'"
