@@ -58,6 +58,7 @@ class Settings(BaseSettings):
     requests_at_once: int = Field(256, ge=8, le=65536)
     trusted_proxies: str = ""
     limits_url: SecretStr | None = None
+    outgoing_hosts: str = ""
     event_loop: str = Field("uvloop", pattern="^(uvloop|asyncio)$")
     worker_slots: int = Field(1, ge=1, le=256)
 

@@ -10,9 +10,9 @@ from typing import Any, Final, Self
 
 import httpx
 
-from service.identity.fetching import new_http_client
 from service.identity.grants import ID_TOKEN, TOKEN_EXCHANGE
 from service.identity.oidc import OidcSettings, OpenIdProvider
+from service.outgoing import http_client
 
 CALLBACK: Final = "/login/callback"
 """Where below the base URL a log-in comes back to."""
@@ -153,7 +153,7 @@ def log_in(environment: Mapping[str, str], login: str) -> str:
         environment["ZENDING_OIDC_CLIENT_SECRET"],
     )
     back = environment["ZENDING_BASE_URL"] + CALLBACK
-    with new_http_client(seconds=20.0) as http:
+    with http_client({"127.0.0.1"}, seconds=20.0) as http:
         provider = OpenIdProvider(settings, http=http)
         start = provider.start(now=datetime.now(UTC), redirect_uri=back)
         answer = http.post(start.url, data={"sub": login})

@@ -22,19 +22,6 @@ class Answer:
     body: Mapping[str, object]
 
 
-def new_http_client(*, seconds: float = 5.0) -> httpx.Client:
-    """Make the client that :class:`service.identity.oidc.OpenIdProvider` is given.
-
-    It follows no redirect (a provider's endpoints are where its settings say) and shows no version of ours.
-    """
-    return httpx.Client(
-        timeout=httpx.Timeout(seconds),
-        follow_redirects=False,
-        limits=httpx.Limits(max_connections=20, max_keepalive_connections=5),
-        headers={"accept": "application/json", "user-agent": "zending"},
-    )
-
-
 def is_safe_address(url: str) -> bool:
     """Tell whether ``url`` may carry secrets: https, or http that never leaves this machine."""
     parts = urlsplit(url)

@@ -17,8 +17,8 @@ from joserfc.jwk import RSAKey
 
 from service.identity.base import IdentityProvider, LogIn, LogInStart, PendingLogIn
 from service.identity.errors import IdTokenInvalid, LogInRefused, ProviderUnavailable
-from service.identity.fetching import new_http_client
 from service.identity.oidc import OidcSettings, OpenIdProvider
+from service.outgoing import http_client
 from tests.identity_support import REDIRECT, RunningProvider, browser_answer, free_port, id_token, running_provider
 
 CLIENTS = [
@@ -47,7 +47,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningProvide
 
 @pytest.fixture
 def login(running: RunningProvider) -> Iterator[Login]:
-    with new_http_client() as http:
+    with http_client({"127.0.0.1"}) as http:
         settings = OidcSettings(running.issuer, "zending", "fictional:secret 1")
         yield Login(OpenIdProvider(settings, http=http), running, http)
 
@@ -235,7 +235,7 @@ def test_log_out_brings_the_browser_back(login: Login) -> None:
 
 def test_a_provider_that_is_down_is_an_outage_and_no_refusal() -> None:
     settings = OidcSettings(f"http://127.0.0.1:{free_port()}", "zending", "x", seconds=2)
-    with new_http_client(seconds=2) as http:
+    with http_client({"127.0.0.1"}, seconds=2) as http:
         provider = OpenIdProvider(settings, http=http)
         with pytest.raises(ProviderUnavailable):
             provider.start(now=_now(), redirect_uri=REDIRECT)

@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 
 from service.identity.errors import IdTokenInvalid
-from service.identity.fetching import new_http_client
 from service.identity.oidc import OidcSettings, OpenIdProvider
+from service.outgoing import http_client
 from tests.identity_support import REDIRECT, browser_answer, free_port, running_provider
 
 
@@ -19,7 +19,7 @@ def _log_in(provider: OpenIdProvider, now: datetime) -> str:
 
 def test_a_restart_of_the_embedded_provider_invalidates_nothing(tmp_path: Path) -> None:
     port, now = free_port(), datetime.now(UTC)
-    with new_http_client() as http:
+    with http_client({"127.0.0.1"}) as http:
         provider = OpenIdProvider(OidcSettings(f"http://127.0.0.1:{port}", "any", "any"), http=http)
         with running_provider(tmp_path, port=port):
             before = _log_in(provider, now)
@@ -30,7 +30,7 @@ def test_a_restart_of_the_embedded_provider_invalidates_nothing(tmp_path: Path) 
 
 def test_a_lost_signing_key_ends_old_tokens_and_new_ones_are_believed_without_a_restart_of_ours(tmp_path: Path) -> None:
     port, now = free_port(), datetime.now(UTC)
-    with new_http_client() as http:
+    with http_client({"127.0.0.1"}) as http:
         provider = OpenIdProvider(OidcSettings(f"http://127.0.0.1:{port}", "any", "any"), http=http)
         with running_provider(tmp_path, port=port) as running:
             before = _log_in(provider, now)

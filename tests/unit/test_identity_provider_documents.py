@@ -7,9 +7,10 @@ import pytest
 from joserfc.jwk import OctKey, RSAKey
 
 from service.identity.errors import IdTokenInvalid, ProviderUnavailable
-from service.identity.fetching import MAX_ANSWER, fetch_json, is_safe_address, new_http_client
+from service.identity.fetching import MAX_ANSWER, fetch_json, is_safe_address
 from service.identity.oidc import OidcSettings, OpenIdProvider
 from service.identity.provider_documents import ProviderDocuments
+from service.outgoing import http_client
 from tests.identity_support import CLIENT_ID, ISSUER, NOW, MemoryProvider, claims, ec_key, id_token, rsa_key
 
 DISCOVERY = "/.well-known/openid-configuration"
@@ -197,6 +198,6 @@ def test_only_encrypted_or_local_addresses_carry_secrets() -> None:
 
 
 def test_our_client_follows_no_redirect_and_gives_up() -> None:
-    with new_http_client(seconds=2) as client:
+    with http_client({"127.0.0.1"}, seconds=2) as client:
         assert client.follow_redirects is False
         assert client.timeout == httpx.Timeout(2)
