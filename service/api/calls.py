@@ -36,6 +36,7 @@ _MEANINGS: Final = {
     406: "It is not offered in the form that the Accept header asks for.",
     408: "The body came too slowly; what was stored of it is kept.",
     409: "Not possible in the present state; the code says why.",
+    410: "It was here; its retention period is over and it was erased as announced.",
     413: "Larger than the service takes; refused before it was read whole.",
     415: "The body is of another media type than this call takes.",
     422: "Understood, and against a rule; `errors` points to each field.",

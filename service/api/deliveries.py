@@ -6,11 +6,11 @@ from typing import Annotated, Any, Final
 from litestar import Controller, Response, get, post
 from litestar.concurrency import sync_to_thread
 from litestar.datastructures import ResponseHeader
-from litestar.params import FromPath, HeaderParameter, QueryParameter
+from litestar.params import FromPath, HeaderParameter, JSONBody, QueryParameter
 
 from service.api import files, uploads
 from service.api.calls import ApiRequest, attachment, context_of, scoped, tenant
-from service.api.shapes import JSON, PDF, Events, EvidenceList
+from service.api.shapes import JSON, PDF, Events, EvidenceList, Withdrawal
 from service.db.deliveries import Filters
 from service.db.jobs import Lane
 from service.domain.errors import FieldError, Invalid
@@ -19,7 +19,7 @@ from service.identity.scopes import Scope
 from service.usecases import deliveries
 from service.usecases.admission import Sender
 from service.usecases.hand_in import HandedIn, hand_in
-from service.usecases.views import DeliveryPage, DeliveryView
+from service.usecases.views import DeliveryPage, DeliveryView, HandedInView
 
 STATUSES: Final = tuple(
     dict.fromkeys(state.value for state in (*DeliveryState, *LegState) if state is not LegState.PENDING)
@@ -60,8 +60,12 @@ class Deliveries(Controller):
                 "same answer and makes nothing twice; kept as long as the delivery.",
             ),
         ] = None,
-    ) -> Response[DeliveryView]:
-        """Take in a document for one recipient; it is inspected and stored before this answers."""
+    ) -> Response[DeliveryView | HandedInView]:
+        """Take in documents; they are inspected and stored before this answers.
+
+        With `recipient`, for one: the answer is the delivery. With `recipients`, for up to 100, each with an own
+        `postal_address` and `attention_of`: each gets a delivery of its own, and the answer lists them.
+        """
         limits: uploads.UploadLimits = request.app.state.upload_limits
         memory: uploads.UploadMemory = request.app.state.upload_memory
         sender = Sender(tenant(request), Lane.BULK)
@@ -122,6 +126,19 @@ class Deliveries(Controller):
         context = context_of(request)
         return deliveries.cancel(context, tenant(request), delivery_id)
 
+    @post(
+        "/{delivery_id:str}/withdraw",
+        status_code=200,
+        summary="Withdraw a delivery",
+        operation_id="withdrawDelivery",
+        response_description="Withdrawn; evidence says so, with the reason.",
+        sync_to_thread=True,
+        **scoped(Scope.DELIVERIES_WRITE, 404, 409, 413, 422),
+    )
+    def withdraw(self, request: ApiRequest, delivery_id: FromPath[str], data: JSONBody[Withdrawal]) -> DeliveryView:
+        """Take back what is in the mailbox and unopened, or waits for its print batch."""
+        return deliveries.withdraw(context_of(request), tenant(request), delivery_id, data.reason)
+
     @get(
         "/{delivery_id:str}/document",
         summary="Download the sealed main document",
@@ -129,7 +146,7 @@ class Deliveries(Controller):
         media_type=PDF,
         sync_to_thread=True,
         response_description="The sealed PDF.",
-        **scoped(Scope.DELIVERIES_READ, 404, 409, also=files.PDF_ANSWER),
+        **scoped(Scope.DELIVERIES_READ, 404, 409, 410, also=files.PDF_ANSWER),
     )
     def document(self, request: ApiRequest, delivery_id: FromPath[str]) -> Response[bytes]:
         """Send the sealed main document."""
@@ -141,7 +158,7 @@ class Deliveries(Controller):
         operation_id="readAttachment",
         media_type=PDF,
         sync_to_thread=True,
-        **scoped(Scope.DELIVERIES_READ, 404, 409, also=files.PDF_ANSWER),
+        **scoped(Scope.DELIVERIES_READ, 404, 409, 410, also=files.PDF_ANSWER),
     )
     def attachment(
         self,
@@ -200,7 +217,7 @@ def _accepted(done: HandedIn) -> Response[Any]:
         bytes(done.body),
         status_code=done.status,
         media_type=JSON,
-        headers={"Location": f"/v1/deliveries/{done.delivery_id}"},
+        headers={"Location": done.location},
     )
 
 

@@ -64,7 +64,7 @@ class Messages(Controller):
         operation_id="readMessageDocument",
         media_type=PDF,
         sync_to_thread=True,
-        **scoped(Scope.MAILBOX_READ, 404, 409, also=files.PDF_ANSWER),
+        **scoped(Scope.MAILBOX_READ, 404, 409, 410, also=files.PDF_ANSWER),
     )
     def document(self, request: ApiRequest, delivery_id: FromPath[str]) -> Response[bytes]:
         """Send the sealed main document."""
@@ -76,7 +76,7 @@ class Messages(Controller):
         operation_id="readMessageAttachment",
         media_type=PDF,
         sync_to_thread=True,
-        **scoped(Scope.MAILBOX_READ, 404, 409, also=files.PDF_ANSWER),
+        **scoped(Scope.MAILBOX_READ, 404, 409, 410, also=files.PDF_ANSWER),
     )
     def attachment(self, request: ApiRequest, delivery_id: FromPath[str], number: FromPath[int]) -> Response[bytes]:
         """Send a sealed attachment; the first one is number 1."""
