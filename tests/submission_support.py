@@ -19,8 +19,8 @@ from tests.service_support import DOCUMENTS, delivery_for
 PDF = (DOCUMENTS / "notice-nl-ghostscript.pdf").read_bytes()
 COLUMNS = (
     "reference", "recipient.type", "recipient.id", "recipient.name", "postal_address.name", "postal_address.street",
-    "postal_address.number", "postal_address.postcode", "postal_address.municipality", "subject", "language",
-    "document_type", "registered", "document", "attachments",
+    "postal_address.number", "postal_address.postcode", "postal_address.municipality", "postal_address.country",
+    "subject", "language", "document_type", "registered", "document", "attachments",
 )  # fmt: skip
 
 
