@@ -60,6 +60,7 @@ class Settings(BaseSettings):
     limits_url: SecretStr | None = None
     outgoing_hosts: str = ""
     event_loop: str = Field("uvloop", pattern="^(uvloop|asyncio)$")
+    drain_seconds: float = Field(5.0, ge=0, le=300)
     worker_slots: int = Field(1, ge=1, le=256)
 
     issuer_name: str = "Zending"

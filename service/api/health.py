@@ -6,8 +6,9 @@ from litestar import Controller, Request, Response, get
 from litestar.openapi.datastructures import ResponseSpec
 
 from service.api.calls import public
-from service.api.readiness import UNAVAILABLE, Readiness
-from service.api.shapes import Alive, Health
+from service.api.readiness import DOWN, UNAVAILABLE, Readiness
+from service.api.shapes import Alive, Health, HealthPart
+from service.web.draining import is_draining
 
 
 class HealthChecks(Controller):
@@ -32,5 +33,8 @@ class HealthChecks(Controller):
     def ready(self, request: Request[Any, Any, Any]) -> Response[Health]:
         """Name each part and how it is."""
         readiness: Readiness = request.app.state.readiness
+        if is_draining():
+            stopping = HealthPart("this process", DOWN, needed=True)
+            return Response(Health(UNAVAILABLE, [stopping]), status_code=503)
         health = readiness.health()
         return Response(health, status_code=503 if health.status == UNAVAILABLE else 200)

@@ -17,7 +17,9 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 
 
 # Commands with much to load, loaded when they are called.
-_ELSEWHERE = {name: f"service.cli.{name}" for name in ("demo", "ops", "organisations", "retention", "verify")}
+_ELSEWHERE = {
+    name: f"service.cli.{name}" for name in ("clients", "demo", "ops", "organisations", "retention", "verify")
+}
 
 
 class Zending(click.Group):
@@ -63,6 +65,7 @@ def api() -> None:
 
     from service import logs
     from service.settings import settings
+    from service.web.draining import draining_place, stop_after
 
     setting = settings()
     logs.configure(style=setting.log_format)
@@ -85,7 +88,10 @@ def api() -> None:
     with tempfile.TemporaryDirectory(prefix="zending-metrics-") as folder:
         if setting.api_workers > 1:
             os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", folder)
-        server.serve()
+        with draining_place() as place:
+            stop = stop_after(setting.drain_seconds, place, server.signal_handler_interrupt)
+            server.signal_handler_interrupt = stop  # type: ignore[method-assign]
+            server.serve()
 
 
 @zending.command()

@@ -250,6 +250,8 @@ class Stack:
             "ZENDING_PRINT_FOLDER": str(self._folder("print")),
             "ZENDING_HOST": HOST,
             "ZENDING_PORT": port,
+            # No load balancer stands before it.
+            "ZENDING_DRAIN_SECONDS": "0",
             "ZENDING_BASE_URL": self._given.get("ZENDING_BASE_URL") or f"http://{HOST}:{port}",
         }
 

@@ -13,6 +13,7 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from service import tracing
 from service.web import metrics
+from service.web.draining import is_draining
 
 log = structlog.get_logger()
 
@@ -88,8 +89,7 @@ class RequestFrame:
                 span.tell(
                     f"{_method(scope)} {_route(scope)}",
                     failed=status >= SERVER_FAILED,
-                    status=status,
-                    request_id=found,
+                    attributes={"status": status, "request_id": found},
                 )
 
     def _completed(self, given: Any, found: str, scope: Any) -> list[tuple[bytes, bytes]]:
@@ -98,6 +98,8 @@ class RequestFrame:
         present = {name.lower() for name, _ in headers}
         headers += [(name, value) for name, value in self._headers if name not in present]
         headers.append((b"x-request-id", found.encode("ascii")))
+        if is_draining():
+            headers.append((b"connection", b"close"))
         return headers
 
 
