@@ -7,14 +7,12 @@ must be; none means that nothing was lost and nothing happened twice.
 import email
 import email.policy
 import hashlib
-import http.client
 import json
-import random
 import time
 import uuid
 import zipfile
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,15 +20,41 @@ from typing import Any
 
 import psycopg
 
-from bench.running import SENDERS, Answer, Running, Sending, connect
-from service.ledger.verify import verify_evidence
+from bench import told
+from bench.running import SENDERS, Answer, Running, Sending
+from service.vault.objects.base import ObjectStore
 
-SAMPLE = 5
-EVIDENCE = {
-    True: {"SubmissionAcceptance", "ContentConsignment", "ConsignmentNotification"},
-    False: {"SubmissionAcceptance", "RelayToNonERDS"},
-}
-"""The evidence that a delivery has at its end, for mailboxes and for paper."""
+
+@dataclass(frozen=True)
+class End:
+    """One way in which a delivery may end, and all that must then be there, exactly once each.
+
+    Attributes:
+        status: what the sender is told.
+        channel: by which channel; None before any.
+        evidence: the legal steps.
+        mailbox: there is an item in a mailbox, and its owner was told.
+        letter: the print house has its letter.
+    """
+
+    status: str
+    channel: str | None
+    evidence: frozenset[str]
+    mailbox: bool = False
+    letter: bool = False
+
+
+_CONSIGNED = frozenset({"SubmissionAcceptance", "ContentConsignment", "ConsignmentNotification"})
+AVAILABLE = End("available", "digital", _CONSIGNED, mailbox=True)
+OPENED = End("opened", "digital", _CONSIGNED | {"ContentAccessTracking"}, mailbox=True)
+READ = End("opened", "digital", OPENED.evidence | {"ContentHandover"}, mailbox=True)
+HANDED_OVER = End("handed_over", "paper", frozenset({"SubmissionAcceptance", "RelayToNonERDS"}), letter=True)
+REJECTED = End("rejected", None, frozenset({"SubmissionRejection"}))
+CANCELLED = End("cancelled", None, frozenset())
+CANCELLED_LATER = End("cancelled", "paper", frozenset({"SubmissionAcceptance"}))
+
+Expected = Mapping[str, Collection[End]]
+"""The ends that each acknowledged delivery may have, by its id."""
 
 
 @dataclass(frozen=True)
@@ -107,91 +131,139 @@ def wait_for_end(target: Running, count: int, *, seconds: float, every: float = 
 def judge(target: Running, answers: Sequence[Answer], *, sender: Sending = SENDERS[0]) -> Found:
     """Check that what was acknowledged is at its one right end, and that there is nothing else."""
     found = Found()
-    digital = {answer.delivery: answer.request.digital for answer in answers}
-    if len(digital) != len(answers):
-        found.faults.append(f"{len(answers)} hand-ins were acknowledged under {len(digital)} ids")
-    found.faults.extend(_lists(target, answers, sender))
+    expected = {answer.delivery: [AVAILABLE if answer.request.digital else HANDED_OVER] for answer in answers}
+    if len(expected) != len(answers):
+        found.faults.append(f"{len(answers)} hand-ins were acknowledged under {len(expected)} ids")
+    found.faults.extend(told.lists(target, answers, sender))
     with owner(target) as connection:
-        found.faults.extend(_database(connection, digital))
-        found.faults.extend(_letters(target.stack.home / "print", connection, digital))
-        found.faults.extend(_ledger(connection))
-        faults, repeated = _notices(target.stack.home / "mail", connection, digital)
-    found.faults.extend(faults)
-    found.faults.extend(_samples(target, answers, sender))
-    return Found(found.faults, repeated)
+        stored = judge_stored(connection, expected, target.stack.home / "print", target.stack.home / "mail")
+        found.faults.extend(stored.faults)
+        found.faults.extend(ledger_faults(connection))
+    found.faults.extend(told.samples(target, answers, sender))
+    return Found(found.faults, stored.repeated_notices)
 
 
-def _lists(target: Running, answers: Sequence[Answer], sender: Sending) -> Iterator[str]:
-    """What the sender is told over HTTP."""
-    expected = {answer.delivery: answer.request for answer in answers}
-    seen: Counter[str] = Counter()
-    references: Counter[str] = Counter()
-    for item in _pages(target, sender):
-        seen[item["id"]] += 1
-        references[item["reference"]] += 1
-        request = expected.get(item["id"])
-        if request is None:
-            yield f"{item['id']} is there, but was never acknowledged"
+def judge_stored(
+    connection: psycopg.Connection[Any],
+    expected: Expected,
+    print_folder: Path,
+    mail_folder: Path,
+    *,
+    since: str = "",
+    first: str = "dlv_",
+) -> Found:
+    """Check rows, letters and messages of the deliveries from ``first`` on: each at one of its ends, and no others.
+
+    Args:
+        connection: the database as its owner.
+        expected: every delivery that was acknowledged, from ``first`` on.
+        print_folder: what the print house got for these deliveries, and nothing else.
+        mail_folder: all messages that went out.
+        since: names of messages before this are not looked at.
+        first: the id of the first delivery; ids grow with time.
+    """
+    ends, faults = _ends(connection, expected, _uuid(first))
+    mailboxes = [each for each, end in ends.items() if end.mailbox]
+    letters = [each for each, end in ends.items() if end.letter]
+    items = connection.execute(
+        "SELECT delivery_id FROM mailbox_item WHERE delivery_id >= %s AND deposited_at IS NOT NULL"
+        " AND withdrawn_at IS NULL",
+        [_uuid(first)],
+    )
+    faults += _same("mailbox items", [_public(row[0]) for row in items], mailboxes)
+    faults += _evidence(connection, ends, _uuid(first))
+    faults += _documents(connection, _uuid(first))
+    faults += _letters(print_folder, connection, letters)
+    untold, repeated = _notices(mail_folder, connection, set(mailboxes), since)
+    return Found(faults + untold, repeated)
+
+
+def _ends(
+    connection: psycopg.Connection[Any], expected: Expected, first: uuid.UUID
+) -> tuple[dict[str, End], list[str]]:
+    """The end at which each delivery is, and what is wrong with that."""
+    ends: dict[str, End] = {}
+    faults = []
+    for row in connection.execute("SELECT id, status, channel FROM delivery WHERE id >= %s", [first]):
+        each, here = _public(row[0]), (row[1], row[2])
+        if each not in expected:
+            faults.append(f"{each} is there, but was never acknowledged")
             continue
-        status, channel = ("available", "digital") if request.digital else ("handed_over", "paper")
-        if (item["status"], item["channel"], item["reference"]) != (status, channel, request.reference):
-            yield f"{item['id']} is {item['status']} by {item['channel']}, not {status} by {channel}"
-    yield from (f"{each} is lost" for each in expected.keys() - seen.keys())
-    yield from (f"{each} is listed {count} times" for each, count in seen.items() if count > 1)
-    yield from (f"reference {each} stands for {count} deliveries" for each, count in references.items() if count > 1)
+        known = [end for end in expected[each] if (end.status, end.channel) == here]
+        if known:
+            ends[each] = known[0]
+        else:
+            faults.append(f"{each} is {here[0]} by {here[1]}, not {' or '.join(end.status for end in expected[each])}")
+    faults += [f"{each} is lost" for each in expected.keys() - ends.keys() if not any(each in said for said in faults)]
+    waiting = connection.execute("SELECT kind, parked_at IS NOT NULL, last_error FROM job").fetchall()
+    faults += [f"a job {kind} is {'parked' if parked else 'left'}: {error}" for kind, parked, error in waiting]
+    return ends, faults
 
 
-def _pages(target: Running, sender: Sending) -> Iterator[dict[str, Any]]:
-    with closing(connect(target.stack.base_url)) as connection:
-        headers = {"Authorization": f"Bearer {target.token(sender)}"}
-        cursor = ""
-        while True:
-            page = _get(connection, f"/v1/deliveries?limit=100{cursor}", headers)
-            yield from page["items"]
-            if page["next_cursor"] is None:
-                return
-            cursor = f"&cursor={page['next_cursor']}"
-
-
-def _get(connection: http.client.HTTPConnection, path: str, headers: dict[str, str]) -> Any:
-    connection.request("GET", path, headers=headers)
-    answer = connection.getresponse()
-    content = answer.read()
-    if answer.status != http.client.OK:
-        raise RuntimeError(f"{path} answered {answer.status}: {content[:300]!r}")
-    return json.loads(content)
-
-
-def _database(connection: psycopg.Connection[Any], digital: dict[str, bool]) -> Iterator[str]:
-    items = [_public(row[0]) for row in connection.execute("SELECT delivery_id FROM mailbox_item")]
-    yield from _same("mailbox items", items, [each for each, mailbox in digital.items() if mailbox])
-    kinds: dict[str, list[str]] = {each: [] for each in digital}
-    for delivery, event in connection.execute("SELECT delivery_id, event FROM evidence"):
+def _evidence(connection: psycopg.Connection[Any], ends: Mapping[str, End], first: uuid.UUID) -> Iterator[str]:
+    kinds: dict[str, list[str]] = {each: [] for each in ends}
+    rows = connection.execute("SELECT delivery_id, event FROM evidence WHERE delivery_id >= %s", [first])
+    for delivery, event in rows:
         kinds.setdefault(_public(delivery), []).append(event)
     for each, events in kinds.items():
-        if each not in digital:
-            yield f"{each} has evidence, but was never acknowledged"
-        elif sorted(events) != sorted(EVIDENCE[digital[each]]):
-            yield f"{each} has the evidence {sorted(events)}"
+        if each not in ends:
+            yield f"{each} has the evidence {sorted(events)}, but is at no end"
+        elif sorted(events) != sorted(ends[each].evidence):
+            yield f"{each}, {ends[each].status}, has the evidence {sorted(events)}"
+    leaves = connection.execute(
+        """
+        SELECT e.delivery_id, e.event, count(l.index), bool_or(l.leaf_hash <> e.leaf_hash),
+               coalesce(max(l.index) < (SELECT signed_size FROM ledger_head), false)
+        FROM evidence e LEFT JOIN ledger_leaf l ON l.evidence_id = e.id WHERE e.delivery_id >= %s
+        GROUP BY e.delivery_id, e.event, e.id
+        """,
+        [first],
+    )
+    for delivery, event, count, differs, signed in leaves:
+        if count != 1 or differs or not signed:
+            yield f"{_public(delivery)}, {event}: {count} leaves, {'another hash, ' * bool(differs)}signed: {signed}"
+
+
+def _documents(connection: psycopg.Connection[Any], first: uuid.UUID) -> Iterator[str]:
     unkept = connection.execute(
         """
-        SELECT count(*) FROM document d LEFT JOIN vault_object o ON o.subject_id = d.delivery_id AND o.path = d.path
-        WHERE o.kept_at IS NULL OR NOT d.sealed
-        """
+        SELECT count(*) FROM document d JOIN delivery v ON v.id = d.delivery_id
+        LEFT JOIN vault_object o ON o.subject_id = d.delivery_id AND o.path = d.path
+        WHERE d.delivery_id >= %s AND (o.kept_at IS NULL OR (NOT d.sealed AND v.state = 'sealed'))
+        """,
+        [first],
     ).fetchone()
     if unkept != (0,):
         yield f"{unkept} documents are not sealed, or name an object that does not count"
 
 
-def _letters(folder: Path, connection: psycopg.Connection[Any], digital: dict[str, bool]) -> Iterator[str]:
+def object_faults(connection: psycopg.Connection[Any], store: ObjectStore, first: str) -> Iterator[str]:
+    """Every object that counts is in the store with its own hash, and the store holds none that nobody intended."""
+    known: dict[str, dict[str, bool]] = {}
+    rows = connection.execute(
+        "SELECT subject_id, path, kept_at IS NOT NULL FROM vault_object WHERE subject_id >= %s", [_uuid(first)]
+    )
+    for subject, path, kept in rows:
+        known.setdefault(str(subject), {})[path] = kept
+    for subject, paths in known.items():
+        stored = {each.path for each in store.listing(subject)}
+        yield from (f"{path} is in the store, but was never intended" for path in stored - paths.keys())
+        for path in (path for path, kept in paths.items() if kept):
+            if path not in stored:
+                yield f"{path} counts, but is not in the store"
+            elif hashlib.sha256(store.get(path, limit=1 << 30)).hexdigest() != path.rpartition("/")[2]:
+                yield f"{path} is not what its name says"
+
+
+def _letters(folder: Path, connection: psycopg.Connection[Any], wanted: Collection[str]) -> Iterator[str]:
     """What the print house has, by its own files."""
     printed: list[str] = []
-    names = []
+    digests = {}
     for path in sorted(folder.iterdir()):
         if path.suffix != ".ZIP":
             yield f"{path.name} lies in the print folder"
             continue
-        names.append(path.name)
+        digests[path.name] = hashlib.sha256(path.read_bytes()).digest()
         with zipfile.ZipFile(path) as package:
             manifest = json.loads(package.read("manifest.json"))
             for file in manifest["files"]:
@@ -202,31 +274,44 @@ def _letters(folder: Path, connection: psycopg.Connection[Any], digital: dict[st
         starts = [letter["first_page"] for letter in manifest["letters"]]
         if starts != [1, *ends[:-1]] or ends[-1] - 1 != sum(file["pages"] for file in manifest["files"]):
             yield f"{path.name}: the letters do not cover its pages one after the other"
-    yield from _same("printed letters", printed, [each for each, mailbox in digital.items() if not mailbox])
-    rows = connection.execute("SELECT file_name FROM print_batch WHERE state = 'handed_over'").fetchall()
-    yield from _same("batches", names, [row[0] for row in rows])
+    yield from _same("printed letters", printed, wanted)
+    rows = connection.execute(
+        """
+        SELECT DISTINCT b.file_name, b.sha256, b.state FROM print_batch b JOIN print_letter l ON l.batch_id = b.id
+        WHERE l.delivery_id = ANY(%s)
+        """,
+        [[_uuid(each) for each in wanted]],
+    ).fetchall()
+    yield from _same("batches", list(digests), [row[0] for row in rows])
+    yield from (f"{name} is {state}, not handed over" for name, _, state in rows if state != "handed_over")
+    yield from (
+        f"{name} is not the file that was kept" for name, digest, _ in rows if digests.get(name, digest) != digest
+    )
 
 
-def _notices(folder: Path, connection: psycopg.Connection[Any], digital: dict[str, bool]) -> tuple[list[str], int]:
+def _notices(
+    folder: Path, connection: psycopg.Connection[Any], due: Collection[str], since: str
+) -> tuple[list[str], int]:
     """The messages that went out, by their Message-ID; codes for activation are not counted."""
-    legs = {
-        _public(row[0]): f"{row[0]}/{row[1]}/arrived"
-        for row in connection.execute("SELECT delivery_id, number FROM leg WHERE kind = 'mailbox'")
-    }
+    rows = connection.execute(
+        "SELECT delivery_id, number FROM leg WHERE kind = 'mailbox' AND delivery_id = ANY(%s)",
+        [[_uuid(each) for each in due]],
+    )
+    legs = {_public(row[0]): f"{row[0]}/{row[1]}/arrived" for row in rows}
     expected = {hashlib.sha256(reference.encode()).hexdigest()[:40]: delivery for delivery, reference in legs.items()}
     sent: Counter[str] = Counter()
     for path in folder.glob("*.eml"):
+        if path.name < since:
+            continue
         message = email.message_from_bytes(path.read_bytes(), policy=email.policy.default)
         sent[str(message["Message-ID"]).strip("<>").partition("@")[0]] += 1
-    due = {each for each, mailbox in digital.items() if mailbox}
-    faults = [
-        f"{delivery} was never told of" for key, delivery in expected.items() if delivery in due and not sent[key]
-    ]
-    faults += [f"{delivery} has no mailbox leg" for delivery in due - legs.keys()]
+    faults = [f"{delivery} was never told of" for key, delivery in expected.items() if not sent[key]]
+    faults += [f"{delivery} has no mailbox leg" for delivery in set(due) - legs.keys()]
     return faults, sum(sent[key] - 1 for key in expected if sent[key] > 1)
 
 
-def _ledger(connection: psycopg.Connection[Any]) -> Iterator[str]:
+def ledger_faults(connection: psycopg.Connection[Any]) -> Iterator[str]:
+    """The whole log, by the definition of its tree: a leaf for each evidence, in order, and the head signed."""
     leaves = connection.execute("SELECT index, evidence_id, leaf_hash FROM ledger_leaf ORDER BY index").fetchall()
     evidence = dict(connection.execute("SELECT id, leaf_hash FROM evidence").fetchall())
     yield from _same("leaves of the ledger", [row[1] for row in leaves], evidence)
@@ -249,25 +334,6 @@ def _root(leaves: list[bytes]) -> bytes:
     return hashlib.sha256(b"\x01" + _root(leaves[:split]) + _root(leaves[split:])).digest()
 
 
-def _samples(target: Running, answers: Sequence[Answer], sender: Sending) -> Iterator[str]:
-    """A few deliveries from end to end: the sealed file is the one that was promised, its evidence verifies offline."""
-    headers = {"Authorization": f"Bearer {target.token(sender)}"}
-    keys = list(target.application.log_signer.vkeys)
-    with closing(connect(target.stack.base_url)) as connection:
-        for answer in random.Random(1).sample(list(answers), min(SAMPLE, len(answers))):
-            path = f"/v1/deliveries/{answer.delivery}"
-            promised = _get(connection, path, headers)["documents"][0]["sha256"]
-            connection.request("GET", f"{path}/document", headers=headers)
-            content = connection.getresponse().read()
-            if hashlib.sha256(content).hexdigest() != promised:
-                yield f"{answer.delivery}: the sealed file is not the one that was promised"
-            for item in _get(connection, f"{path}/evidence", headers)["items"]:
-                document = _get(connection, f"{path}/evidence/{item['id']}", headers)
-                for check in verify_evidence(document, keys):
-                    if check.ok is False:
-                        yield f"{answer.delivery}, {item['event']}: {check.name}: {check.detail}"
-
-
 def _same(what: str, found: Iterable[Any], expected: Iterable[Any]) -> Iterator[str]:
     counted, wanted = Counter(found), set(expected)
     twice = [each for each, count in counted.items() if count > 1]
@@ -278,6 +344,10 @@ def _same(what: str, found: Iterable[Any], expected: Iterable[Any]) -> Iterator[
     ):
         if members:
             yield f"{what}: {len(members)} {problem}, such as {next(iter(members))}"
+
+
+def _uuid(delivery: str) -> uuid.UUID:
+    return uuid.UUID(delivery.removeprefix("dlv_").ljust(32, "0"))
 
 
 def _public(delivery: uuid.UUID) -> str:
