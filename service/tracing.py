@@ -3,8 +3,9 @@
 Spans carry routes' patterns, status codes, kinds, lanes and counts: nothing of a request's or document's content.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -77,13 +78,19 @@ class Span:
     def __init__(self, real: Any = None) -> None:
         self._real = real
 
-    def tell(self, name: str | None = None, *, failed: bool = False, **attributes: str | float | bool) -> None:
+    def tell(
+        self,
+        name: str | None = None,
+        *,
+        failed: bool = False,
+        attributes: Mapping[str, Any] = MappingProxyType({}),
+    ) -> None:
         """Add attributes, name it anew, or mark it as failed."""
         if self._real is None:
             return
         from opentelemetry.trace import StatusCode
 
-        self._real.set_attributes(attributes)
+        self._real.set_attributes(dict(attributes))
         if name is not None:
             self._real.update_name(name)
         if failed:

@@ -8,7 +8,7 @@ from litestar.handlers.base import BaseRouteHandler
 from sqlalchemy.exc import SQLAlchemyError
 
 from service.api.calls import application_of
-from service.api.readiness import Readiness, asked_parts
+from service.api.readiness import Readiness
 from service.db import vitals
 from service.domain.errors import NotFound, Unauthenticated
 from service.settings import Mode
@@ -44,7 +44,7 @@ def read_metrics(request: Request[Any, Any, Any]) -> Response[bytes]:
     """Show what is measured; what can't be measured now is left out, and the part that is missing says why."""
     application = application_of(request)
     readiness: Readiness = request.app.state.readiness
-    parts = asked_parts(readiness.health())
+    parts = readiness.parts()
     try:
         samples = operations.measure(application.context, application.promises)
         with application.context.database.transaction() as session:

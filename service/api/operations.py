@@ -8,7 +8,7 @@ from litestar import Controller, Request, get, post
 from litestar.params import FromPath, JSONBody, QueryParameter
 
 from service.api.calls import ApiRequest, application_of, context_of, scoped
-from service.api.readiness import Readiness, asked_parts
+from service.api.readiness import Readiness
 from service.db.ids import ORGANISATION, SUBMISSION, parse_id, public_id
 from service.db.jobs import JobKind
 from service.identity.scopes import Scope
@@ -258,7 +258,7 @@ def look(request: Request[Any, Any, Any]) -> operations.Status:
     """Look at everything, for whoever asks this process."""
     application = application_of(request)
     readiness: Readiness = request.app.state.readiness
-    return operations.status(application.context, application.promises, asked_parts(readiness.health()))
+    return operations.status(application.context, application.promises, readiness.parts())
 
 
 def answer_of(status: operations.Status) -> StatusAnswer:

@@ -61,6 +61,10 @@ class Readiness:
                 self._health = (time.monotonic(), self._ask())
             return self._health[1]
 
+    def parts(self) -> dict[str, tuple[bool, bool]]:
+        """The parts: whether each is there, and whether it is needed. What is not set is left out."""
+        return {part.name: (part.state == UP, part.needed) for part in self.health().parts if part.state != NOT_SET}
+
     def close(self) -> None:
         """Stop asking."""
         self._pool.shutdown(wait=False, cancel_futures=True)
@@ -79,11 +83,6 @@ class Readiness:
                 log.info("part_changed", part=name, state=state, error=error)
                 self._states[name] = state
         return Health(_overall(parts), parts)
-
-
-def asked_parts(health: Health) -> dict[str, tuple[bool, bool]]:
-    """The parts that were asked: whether each is there, and whether it is needed. What is not set is left out."""
-    return {part.name: (part.state == UP, part.needed) for part in health.parts if part.state != NOT_SET}
 
 
 def _state(probe: Probe) -> tuple[str, str]:

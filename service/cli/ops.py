@@ -220,7 +220,7 @@ def _look() -> "Status":
 
     from sqlalchemy.exc import SQLAlchemyError
 
-    from service.api.readiness import Readiness, asked_parts
+    from service.api.readiness import Readiness
     from service.app import probes
     from service.bootstrap import build
     from service.domain.alarms import ALARMS, judge
@@ -236,7 +236,7 @@ def _look() -> "Status":
         return operations.Status(datetime.now(UTC), judge(samples, ALARMS), samples)
     readiness = Readiness(probes(application))
     try:
-        parts = asked_parts(readiness.health())
+        parts = readiness.parts()
         try:
             return operations.status(application.context, application.promises, parts)
         except SQLAlchemyError:

@@ -128,7 +128,7 @@ def run_chunk(
     account = Account(step.kind)
     with tracing.span(f"step {step.kind.value}", jobs=len(taken), lane=taken[0].lane.name.lower()) as span:
         _take_through(database, step, taken, account, alone=alone)
-        span.tell(failed=account.outcomes["done"] < len(taken), **account.outcomes)
+        span.tell(failed=account.outcomes["done"] < len(taken), attributes=account.outcomes)
     account.seconds = time.monotonic() - began
     watch(account)
     spent = {"seconds": round(account.seconds, 3), "cpu": round(time.process_time() - processor, 3)}

@@ -80,6 +80,23 @@ class Recipient(SignedIn):
             raise Forbidden("This page is for people who receive mail here.")
 
 
+class Operator(SignedIn):
+    """Whoever looks after the service itself."""
+
+    name = "operator"
+
+    async def __call__(self, connection: Connection, handler: BaseRouteHandler, /) -> None:
+        """Pass an operator of the platform.
+
+        Raises:
+            Unauthenticated: nobody is logged in.
+            Forbidden: the person looks after nothing here.
+        """
+        await super().__call__(connection, handler)
+        if not visitor(connection).operates:
+            raise Forbidden("This page is for those who look after the service.")
+
+
 async def genuine(connection: Connection, handler: BaseRouteHandler) -> None:
     """Read the form and make sure that it comes from a page of ours, of this session.
 
@@ -117,4 +134,5 @@ def visitor(connection: Connection) -> Visitor:
 
 SIGNED_IN: Final = SignedIn()
 CLERK: Final = Clerk()
+OPERATOR: Final = Operator()
 RECIPIENT: Final = Recipient()

@@ -53,6 +53,11 @@ class Visitor:
         return () if self.profile is None else tuple(seat for seat in self.profile.staff if seat.role == CLERK)
 
     @property
+    def operates(self) -> bool:
+        """Whether they look after the service itself."""
+        return self.profile is not None and any(seat.runs_the_platform for seat in self.profile.staff)
+
+    @property
     def seat(self) -> StaffRole | None:
         """The organisation they act for now: the only one, or the one they chose."""
         seats = self.seats

@@ -124,6 +124,8 @@ def choose_language(portal: NamedDependency[Portal], form: NamedDependency[Form]
 def home(request: AnyRequest, portal: NamedDependency[Portal]) -> Response[Any]:
     """Where somebody goes after logging in: to the one thing they can do here, or to a choice."""
     visitor = portal.visitor(request)
+    if visitor.operates and visitor.reader is None and not visitor.seats:
+        return Redirect("/operator", status_code=SEE_OTHER)
     if visitor.seats and visitor.reader is None:
         return Redirect("/letters", status_code=SEE_OTHER)
     if visitor.reader is not None and not visitor.seats:
