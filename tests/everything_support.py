@@ -1,6 +1,5 @@
 """Everything that the service holds, read with every key it still has: for tests of what must not be there any more."""
 
-import uuid
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -11,6 +10,7 @@ import redis
 from psycopg import sql
 
 from service.db.printing import every_organisation
+from service.usecases.housekeeping import subject_of
 from service.usecases.personal import PLATFORM
 from service.vault import crypto
 from service.vault.errors import KeyDestroyed, VaultIntegrityError
@@ -99,12 +99,12 @@ def _objects(pipeline: Pipeline) -> Iterator[tuple[str, bytes]]:
         owners = every_organisation(session)
     for found in list(store.listing()):
         yield f"object {found.path}", store.get(found.path, limit=2**28)
-        first, *rest = found.path.split("/")
-        if first.startswith("ledger-head"):
-            continue
+        subject = subject_of(found.path)
+        if subject is None:
+            continue  # the ledger's
         for owner in owners:
             try:
-                opened = vault.read(found.path, owner, uuid.UUID(first), rest[0])
+                opened = vault.read(found.path, owner, subject, found.path.split("/")[1])
             except (VaultIntegrityError, KeyDestroyed):
                 continue  # another organisation's, or shredded
             yield f"object {found.path}, opened", opened

@@ -97,18 +97,19 @@ def unknown_objects(context: Context, *, window: timedelta) -> Iterator[str]:
     a submission's (the ledger's head) is nothing of the vault and left alone.
     """
     before = context.clock() - window
-    old = (found.path for found in context.vault.stored() if found.modified < before and _subject(found.path))
+    old = (found.path for found in context.vault.stored() if found.modified < before and subject_of(found.path))
     while chunk := list(itertools.islice(old, COLLECT)):
         with context.database.transaction() as session:
             widen(session, print_rows.every_organisation(session))
             query = select(VaultObject.path).where(
-                VaultObject.subject_id.in_({_subject(path) for path in chunk}), VaultObject.path.in_(chunk)
+                VaultObject.subject_id.in_({subject_of(path) for path in chunk}), VaultObject.path.in_(chunk)
             )
             known = set(session.scalars(query))
         yield from (path for path in chunk if path not in known)
 
 
-def _subject(path: str) -> uuid.UUID | None:
+def subject_of(path: str) -> uuid.UUID | None:
+    """The delivery, batch or submission whose object stands under a path; None for what is not the vault's."""
     first, *rest = path.split("/")
     try:
         return uuid.UUID(first) if len(rest) == 2 else None  # noqa: PLR2004  subject, role and hash

@@ -1,11 +1,14 @@
 """Addresses in the environment take the place of the embedded servers, and nothing else changes."""
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
 from service.embedded.stack import Stack
+from service.usecases.housekeeping import subject_of
 from tests.e2e_demo_support import ARRIVING, Demo
 from tests.pipeline_support import TestDatabase
+from tests.s3_support import s3_server
 
 
 def test_database_broker_and_store_of_somebody_else_serve_as_well(
@@ -28,3 +31,20 @@ def test_database_broker_and_store_of_somebody_else_serve_as_well(
     with database.database.transaction() as session:
         evidence = session.connection().exec_driver_sql("SELECT count(*) FROM ledger_leaf").scalar_one()
     assert evidence >= 2 * len(ARRIVING)
+
+
+def test_an_s3_server_serves_as_the_store_of_every_process(tmp_path: Path) -> None:
+    with s3_server() as server:
+        demo = Demo(tmp_path / "home", "--exit", STORAGE_URL=server.address(), **server.credentials)
+        assert demo.end() == 0, demo.said
+        assert "Every document came to its end" in demo.said
+        assert "store" not in {entry.name for entry in demo.home.iterdir()}
+        found = {key.removeprefix("vault/"): content for key, content in server.objects().items()}
+    # The ledger's head is there too, under a name of its own.
+    kept = {path: content for path, content in found.items() if subject_of(path)}
+    assert kept.keys() < found.keys()
+    roles = {path.split("/")[1].rstrip("-0123456789") for path in kept}
+    assert roles == {"original", "sealed", "print", "batch"}
+    for path, content in kept.items():
+        assert hashlib.sha256(content).hexdigest() == path.rsplit("/", 1)[-1]
+        assert b"%PDF" not in content
