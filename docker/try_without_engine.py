@@ -132,9 +132,8 @@ def run_step(stage: Stage, command: str, *, binds: Sequence[Path], more: Mapping
     lines = mounts(stage.folder, writable=True)
     for each in binds:
         target = stage.folder / str(each).lstrip("/")
-        lines += (
-            f"mkdir -p {target}; [ -d {each} ] || {{ rmdir {target}; touch {target}; }}; mount --bind {each} {target}\n"
-        )
+        make = f"mkdir -p {target}" if each.is_dir() else f"touch {target}"
+        lines += f"mkdir -p {target.parent}; {make}; mount --bind {each} {target}\n"
     lines += f"exec chroot {stage.folder} sh -c {shlex.quote(f'cd {stage.workdir} && {command}')}\n"
     done = subprocess.run(
         ["unshare", "--mount", "--pid", "--fork", "sh", "-ec", lines],
