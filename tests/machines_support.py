@@ -297,7 +297,11 @@ class Installation:
     def start(self, name: str) -> None:
         """Start the role of a machine that stands."""
         machine, role = self.roles[name]
-        environment = dict(self.environment) | {"ZENDING_HOST": machine.address, "ZENDING_PORT": str(API_PORT)}
+        environment = dict(self.environment) | {
+            "ZENDING_HOST": machine.address,
+            "ZENDING_PORT": str(API_PORT),
+            "ZENDING_DRAIN_SECONDS": "2",
+        }
         if "identity" not in machine.processes.running():
             relay(
                 machine.processes, "identity", place_of(self.issuer), f"{self.network.hub}:{urlsplit(self.issuer).port}"
@@ -313,13 +317,18 @@ class Installation:
         """The machines with a role."""
         return [machine for machine, has in self.roles.values() if has == role]
 
+    def wait_until_ready(self, name: str) -> None:
+        """Wait until an API machine takes requests."""
+        target = f"{self.roles[name][0].address}:{API_PORT}"
+        with httpx.Client(trust_env=False, timeout=10.0) as client:
+            until(lambda: is_ready(client, target), f"{target} to be ready")
+
     def balance(self, base_url: str) -> None:
         """Spread calls over the API machines that are ready, and wait until all are."""
         targets = [f"{machine.address}:{API_PORT}" for machine in self.of("api")]
         relay(self.balancer, "balancer", place_of(base_url), *targets, ready="/health/ready")
-        with httpx.Client(trust_env=False, timeout=10.0) as client:
-            for target in targets:
-                until(lambda target=target: is_ready(client, target), f"{target} to be ready")  # type: ignore[misc]
+        for machine in self.of("api"):
+            self.wait_until_ready(machine.name)
 
 
 def installation(

@@ -21,6 +21,7 @@ TOOLS: Final = {
     "qpdf": "qpdf",
     "clamd": "clamav-daemon",
     "ip": "iproute2",
+    "rabbitmq-server": "rabbitmq-server",
 }
 """Programs that tests judge results with, and the Debian package of each."""
 
@@ -47,6 +48,7 @@ def steps() -> tuple[Step, ...]:
         Step("ruff format", (python, "-m", "ruff", "format", "--check", ".")),
         Step("import-linter", (python, "-c", "from importlinter.cli import lint_imports_command as run; run()")),
         Step("mypy", (python, "-m", "mypy")),
+        Step("pip-audit", (python, "-m", "service.embedded.audit")),
     )
 
 
