@@ -24,6 +24,8 @@ ALTER TABLE submission
     ADD COLUMN fingerprint bytea CHECK (octet_length(fingerprint) = 32),
     ADD COLUMN list_offset bigint NOT NULL DEFAULT 0,
     ADD COLUMN rows_read integer NOT NULL DEFAULT 0,
+    -- How many rows are in which state, changed together with them: a list of submissions counts nothing.
+    ADD COLUMN counts jsonb NOT NULL DEFAULT '{}',
     ADD COLUMN problems jsonb NOT NULL DEFAULT '[]',
     ADD COLUMN updated_at timestamptz,
     ADD COLUMN completed_at timestamptz,

@@ -69,13 +69,8 @@ class Staff(Base):
 class Submission(Base):
     """What is handed in together: one delivery, or a container of many.
 
-    Attributes:
-        container: made by an upload; otherwise by a hand-in, and then only the first columns mean something.
-        received: bytes of the file that are stored; parts hold exactly these.
-        list_offset: how many bytes of the list have become rows.
-        sha256: of the whole file, once it was read through because the sender announced it.
-        fingerprint: SHA-256 of the ZIP's table of contents, which has length and checksum of everything in it.
-        content_erased_at: when parts and the rows' content were let go of.
+    What an upload made is a ``container``. Its parts hold ``received`` bytes, of its list ``list_offset`` bytes became
+    rows; ``sha256`` is of the file, where the sender announced it, ``fingerprint`` of the ZIP's table of contents.
     """
 
     __tablename__ = "submission"
@@ -102,6 +97,7 @@ class Submission(Base):
     fingerprint: Mapped[bytes | None]
     list_offset: Mapped[int] = mapped_column(default=0)
     rows_read: Mapped[int] = mapped_column(Integer, default=0)
+    counts: Mapped[dict[str, Any]] = mapped_column(default=dict)
     problems: Mapped[list[dict[str, Any]]] = mapped_column(default=list)
     updated_at: Mapped[datetime | None]
     completed_at: Mapped[datetime | None]

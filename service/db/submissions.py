@@ -1,7 +1,8 @@
 """Submissions, their uploaded parts and their rows; and the queries over them."""
 
 import uuid
-from collections.abc import Collection, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -11,7 +12,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from service.db.base import Base
 from service.db.models import Submission
-from service.domain.submission import RowState
+from service.domain.submission import WAITING_ROWS, RowState
 
 
 class SubmissionPart(Base):
@@ -172,17 +173,12 @@ def known_references(session: Session, submission_id: uuid.UUID, references: Col
     return {reference: number for reference, number in session.execute(query) if reference is not None}
 
 
-def counts(session: Session, submission_ids: Collection[uuid.UUID]) -> dict[uuid.UUID, dict[str, int]]:
-    """How many rows of each submission are in which state."""
-    found: dict[uuid.UUID, dict[str, int]] = {each: {} for each in submission_ids}
-    query = (
-        select(SubmissionRow.submission_id, SubmissionRow.state, func.count())
-        .where(SubmissionRow.submission_id.in_(submission_ids))
-        .group_by(SubmissionRow.submission_id, SubmissionRow.state)
-    )
-    for submission, state, number in session.execute(query):
-        found[submission][state] = number
-    return found
+def count(submission: Submission, before: Iterable[str], after: Iterable[str]) -> None:
+    """Change a locked submission's counts: rows that were in these states are in those now."""
+    found = Counter(submission.counts)
+    found.update(after)
+    found.subtract(before)
+    submission.counts = {state: number for state, number in found.items() if number}
 
 
 def any_row(session: Session, submission_id: uuid.UUID, states: Collection[RowState]) -> bool:
@@ -220,7 +216,8 @@ _END_ROWS = text(
 )
 
 
-def end_waiting_rows(session: Session, submission_id: uuid.UUID) -> int:
-    """End the rows of which nothing was decided, with their content; returns how many."""
-    result = session.execute(_END_ROWS, {"id": submission_id, "ended": RowState.STOPPED.value})
-    return int(result.rowcount)  # type: ignore[attr-defined]
+def end_waiting_rows(session: Session, submission: Submission) -> None:
+    """End the rows of a locked submission of which nothing was decided, with their content."""
+    session.execute(_END_ROWS, {"id": submission.id, "ended": RowState.STOPPED.value})
+    waiting = [state.value for state in WAITING_ROWS for _ in range(submission.counts.get(state.value, 0))]
+    count(submission, waiting, [RowState.STOPPED.value] * len(waiting))

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from service.db import deliveries
 from service.db import submissions as rows
 from service.db.jobs import JobKind, Lane, Leased
-from service.db.models import Organisation
+from service.db.models import Organisation, Submission
 from service.db.submissions import SubmissionRow
 from service.domain.errors import FieldError, Invalid, PayloadTooLarge, Retryable
 from service.domain.submission import WAITING_ROWS, RowState, SubmissionState
@@ -209,7 +209,7 @@ def _each(
     session: Session,
     outcomes: Sequence[Outcome[Task, Decided]],
     phase: SubmissionState,
-    function: Callable[[Any, dict[int, SubmissionRow], Decided], None],
+    function: Callable[[Submission, dict[int, SubmissionRow], Decided], None],
 ) -> None:
     """Write each chunk under the lock on its submission; nothing where that has ended or moved on meanwhile."""
     for outcome in sorted(outcomes, key=lambda each: each.job.subject_id):
@@ -222,22 +222,24 @@ def _each(
 
 
 def _record_checked(
-    session: Session, context: Context, submission: Any, found: dict[int, SubmissionRow], decided: Decided
+    session: Session, context: Context, submission: Submission, found: dict[int, SubmissionRow], decided: Decided
 ) -> None:
+    before = [row.state for row in found.values()]
     for number, row in found.items():
         if number in decided.bad:
             _spoil(row, decided.bad[number])
         elif number in decided.good:
             row.state = RowState.GOOD.value
             row.content = submission_flow.seal_content(context, submission, number, decided.good[number])
-    _save(session, submission, found, context)
+    _save(session, submission, found, before, context)
     submission_flow.end_of_check(session, submission, now=context.clock())
 
 
 def _record_admitted(
-    session: Session, context: Context, submission: Any, found: dict[int, SubmissionRow], decided: Decided
+    session: Session, context: Context, submission: Submission, found: dict[int, SubmissionRow], decided: Decided
 ) -> None:
     taken: list[Admission] = []
+    before = [row.state for row in found.values()]
     for number, row in found.items():
         if number in decided.bad:
             _spoil(row, decided.bad[number])
@@ -246,11 +248,11 @@ def _record_admitted(
             row.state, row.delivery_id, row.content = RowState.ADMITTED.value, taken[-1].dossier.id, None
     admission.record(session, taken)
     _count(session, submission, taken)
-    _save(session, submission, found, context)
+    _save(session, submission, found, before, context)
     submission_flow.end_of_run(session, submission, now=context.clock())
 
 
-def _count(session: Session, submission: Any, taken: Sequence[Admission]) -> None:
+def _count(session: Session, submission: Submission, taken: Sequence[Admission]) -> None:
     size = sum(document.size for each in taken for document in each.dossier.documents)
     try:
         quotas.take(session, submission.organisation_id, len(taken), size)
@@ -262,7 +264,10 @@ def _spoil(row: SubmissionRow, problems: list[dict[str, Any]]) -> None:
     row.state, row.errors, row.content = RowState.BAD.value, problems, None
 
 
-def _save(session: Session, submission: Any, found: dict[int, SubmissionRow], context: Context) -> None:
+def _save(
+    session: Session, submission: Submission, found: dict[int, SubmissionRow], before: list[str], context: Context
+) -> None:
+    rows.count(submission, before, [row.state for row in found.values()])
     for row in found.values():
         session.expunge(row)
     rows.save_rows(session, list(found.values()))

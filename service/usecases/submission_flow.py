@@ -185,7 +185,7 @@ def end_pause(session: Session, submission: Submission, *, actor: str) -> None:
 def refuse(session: Session, submission: Submission, problems: Sequence[dict[str, Any]], *, now: datetime) -> None:
     """End a submission of which nothing was made; its rows end with it."""
     submission.problems = list(problems)
-    rows.end_waiting_rows(session, submission.id)
+    rows.end_waiting_rows(session, submission)
     happen(session, submission, SubmissionEvent.REFUSED, now=now)
 
 
@@ -211,7 +211,7 @@ def end_of_check(session: Session, submission: Submission, *, now: datetime) -> 
     )
     if first and rows.any_row(session, submission.id, [RowState.LISTED]):
         return
-    counts = rows.counts(session, [submission.id])[submission.id]
+    counts = submission.counts
     event = after_check(
         bad=counts.get(RowState.BAD.value, 0),
         waiting=sum(counts.get(state.value, 0) for state in WAITING_ROWS),

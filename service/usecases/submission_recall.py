@@ -39,6 +39,8 @@ def step(context: Context) -> Step[Work, None]:
 
 
 def _recall(session: Session, context: Context, work: Work) -> None:
+    submission = rows.get(session, work.submission.organisation_id, work.submission.id, lock=True)
+    assert submission is not None
     numbers = [row.number for row in work.rows]
     found = rows.rows_between(session, work.submission.id, numbers[0], numbers[-1], [RowState.ADMITTED], lock=True)
     ids = [row.delivery_id for row in found if row.delivery_id is not None]
@@ -52,4 +54,6 @@ def _recall(session: Session, context: Context, work: Work) -> None:
         else:
             row.errors = [TOO_LATE]
     rows.save_rows(session, found)
+    rows.count(submission, [RowState.ADMITTED.value] * len(found), [row.state for row in found])
+    session.flush()
     progress.write(session)

@@ -217,7 +217,7 @@ def _new(organisation: Organisation, options: SubmissionOptions, now: datetime) 
         announced_size=options.size,
         announced_sha256=None if options.sha256 is None else bytes.fromhex(options.sha256),
         retention_year=calendar.retention_year(now) + organisation.retention_years,
-        received=0, parts=0, list_offset=0, rows_read=0, problems=[],
+        received=0, parts=0, list_offset=0, rows_read=0, counts={}, problems=[],
     )  # fmt: skip
 
 
@@ -318,7 +318,7 @@ def complete(context: Context, organisation_id: uuid.UUID, submission_id: str) -
             row.completed_at = row.updated_at = now
             session.flush()
             jobs.put(session, [NewJob(JobKind.UNPACK, organisation_id, row.id, lane=Lane.BULK)])
-        view = submission_view(row, rows.counts(session, [row.id])[row.id])
+        view = submission_view(row)
     context.wake([JobKind.UNPACK])
     return view
 

@@ -87,8 +87,9 @@ class SubmissionRowPage(msgspec.Struct, frozen=True):
     next_cursor: str | None
 
 
-def submission_view(row: Submission, counts: Mapping[str, int]) -> SubmissionView:
-    """A submission as its sender sees it."""
+def submission_view(row: Submission, counts: Mapping[str, int] | None = None) -> SubmissionView:
+    """A submission as its sender sees it; with other ``counts`` of rows than its own where they are given."""
+    counts = row.counts if counts is None else counts
     public = public_id(SUBMISSION, row.id)
     found = {state.value: counts.get(state.value, 0) for state in RowState}
     total = sum(found.values())

@@ -62,9 +62,8 @@ def list_page(context: Context, organisation_id: uuid.UUID, *, cursor: str | Non
         raise _cursor_invalid() from None
     with context.database.transaction(organisations=[organisation_id]) as session:
         found = rows.page(session, organisation_id, before=before, limit=limit + 1)
-        counts = rows.counts(session, [row.id for row in found[:limit]])
     return SubmissionPage(
-        items=[submission_view(row, counts[row.id]) for row in found[:limit]],
+        items=[submission_view(row) for row in found[:limit]],
         next_cursor=public_id(SUBMISSION, found[limit - 1].id) if len(found) > limit else None,
     )
 
@@ -203,7 +202,7 @@ def stop(context: Context, organisation_id: uuid.UUID, submission_id: str, *, ac
         submission_flow.end_pause(session, row, actor=actor)
         row.state, row.updated_at, row.ended_at = stopped.value, now, now
         session.flush()
-        rows.end_waiting_rows(session, row.id)
+        rows.end_waiting_rows(session, row)
         submission_flow.put_chunks(session, row, JobKind.RECALL, [RowState.ADMITTED])
         view = _view(session, row)
     context.wake([JobKind.RECALL])
@@ -295,7 +294,7 @@ def _deliveries(session: Session, row: Submission) -> list[DeliveryRow]:
 
 def _view(session: Session, row: Submission) -> SubmissionView:
     if row.container:
-        return submission_view(row, rows.counts(session, [row.id])[row.id])
+        return submission_view(row)
     return submission_view(row, {RowState.ADMITTED.value: len(_deliveries(session, row))})
 
 
