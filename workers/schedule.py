@@ -14,7 +14,7 @@ from service.domain.errors import ZendingError
 from service.ledger import sequencer
 from service.ledger.timestamps import stamp_checkpoints
 from service.settings import settings
-from service.usecases import batches, housekeeping, pauses, retention, submissions
+from service.usecases import access, batches, housekeeping, pauses, retention, submissions
 from service.usecases.log_head import StoredHead
 
 log = structlog.get_logger()
@@ -43,6 +43,7 @@ def loops(application: Application) -> list[tuple[str, float, Callable[[], objec
         with context.database.transaction() as session:
             housekeeping.make_partitions(session, now=context.clock())
             housekeeping.end_sessions(session, now=context.clock())
+            access.forget_statements(session, now=context.clock())
         submissions.tidy(
             context,
             upload_seconds=setting.submission_upload_seconds,

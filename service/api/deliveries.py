@@ -60,11 +60,12 @@ class Deliveries(Controller):
                 "same answer and makes nothing twice; kept as long as the delivery.",
             ),
         ] = None,
-    ) -> Response[DeliveryView | HandedInView]:
+    ) -> Response[HandedInView]:
         """Take in documents; they are inspected and stored before this answers.
 
         With `recipient`, for one: the answer is the delivery. With `recipients`, for up to 100, each with an own
-        `postal_address` and `attention_of`: each gets a delivery of its own, and the answer lists them.
+        `postal_address` and `attention_of`: each gets a delivery of its own; the answer is the first of them, and
+        lists all in `deliveries`.
         """
         limits: uploads.UploadLimits = request.app.state.upload_limits
         memory: uploads.UploadMemory = request.app.state.upload_memory
@@ -217,7 +218,7 @@ def _accepted(done: HandedIn) -> Response[Any]:
         bytes(done.body),
         status_code=done.status,
         media_type=JSON,
-        headers={"Location": done.location},
+        headers={"Location": f"/v1/deliveries/{done.delivery_id}"},
     )
 
 

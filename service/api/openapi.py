@@ -17,9 +17,10 @@ from service.api.calls import CLIENT_SECURITY, SECURITY
 from service.api.contract_changes import breaking_changes
 from service.api.routes import api_handlers
 from service.api.submission_contract import add_submission_bodies
+from service.identity.assertions import JWT_BEARER
 from service.identity.grants import CLIENT_CREDENTIALS, ID_TOKEN, TOKEN_EXCHANGE
 from service.identity.scopes import Scope
-from service.usecases.requests import DeliveryRequest
+from service.usecases.requests import DeliveryRequest, ManyRequest
 
 VERSION: Final = "1.0.0"
 _DESCRIPTION: Final = """\
@@ -92,7 +93,16 @@ def _config() -> OpenAPIConfig:
 
 def _add_hand_in(plain: dict[str, Any]) -> None:
     """Describe the multipart body, which the route reads by itself."""
-    (_,), schemas = msgspec.json.schema_components([DeliveryRequest], ref_template="#/components/schemas/{name}")
+    _, schemas = msgspec.json.schema_components(
+        [DeliveryRequest, ManyRequest], ref_template="#/components/schemas/{name}"
+    )
+    # Two shapes that differ in one field; told as one, so that programs for the first go on to fit.
+    request, many = schemas["DeliveryRequest"], schemas.pop("ManyRequest")
+    request["properties"]["recipients"] = {
+        **many["properties"]["recipients"],
+        "description": "Instead of recipient, postal_address and attention_of: each gets a delivery of its own.",
+    }
+    request["required"].remove("recipient")
     plain["components"]["schemas"].update(schemas)
     binary = {"type": "string", "contentMediaType": "application/pdf"}
     plain["paths"]["/v1/deliveries"]["post"]["requestBody"] = {
@@ -132,6 +142,14 @@ def _add_token_form(plain: dict[str, Any]) -> None:
                     "properties": {
                         "grant_type": {"type": "string", "enum": [CLIENT_CREDENTIALS, TOKEN_EXCHANGE]},
                         "scope": {**word, "description": "Space-separated; everything allowed if left out."},
+                        "client_id": {**word, "description": "Optional; the same as in the credentials."},
+                        "client_assertion_type": {"type": "string", "enum": [JWT_BEARER]},
+                        "client_assertion": {
+                            **word,
+                            "description": "Instead of HTTP Basic: a JWT signed with the client's own key "
+                            "(`private_key_jwt`); ES256, RS256, PS256 or EdDSA; `aud` is the issuer or this address, "
+                            "`exp` at most ten minutes ahead, each `jti` counts once.",
+                        },
                         "subject_token": {**word, "description": "A person's ID token, for token exchange."},
                         "subject_token_type": {"type": "string", "enum": [ID_TOKEN]},
                     },

@@ -1,7 +1,7 @@
 """Shapes of requests and answers that no use case has: lists, files of evidence, look-ups, the activation's steps."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -40,6 +40,12 @@ class EvidenceFile(msgspec.Struct, frozen=True):
     proof: str | None
     checkpoint: str | None
     timestamp_token: str | None
+
+
+class Withdrawal(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Why a sender takes a delivery back; the recipient's and everybody's evidence says it."""
+
+    reason: Literal["wrong_recipient", "wrong_document", "sent_twice", "superseded", "no_longer_needed"]
 
 
 class LookupRecipient(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -21,7 +21,7 @@ def show_all() -> None:
     """Show the organisations and their programs."""
     from service.db.models import Client, Organisation
 
-    with _database().transaction() as session:
+    with database_of().transaction() as session:
         for organisation in session.scalars(select(Organisation).order_by(Organisation.slug)):
             click.echo(f"{organisation.slug}: {organisation.name} ({organisation.mark})")
             query = select(Client).where(Client.organisation_id == organisation.id).order_by(Client.client_id)
@@ -41,7 +41,7 @@ def limits(slug: str, **given: str | None) -> None:
     from service.usecases import audit, quotas
 
     wanted = {name: _number(name, value) for name, value in given.items() if value is not None}
-    database = _database()
+    database = database_of()
     with database.transaction() as session:
         organisation = _organisation(session, slug)
     with database.transaction(organisations=[organisation]) as session:
@@ -96,7 +96,7 @@ def end_sessions() -> None:
     from service.db.models import WebSession
     from service.usecases import audit
 
-    with _database().transaction() as session:
+    with database_of().transaction() as session:
         ended = session.execute(WebSession.__table__.delete()).rowcount  # type: ignore[attr-defined]
         audit.record(session, actor=ACTOR, act="sessions.end", subject="everybody", details={"ended": ended})
     click.echo(f"{ended} sessions ended.")
@@ -106,7 +106,7 @@ def _set(client_id: str, act: str, **values: Any) -> None:
     from service.db.models import Client
     from service.usecases import audit
 
-    with _database().transaction() as session:
+    with database_of().transaction() as session:
         changed = update(Client).where(Client.client_id == client_id).values(**values).returning(Client.client_id)
         if session.scalar(changed) is None:
             raise click.ClickException(f"there is no client {client_id}.")
@@ -130,7 +130,8 @@ def _number(name: str, value: str) -> int | None:
     return int(value)
 
 
-def _database() -> Any:
+def database_of() -> Any:
+    """The database that the environment names."""
     from service.db.session import Database
     from service.settings import read_variable
 

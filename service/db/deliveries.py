@@ -121,12 +121,20 @@ def evidence(session: Session, delivery_id: uuid.UUID, evidence_id: uuid.UUID) -
     return session.get(EvidenceRow, (delivery_id, evidence_id))
 
 
-def add_submission(
-    session: Session, submission_id: uuid.UUID, organisation_id: uuid.UUID, *, mark: str, lane: int, at: datetime
-) -> None:
-    """Write the row of what was handed in together."""
-    values = {"id": submission_id, "organisation_id": organisation_id, "mark": mark, "lane": lane, "created_at": at}
-    session.execute(insert(Submission), values)
+def add_submissions(session: Session, rows: Collection[DeliveryRow]) -> None:
+    """Write the rows of what was handed in together, for deliveries that are about to be added."""
+    submissions = {
+        row.submission_id: {
+            "id": row.submission_id,
+            "organisation_id": row.organisation_id,
+            "mark": row.mark,
+            "lane": row.lane,
+            "created_at": row.created_at,
+        }
+        for row in rows
+    }
+    if submissions:
+        session.connection().execute(insert(Submission.__table__), list(submissions.values()))  # type: ignore[arg-type]
 
 
 def add(session: Session, rows: Sequence[DeliveryRow], documents: Sequence[DocumentRow]) -> None:
@@ -224,10 +232,13 @@ def save_legs(session: Session, new: Sequence[LegRow], changed: Sequence[LegRow]
         )
 
 
+_INTEND = insert(VaultObject.__table__).on_conflict_do_nothing()  # type: ignore[arg-type]
+
+
 def intend(session: Session, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write down which objects are about to be stored; commit before storing them."""
+    """Write down which objects are about to be stored; commit before storing them. Safe to repeat."""
     if rows:
-        session.execute(insert(VaultObject), [dict(row) for row in rows])
+        session.connection().execute(_INTEND, [dict(row) for row in rows])
 
 
 def keep(session: Session, subject_ids: Collection[uuid.UUID], paths: Collection[str]) -> None:

@@ -1,10 +1,28 @@
 """Keys of creating requests: claimed under a lease, completed with the first answer."""
 
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import text
 from sqlalchemy.orm import Session
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A creating request with its key.
+
+    Attributes:
+        fingerprint: what makes two requests the same.
+        seconds: how long its claim lasts; then another request may take over.
+    """
+
+    organisation_id: uuid.UUID
+    route: str
+    key: str
+    fingerprint: bytes
+    seconds: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,24 +45,51 @@ class Seen:
     subject_id: uuid.UUID | None
 
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The first answer to a claimed request."""
+
+    claim: Claim
+    status: int
+    body: bytes
+    subject_id: uuid.UUID
+
+
+# In the order of their keys, so that two groups can't wait for one another.
 _CLAIM = text(
     """
-    INSERT INTO idempotency_key (organisation_id, route, key, fingerprint, lease_until)
-    VALUES (:organisation, :route, :key, :fingerprint, clock_timestamp() + make_interval(secs => :seconds))
+    INSERT INTO idempotency_key AS known (organisation_id, route, key, fingerprint, lease_until)
+    SELECT DISTINCT ON (organisation_id, route, key)
+           organisation_id, route, key, fingerprint, clock_timestamp() + make_interval(secs => seconds)
+    FROM unnest(CAST(:organisations AS uuid[]), CAST(:routes AS text[]), CAST(:keys AS text[]),
+                CAST(:fingerprints AS bytea[]), CAST(:seconds AS integer[])) WITH ORDINALITY
+         AS asked(organisation_id, route, key, fingerprint, seconds, place)
+    ORDER BY organisation_id, route, key, place
     ON CONFLICT (organisation_id, route, key) DO UPDATE
-        SET lease_until = excluded.lease_until, fence = idempotency_key.fence + 1
-        WHERE idempotency_key.status IS NULL AND idempotency_key.fingerprint = excluded.fingerprint
-          AND idempotency_key.lease_until < clock_timestamp()
-    RETURNING fence
+        SET lease_until = excluded.lease_until, fence = known.fence + 1
+        WHERE known.status IS NULL AND known.fingerprint = excluded.fingerprint
+          AND known.lease_until < clock_timestamp()
+    RETURNING organisation_id, route, key, fence
     """
 )
 _SEEN = text(
-    "SELECT fingerprint, status, answer, subject_id FROM idempotency_key"
-    " WHERE organisation_id = :organisation AND route = :route AND key = :key"
+    """
+    SELECT organisation_id, route, key, fingerprint, status, answer, subject_id
+    FROM idempotency_key JOIN unnest(CAST(:organisations AS uuid[]), CAST(:routes AS text[]), CAST(:keys AS text[]))
+         AS asked(organisation_id, route, key) USING (organisation_id, route, key)
+    """
 )
 _COMPLETE = text(
-    "UPDATE idempotency_key SET status = :status, answer = :answer, subject_id = :subject, lease_until = NULL"
-    " WHERE organisation_id = :organisation AND route = :route AND key = :key AND fence = :fence AND status IS NULL"
+    """
+    UPDATE idempotency_key AS known
+    SET status = done.status, answer = done.answer, subject_id = done.subject, lease_until = NULL
+    FROM unnest(CAST(:organisations AS uuid[]), CAST(:routes AS text[]), CAST(:keys AS text[]),
+                CAST(:fences AS bigint[]), CAST(:statuses AS smallint[]), CAST(:answers AS bytea[]),
+                CAST(:subjects AS uuid[])) AS done(organisation_id, route, key, fence, status, answer, subject)
+    WHERE known.organisation_id = done.organisation_id AND known.route = done.route AND known.key = done.key
+      AND known.fence = done.fence AND known.status IS NULL
+    RETURNING known.organisation_id, known.route, known.key
+    """
 )
 _RELEASE = text(
     "DELETE FROM idempotency_key WHERE organisation_id = :organisation AND route = :route AND key = :key"
@@ -52,28 +97,82 @@ _RELEASE = text(
 )
 
 
+def claim_all(session: Session, asked: Sequence[Request]) -> list[Claim | Seen | None]:
+    """Claim keys; where somebody has one, say what is known of them.
+
+    Of two in the same group the first gets the key and the other sees a request that runs. None: whoever had the key
+    gave it back at this moment; ask again.
+    """
+    won = {
+        (row.organisation_id, row.route, row.key): row.fence
+        for row in session.execute(
+            _CLAIM,
+            {
+                **_places(asked),
+                "fingerprints": [each.fingerprint for each in asked],
+                "seconds": [each.seconds for each in asked],
+            },
+        )
+    }
+    found: list[Claim | Seen | None] = []
+    for each in asked:
+        fence = won.pop(_place(each), None)
+        found.append(None if fence is None else Claim(each.organisation_id, each.route, each.key, fence))
+    others = [each for each, claimed in zip(asked, found, strict=True) if claimed is None]
+    if others:
+        seen = {
+            (row.organisation_id, row.route, row.key): Seen(row.fingerprint, row.status, row.answer, row.subject_id)
+            for row in session.execute(_SEEN, _places(others))
+        }
+        found = [claimed or seen.get(_place(each)) for each, claimed in zip(asked, found, strict=True)]
+    return found
+
+
+def complete_all(session: Session, answers: Sequence[Answer]) -> list[bool]:
+    """Keep first answers; False where the claim was lost to somebody else."""
+    values = {
+        **_places([each.claim for each in answers]),
+        "fences": [each.claim.fence for each in answers],
+        "statuses": [each.status for each in answers],
+        "answers": [each.body for each in answers],
+        "subjects": [each.subject_id for each in answers],
+    }
+    kept = {(row.organisation_id, row.route, row.key) for row in session.execute(_COMPLETE, values)}
+    return [_place(each.claim) in kept for each in answers]
+
+
 def claim(
     session: Session, organisation: uuid.UUID, route: str, key: str, fingerprint: bytes, *, seconds: int
 ) -> Claim | Seen:
-    """Claim a key; when somebody has it, say what is known of them."""
-    place = {"organisation": organisation, "route": route, "key": key}
-    fence = session.scalar(_CLAIM, {**place, "fingerprint": fingerprint, "seconds": seconds})
-    if fence is not None:
-        return Claim(organisation, route, key, fence)
-    row = session.execute(_SEEN, place).one()
-    return Seen(row.fingerprint, row.status, row.answer, row.subject_id)
+    """Claim one key, for ``seconds``; when somebody has it, say what is known of them."""
+    asked = Request(organisation, route, key, fingerprint, seconds)
+    while True:
+        # Asked again only where whoever had it gave it back in between.
+        (found,) = claim_all(session, [asked])
+        if found is not None:
+            return found
 
 
 def complete(session: Session, claim: Claim, *, status: int, answer: bytes, subject: uuid.UUID) -> bool:
-    """Keep the first answer; False when the claim was lost to somebody else."""
-    result = session.execute(_COMPLETE, {**_place(claim), "status": status, "answer": answer, "subject": subject})
-    return bool(result.rowcount)  # type: ignore[attr-defined]
+    """Keep one first answer; False when the claim was lost to somebody else."""
+    return complete_all(session, [Answer(claim, status, answer, subject)])[0]
 
 
 def release(session: Session, claim: Claim) -> None:
     """Give a key back after a refusal that left nothing behind."""
-    session.execute(_RELEASE, _place(claim))
+    session.execute(
+        _RELEASE,
+        {"organisation": claim.organisation_id, "route": claim.route, "key": claim.key, "fence": claim.fence},
+    )
 
 
-def _place(claim: Claim) -> dict[str, object]:
-    return {"organisation": claim.organisation_id, "route": claim.route, "key": claim.key, "fence": claim.fence}
+def _place(each: Request | Claim) -> tuple[uuid.UUID, str, str]:
+    return each.organisation_id, each.route, each.key
+
+
+def _places(asked: Sequence[Request] | Sequence[Claim]) -> dict[str, list[Any]]:
+    return {
+        "organisations": [each.organisation_id for each in asked],
+        "routes": [each.route for each in asked],
+        "keys": [each.key for each in asked],
+    }

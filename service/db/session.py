@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from typing import Any
 
 import psycopg
+from psycopg.pq import ExecStatus
+from psycopg.pq.abc import PGconn
 from sqlalchemy import Engine, create_engine, event, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import OperationalError
@@ -18,11 +20,6 @@ APPLICATION_NAME = "zending"
 _ELSEWHERE = text(
     "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE :name"
     " AND client_addr IS DISTINCT FROM inet_client_addr())"
-)
-_SCOPE = text(
-    "SELECT set_config('zending.organisations', :organisations, true),"
-    " set_config('zending.recipients', :recipients, true),"
-    " set_config('zending.delivery', :delivery, true)"
 )
 _ORGANISATION_SCOPE = text("SELECT set_config('zending.organisations', :organisations, true)")
 _DELIVERY_SCOPE = text("SELECT set_config('zending.delivery', :delivery, true)")
@@ -55,7 +52,6 @@ class Database:
             psycopg_url(url),
             pool_size=pool_size,
             max_overflow=pool_size,
-            pool_pre_ping=True,
             pool_recycle=1800,
             hide_parameters=True,
             connect_args={
@@ -81,21 +77,43 @@ class Database:
         Commits when the block ends, rolls back when it raises. Nothing is seen of tables with tenants when no scope is
         given.
         """
-        with self._sessions.begin() as session:
-            if organisations or recipients or delivery:
-                session.execute(
-                    _SCOPE,
-                    {
-                        "organisations": ",".join(str(each) for each in organisations),
-                        "recipients": ",".join(each.hex() for each in recipients),
-                        "delivery": str(delivery) if delivery else "",
-                    },
-                )
+        with self._begun(_scope(organisations, recipients, delivery)) as session:
             yield session
+            session.commit()
 
     def session(self) -> Session:
         """A session whose caller commits, over tables without tenants (the ledger's)."""
-        return self._sessions()
+        return self._begun("")
+
+    def _begun(self, scope: str) -> Session:
+        """A session whose transaction has begun, with its scope in the same message.
+
+        That message is also how a kept connection shows that it still lives: nothing was asked of the server before,
+        so it can be sent again over a new one. Asking apart, at each use, would cost every transaction a round trip.
+        """
+        try:
+            return self._opened(scope)
+        except OperationalError as error:
+            if not error.connection_invalidated:
+                raise
+            # Where one kept connection died, the others did too: a server that restarted.
+            self.engine.dispose()
+            return self._opened(scope)
+
+    def _opened(self, scope: str) -> Session:
+        session = self._sessions()
+        try:
+            connection = session.connection().connection.driver_connection
+            assert isinstance(connection, psycopg.Connection)
+            _begin(connection.pgconn, scope)
+        except psycopg.OperationalError as error:
+            session.invalidate()
+            session.close()
+            raise OperationalError("BEGIN", None, error, hide_parameters=True, connection_invalidated=True) from error
+        except BaseException:
+            session.close()
+            raise
+        return session
 
     def is_used_from_elsewhere(self) -> bool:
         """Whether the service is connected from another machine too; False while the server can't be asked."""
@@ -108,6 +126,27 @@ class Database:
     def dispose(self) -> None:
         """Close all connections."""
         self.engine.dispose()
+
+
+def _scope(organisations: Collection[uuid.UUID], recipients: Collection[bytes], delivery: uuid.UUID | None) -> str:
+    """Statements that set what a transaction sees; of hexadecimal digits and commas only, whatever was given."""
+    values = {
+        "organisations": ",".join(each.hex for each in organisations),
+        "recipients": ",".join(each.hex() for each in recipients),
+        "delivery": "" if delivery is None else delivery.hex,
+    }
+    return "".join(f"; SET LOCAL zending.{name} = '{value}'" for name, value in values.items() if value)
+
+
+def _begin(connection: PGconn, scope: str) -> None:
+    """Begin a transaction, below the driver, which would send this and the scope one after the other.
+
+    Raises:
+        psycopg.OperationalError: the connection is dead; nothing was begun.
+    """
+    result = connection.exec_(f"BEGIN{scope}".encode("ascii"))
+    if result.status != ExecStatus.COMMAND_OK:
+        raise psycopg.OperationalError("The transaction could not be begun.")
 
 
 def enter_delivery(session: Session, delivery: uuid.UUID) -> None:

@@ -42,6 +42,7 @@ __all__ = [
     "settle",
     "transition",
     "weighty",
+    "withdrawable",
 ]
 
 _CAUSES = tuple(ReturnReason)
@@ -306,6 +307,19 @@ def cancellable(delivery: Delivery, legs: Iterable[Leg]) -> bool:
         (SCOPES[leg.kind], leg.state, Event.CANCELLED) in BY_EVENT or (_given_up(leg) and leg.effective_at is None)
         for leg in legs
     )
+
+
+def withdrawable(delivery: Delivery, legs: Iterable[Leg]) -> tuple[Leg, ...]:
+    """The legs that a withdrawal by the sender ends; none when it is too early (cancel it) or too late.
+
+    Every leg either can be taken back, or ended without effect: what somebody opened, or the print house has, stays.
+    """
+    known = tuple(legs)
+    if delivery.state is not DeliveryState.SEALED:
+        return ()
+    standing = tuple(leg for leg in known if not (_given_up(leg) and leg.effective_at is None))
+    possible = all((SCOPES[leg.kind], leg.state, Event.CONSIGNMENT_WITHDRAWAL) in BY_EVENT for leg in standing)
+    return standing if possible else ()
 
 
 def _given_up(leg: Leg) -> bool:

@@ -17,6 +17,7 @@ from service.domain.errors import Invalid
 
 RECORD_VERSION: Final = 1
 _EVENT_URI: Final = "http://uri.etsi.org/19522/Event/"
+_OWN_URI: Final = "urn:x-zending:event:"
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 
 
@@ -46,13 +47,19 @@ class EvidenceEvent(StrEnum):
     RELAY_TO_NON_ERDS = "RelayToNonERDS"
     RELAY_TO_NON_ERDS_FAILURE = "RelayToNonERDSFailure"
     RECEIVED_FROM_NON_ERDS = "ReceivedFromNonERDS"
+    CONSIGNMENT_WITHDRAWAL = "ConsignmentWithdrawal"
+    """A name of this service's: ETSI knows no sender who takes back what is consigned and unopened."""
 
     @property
     def uri(self) -> str:
-        """The event's URI, as ETSI writes it."""
-        return _EVENT_URI + self.value
+        """The event's URI: as ETSI writes it, or one of this service's for what ETSI has no name for."""
+        return (_OWN_URI if self is EvidenceEvent.CONSIGNMENT_WITHDRAWAL else _EVENT_URI) + self.value
 
 
+WITHDRAWAL_REASONS: Final = frozenset(
+    {"wrong_recipient", "wrong_document", "sent_twice", "superseded", "no_longer_needed"}
+)
+"""Why a sender may take back what is in the mailbox, unopened, or waits for its print batch."""
 _NOTICE_REASONS: Final = frozenset({"no_address", "address_refused", "bounced", "gave_up"})
 
 REASONS: Final[Mapping[EvidenceEvent, frozenset[str]]] = MappingProxyType(
@@ -74,9 +81,11 @@ REASONS: Final[Mapping[EvidenceEvent, frozenset[str]]] = MappingProxyType(
                 "gave_up",
             }
         ),
+        EvidenceEvent.CONSIGNMENT_WITHDRAWAL: WITHDRAWAL_REASONS,
     }
 )
-"""Why something failed, as a closed list per failure; every record of such an event names at least one."""
+"""Why something failed or was taken back, as a closed list per event; every record of such an event names at least one.
+"""
 
 # Not failures of this service, so a reason is welcome but not required.
 _OPTIONAL_REASONS: Final[Mapping[EvidenceEvent, frozenset[str]]] = MappingProxyType(

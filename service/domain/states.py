@@ -78,6 +78,7 @@ class Event(StrEnum):
     CONTENT_ACCESS_TRACKING = "ContentAccessTracking"
     CONTENT_HANDOVER = "ContentHandover"
     CONTENT_HANDOVER_FAILURE = "ContentHandoverFailure"
+    CONSIGNMENT_WITHDRAWAL = "ConsignmentWithdrawal"
     WITHDRAWN = "withdrawn"
     LETTER_COMPOSED = "letter_composed"
     BATCHED = "batched"

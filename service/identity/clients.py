@@ -1,8 +1,8 @@
 """How programs of agencies prove who they are at the token endpoint.
 
-Only ``client_secret_basic`` is accepted. A secret in the form body (``client_secret_post``) is refused: RFC 6749,
-section 2.3.1, advises against it because bodies end up in logs and traces more easily than headers that every proxy
-knows to hide. ``private_key_jwt`` joins as a further kind of :data:`ClientCredentials`.
+``client_secret_basic`` and ``private_key_jwt`` (see ``assertions``) are accepted. A secret in the form body
+(``client_secret_post``) is refused: RFC 6749, section 2.3.1, advises against it because bodies end up in logs and
+traces more easily than headers that every proxy knows to hide.
 """
 
 import base64
@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import unquote_plus
 
+from service.identity.assertions import AssertionCredentials, read_assertion
 from service.identity.errors import ClientRefused, TokenRequestInvalid
 
 SECRET_BYTES = 32
@@ -34,7 +35,7 @@ class SecretCredentials:
     secret: str = field(repr=False)
 
 
-ClientCredentials = SecretCredentials
+ClientCredentials = SecretCredentials | AssertionCredentials
 
 
 def new_secret() -> str:
@@ -78,9 +79,9 @@ def client_credentials(authorization: str | None, form: Mapping[str, str]) -> Cl
     if "client_secret" in form:
         raise ClientRefused("Present the client secret in the Authorization header (HTTP Basic), not in the body.")
     if "client_assertion" in form:
-        raise ClientRefused("Client assertions are not offered; use HTTP Basic with the client secret.")
+        return read_assertion(form)
     if authorization is None:
-        raise ClientRefused("The client's credentials are missing: send HTTP Basic with client id and secret.")
+        raise ClientRefused("The client's credentials are missing: send HTTP Basic, or a signed client assertion.")
     credentials = _parse_basic(authorization)
     if form.get("client_id", credentials.client_id) != credentials.client_id:
         raise TokenRequestInvalid("The client id in the body is not the one in the Authorization header.")

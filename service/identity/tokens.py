@@ -121,7 +121,7 @@ class TokenIssuer:
     def __init__(self, *, issuer: str, audience: str, key: SigningKey, lifetime: timedelta = LIFETIME) -> None:
         if lifetime <= timedelta(0):
             raise ValueError("the lifetime of access tokens must be positive")
-        self._issuer, self._audience, self._key, self._lifetime = issuer, audience, key, lifetime
+        self.issuer, self._audience, self._key, self._lifetime = issuer, audience, key, lifetime
 
     def issue(
         self,
@@ -139,7 +139,7 @@ class TokenIssuer:
         """Sign a token good from ``now`` for the issuer's lifetime; the arguments are :class:`AccessToken`'s."""
         lifetime, issued = int(self._lifetime.total_seconds()), int(now.timestamp())
         claims: dict[str, object] = {
-            "iss": self._issuer,
+            "iss": self.issuer,
             "aud": self._audience,
             "sub": subject,
             "client_id": client_id,

@@ -2,16 +2,19 @@
 
 import uuid
 from dataclasses import dataclass
+from datetime import datetime
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from service.db import assertions
 from service.db.ids import ORGANISATION, parse_id, public_id
 from service.db.models import Client, Organisation, Staff
 from service.domain.errors import Forbidden
 from service.domain.identifiers import NumberInvalid, RecipientId, RecipientKind
+from service.identity.assertions import AssertionCredentials, believe
 from service.identity.base import Person
-from service.identity.clients import SecretCredentials, check_secret
+from service.identity.clients import ClientCredentials, SecretCredentials, check_secret
 from service.identity.errors import ClientRefused
 from service.identity.grants import ClientCredentialsRequest, ExchangeRequest
 from service.identity.scopes import Scope, grant_scopes, known_scopes
@@ -26,6 +29,7 @@ OPERATOR_SCOPES = frozenset({Scope.PRINT_OPERATE})
 PLATFORM_SCOPES = frozenset({Scope.OPERATIONS_READ, Scope.OPERATIONS_WRITE})
 READER_SCOPES = frozenset({Scope.MAILBOX_READ, Scope.MAILBOX_WRITE})
 EXCHANGE_CLIENT = "token-exchange"
+TOKEN_PATH = "/oauth/token"  # noqa: S105  an address
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,19 +63,23 @@ class Profile:
 
 
 def client_token(
-    context: Context, tokens: TokenIssuer, credentials: SecretCredentials, request: ClientCredentialsRequest
+    context: Context, tokens: TokenIssuer, credentials: ClientCredentials, request: ClientCredentialsRequest
 ) -> Granted:
     """A token for an agency's program (RFC 6749, section 4.4).
 
     Raises:
-        ClientRefused: unknown, switched off, or the wrong secret: always the same answer.
+        ClientRefused: unknown, switched off, the wrong secret, or a statement that must not be believed or was used
+            before: always the same answer.
         ScopeRefused: a scope that the client was not given.
     """
     with context.database.transaction() as session:
         row = session.get(Client, credentials.client_id)
-        if not check_secret(credentials.secret, None if row is None else row.secret_hash) or row is None:
-            raise ClientRefused("The client is not known by these credentials.")
-        if not row.active:
+        active = row if row is not None and row.active else None
+        if isinstance(credentials, SecretCredentials):
+            proven = check_secret(credentials.secret, None if active is None else active.secret_hash)
+        else:
+            proven = _believed(session, tokens, credentials, active, context.clock())
+        if row is None or active is None or not proven:
             raise ClientRefused("The client is not known by these credentials.")
     scopes = grant_scopes(request.scope, known_scopes(" ".join(row.scopes)))
     token = tokens.issue(
@@ -82,6 +90,20 @@ def client_token(
         organisation=public_id(ORGANISATION, row.organisation_id),
     )
     return Granted(token, scopes)
+
+
+def _believed(
+    session: Session, tokens: TokenIssuer, credentials: AssertionCredentials, client: Client | None, now: datetime
+) -> bool:
+    """Whether a client's statement is to be believed; it is used up by this."""
+    audiences = frozenset({tokens.issuer, f"{tokens.issuer}{TOKEN_PATH}"})
+    statement = believe(credentials, None if client is None else client.jwks, audiences, now)
+    return assertions.use(session, statement.id_hash, expires_at=statement.expires_at, now=now)
+
+
+def forget_statements(session: Session, *, now: datetime) -> int:
+    """Remove what is remembered of clients' statements that nobody would believe any more; returns how many."""
+    return assertions.forget(session, now=now)
 
 
 def exchange(context: Context, tokens: TokenIssuer, person: Person, request: ExchangeRequest) -> Granted:

@@ -180,28 +180,24 @@ def _prepare(
 def store(context: Context, organisation_id: uuid.UUID, admissions: Sequence[Admission]) -> None:
     """Write down which objects are about to be stored, commit, then store them together; durable once this returns.
 
+    Safe to repeat after any error.
+
     Raises:
         StoreUnreachable: some may be stored; the collector finds them by their intent.
     """
-    with context.database.transaction(organisations=[organisation_id]) as session:
-        intend(session, admissions)
-    write_objects(context, admissions)
+    assert all(each.dossier.delivery.organisation_id == organisation_id for each in admissions)
+    store_group(context, admissions)
 
 
-def intend(session: Session, admissions: Sequence[Admission]) -> None:
-    """The rows of intent of a chunk; commit before ``write_objects``."""
-    deliveries.intend(
-        session,
-        [
-            row
-            for each in admissions
-            for row in intents(each.dossier.delivery.organisation_id, each.dossier.id, each.objects)
-        ],
-    )
-
-
-def write_objects(context: Context, admissions: Sequence[Admission]) -> None:
-    """Store the objects of a chunk together; errors as of ``store``."""
+def store_group(context: Context, admissions: Sequence[Admission]) -> None:
+    """``store`` for deliveries of several organisations that are handed in at the same moment."""
+    rows = [
+        row
+        for each in admissions
+        for row in intents(each.dossier.delivery.organisation_id, each.dossier.id, each.objects)
+    ]
+    with context.database.transaction(organisations={row["organisation_id"] for row in rows}) as session:
+        deliveries.intend(session, rows)
     context.vault.write_many([prepared for each in admissions for prepared in each.objects])
 
 

@@ -5,16 +5,18 @@ import uuid
 from sqlalchemy.orm import Session
 
 from service.db import deliveries as rows
+from service.db import mailboxes
 from service.db.deliveries import Filters
 from service.db.ids import DELIVERY, parse_id, public_id
 from service.db.models import DeliveryRow
-from service.domain.errors import Conflict, Erased, Invalid, NotFound, TransitionRefused
-from service.domain.states import Actor, DeliveryState, Event
+from service.domain.errors import Conflict, Erased, FieldError, Invalid, NotFound, TransitionRefused
+from service.domain.evidence import WITHDRAWAL_REASONS
+from service.domain.states import Actor, DeliveryState, Event, LegKind
 from service.usecases import dossiers, evidence
 from service.usecases.context import Context
 from service.usecases.dossiers import Dossier
 from service.usecases.evidence_page import sealed_page
-from service.usecases.progress import Cause, Progress, may_cancel, may_happen
+from service.usecases.progress import Cause, Progress, may_cancel, may_happen, withdrawable
 from service.usecases.views import (
     DeliveryPage,
     DeliveryView,
@@ -162,6 +164,40 @@ def take_back(progress: Progress, dossier: Dossier) -> bool:
             progress.happen(dossier, Event.CANCELLED, cause, leg=leg)
     progress.happen(dossier, Event.CANCELLED, cause)
     return True
+
+
+def withdraw(context: Context, organisation_id: uuid.UUID, delivery_id: str, reason: str) -> DeliveryView:
+    """Take back what is in the mailbox and unopened, or waits for its print batch; evidence says so and why.
+
+    Raises:
+        Invalid: ``reason_unknown``, not a word of the closed list.
+        TransitionRefused: ``too_late_to_withdraw``, somebody has it; ``not_delivered_yet``, cancel it instead.
+    """
+    if reason not in WITHDRAWAL_REASONS:
+        detail = f"A reason is one of {', '.join(sorted(WITHDRAWAL_REASONS))}."
+        raise Invalid(detail, code="reason_unknown", errors=[FieldError("/reason", "reason_unknown", detail)])
+    with context.database.transaction(organisations=[organisation_id]) as session:
+        dossier = _own(session, context, organisation_id, delivery_id, lock=True)
+        now = context.clock()
+        legs = withdrawable(dossier)
+        # The recipient's opening locks the same delivery and then its item: one of the two comes first.
+        if legs and legs[0].kind == LegKind.MAILBOX and not mailboxes.withdraw(session, dossier.id, now=now):
+            legs = []
+        if not legs:
+            raise _not_withdrawn(dossier)
+        progress = Progress(context, now=now)
+        for leg in legs:
+            progress.happen(dossier, Event.CONSIGNMENT_WITHDRAWAL, Cause(Actor.SENDER, reasons=(reason,)), leg=leg)
+        progress.write(session)
+        return delivery_view(context, dossier)
+
+
+def _not_withdrawn(dossier: Dossier) -> TransitionRefused:
+    if may_cancel(dossier):
+        return TransitionRefused("This did not reach anybody yet: cancel it instead.", code="not_delivered_yet")
+    return TransitionRefused(
+        "It is too late to withdraw: somebody has it.", code="too_late_to_withdraw"
+    )
 
 
 def _own_row(session: Session, organisation_id: uuid.UUID, delivery_id: str) -> DeliveryRow:

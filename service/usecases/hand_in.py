@@ -7,8 +7,10 @@ be stored; store them; then, in one transaction, the delivery, its documents, it
 import hashlib
 import re
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 
 import msgspec
 import rfc8785
@@ -27,11 +29,11 @@ from service.domain.errors import (
     IdempotencyRunning,
     Invalid,
 )
-from service.usecases import admission, requests
-from service.usecases.admission import Candidate, Sender, Upload
+from service.usecases import admission, quotas, requests
+from service.usecases.admission import Admission, Candidate, Sender, Upload
 from service.usecases.context import Context
 from service.usecases.personal import open_value, seal_value
-from service.usecases.views import delivery_view
+from service.usecases.views import HandedInView, delivery_view
 
 log = structlog.get_logger()
 
@@ -42,6 +44,7 @@ _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 # process has died. Should the first one live after all, only one of them can complete the key.
 CLAIM_SECONDS = 30
 CLAIM_SECONDS_PER_DOCUMENT = 60
+STORED_TOGETHER = 32
 # A key whose request failed is given back for certain: a database that restarts is back after a few of these pauses.
 _RELEASE_PAUSES = (0.0, 0.5, 1.0, 2.0, 4.0)
 
@@ -53,6 +56,15 @@ class HandedIn:
     status: int
     body: bytes = field(repr=False)
     delivery_id: str
+    """The first one, where there are several."""
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A hand-in whose objects are stored: what one transaction is to make true."""
+
+    admissions: tuple[Admission, ...]
+    answer: idempotency.Answer
 
 
 def hand_in(context: Context, sender: Sender, raw: bytes, uploads: Sequence[Upload], *, key: str | None) -> HandedIn:
@@ -63,13 +75,15 @@ def hand_in(context: Context, sender: Sender, raw: bytes, uploads: Sequence[Uplo
         Invalid: the JSON or the set of files can't be accepted; with every problem.
         DocumentRefused: a file can't be accepted; the code says why.
         PayloadTooLarge: the files are larger together than a delivery may be.
+        DeliveryQuota: the organisation has handed in as much as it may on a day.
     """
     if not key:
         raise IdempotencyMissing
     if not _KEY.fullmatch(key):
         raise Invalid("An Idempotency-Key is 1 to 255 printable ASCII characters.", code="idempotency_key_malformed")
     seconds = CLAIM_SECONDS + CLAIM_SECONDS_PER_DOCUMENT * len(uploads)
-    claim, organisation = _claim(context, sender, key, fingerprint(raw, uploads), seconds=seconds)
+    asked = idempotency.Request(sender.organisation_id, ROUTE, key, fingerprint(raw, uploads), seconds)
+    claim, organisation = _claim(context, sender, asked)
     if isinstance(claim, HandedIn):
         return claim
     try:
@@ -96,7 +110,8 @@ def _release(context: Context, sender: Sender, claim: idempotency.Claim) -> None
 def check(raw: bytes) -> tuple[FieldError, ...]:
     """What is wrong with the JSON of a hand-in, without files: for a form that is being filled in."""
     try:
-        requests.checked(requests.read(raw))
+        asked, many = requests.read_hand_in(raw)
+        requests.checked_hand_in(asked, many=many, now=None)
     except Invalid as error:
         return error.errors or (FieldError("", error.code, error.detail),)
     return ()
@@ -119,16 +134,18 @@ def fingerprint(raw: bytes, uploads: Sequence[Upload]) -> bytes:
 
 
 def _claim(
-    context: Context, sender: Sender, key: str, print_: bytes, *, seconds: int
+    context: Context, sender: Sender, asked: idempotency.Request
 ) -> tuple[idempotency.Claim | HandedIn, Organisation]:
-    with context.database.transaction(organisations=[sender.organisation_id]) as session:
-        organisation = deliveries.organisation(session, sender.organisation_id)
-        if organisation is None:
-            raise Forbidden
-        found = idempotency.claim(session, sender.organisation_id, ROUTE, key, print_, seconds=seconds)
+    organisation = context.desk.organisation(context.database, sender.organisation_id)
+    if organisation is None:
+        raise Forbidden
+    found = None
+    while found is None:
+        # Asked again only where whoever had the key gave it back at this moment.
+        found = context.desk.claims.do(asked, lambda group: _claim_all(context, group))
     if isinstance(found, idempotency.Claim):
         return found, organisation
-    if found.fingerprint != print_:
+    if found.fingerprint != asked.fingerprint:
         raise IdempotencyMismatch
     if found.status is None or found.answer is None or found.subject_id is None:
         raise IdempotencyRunning
@@ -147,29 +164,91 @@ def _take_in(
     uploads: Sequence[Upload],
     claim: idempotency.Claim,
 ) -> HandedIn:
-    request = requests.read(raw)
-    personal = requests.checked(request)
-    admission.check_files(context, request, uploads)
-    candidate = Candidate(request, personal, admission.inspect(context, uploads))
+    # Before the work, and one by one: what is too much for one organisation must not fail another's in its group.
+    quotas.admit(context, organisation.id, 1, sum(len(upload.content) for upload in uploads))
     now = context.clock()
-    submission_id = new_id()
-    taken = admission.prepare(context, organisation, sender, [candidate], submission_id=submission_id, now=now)
-    admission.store(context, organisation.id, taken)
-    dossier = taken[0].dossier
-    body = msgspec.json.encode(delivery_view(context, dossier))
+    asked, many = requests.read_hand_in(raw)
+    personal = requests.checked_hand_in(asked, many=many, now=now)
+    admission.check_files(context, asked[0], uploads)
+    inspected = admission.inspect(context, uploads)
+    candidates = [Candidate(one, each, inspected) for one, each in zip(asked, personal, strict=True)]
+    admitted = _stored(context, organisation, sender, candidates, now)
+    body = _answer(context, admitted, many=many)
+    first = admitted[0].dossier
     answer = seal_value(
         context,
         msgspec.Raw(body),
         organisation=organisation.id,
-        year=dossier.delivery.retention_year,
-        place=f"idempotency.answer:{dossier.id}",
+        year=first.delivery.retention_year,
+        place=f"idempotency.answer:{first.id}",
     )
-    with context.database.transaction(organisations=[organisation.id]) as session:
-        deliveries.add_submission(
-            session, submission_id, organisation.id, mark=organisation.mark, lane=int(sender.lane), at=now
-        )
-        admission.record(session, taken)
-        if not idempotency.complete(session, claim, status=ACCEPTED, answer=answer, subject=dossier.id):
-            raise IdempotencyRunning
+    taken = Taken(admitted, idempotency.Answer(claim, ACCEPTED, answer, first.id))
+    if not context.desk.records.do(taken, lambda group: _record_all(context, group)):
+        raise IdempotencyRunning
+    return HandedIn(ACCEPTED, body, public_id(DELIVERY, first.id))
+
+
+def _stored(
+    context: Context, organisation: Organisation, sender: Sender, candidates: Sequence[Candidate], now: datetime
+) -> tuple[Admission, ...]:
+    """Prepare and store the deliveries of one submission, a few at a time: each has its own copy of the documents."""
+    submission_id = new_id()
+    size = sum(len(each.content) for each in candidates[0].inspected)
+    step = max(1, context.limits.delivery_bytes // max(1, size))
+    admitted: list[Admission] = []
+    for start in range(0, len(candidates), min(step, STORED_TOGETHER)):
+        part = candidates[start : start + min(step, STORED_TOGETHER)]
+        made = admission.prepare(context, organisation, sender, part, submission_id=submission_id, now=now)
+        context.desk.objects.do(made, lambda group: _store_all(context, group))
+        # What is stored need not stay in memory.
+        admitted += [replace(one, objects=tuple(replace(each, ciphertext=b"") for each in one.objects)) for one in made]
+    return tuple(admitted)
+
+
+def _answer(context: Context, admitted: Sequence[Admission], *, many: bool) -> bytes:
+    views = [delivery_view(context, each.dossier) for each in admitted]
+    first = views[0]
+    if many:
+        own = {name: getattr(first, name) for name in first.__struct_fields__}
+        first = HandedInView(**own, deliveries=views)
+    return msgspec.json.encode(first)
+
+
+def _claim_all(
+    context: Context, group: Sequence[idempotency.Request]
+) -> list[idempotency.Claim | idempotency.Seen | None]:
+    """Claim the keys of a group."""
+    with context.database.transaction(organisations={each.organisation_id for each in group}) as session:
+        return idempotency.claim_all(session, group)
+
+
+def _store_all(context: Context, group: Sequence[Sequence[Admission]]) -> list[None]:
+    admission.store_group(context, [each for part in group for each in part])
+    return [None] * len(group)
+
+
+def _record_all(context: Context, group: Sequence[Taken]) -> list[bool]:
+    """Make the hand-ins true that still have their claims; the others leave nothing but objects to be collected."""
+    organisations = {each.answer.claim.organisation_id for each in group}
+    with context.database.transaction(organisations=organisations) as session:
+        kept = idempotency.complete_all(session, [each.answer for each in group])
+        admitted = [each for taken, mine in zip(group, kept, strict=True) if mine for each in taken.admissions]
+        uses = ((each.dossier.delivery.organisation_id, 1, _size(each)) for each in admitted)
+        quotas.count(session, _together(uses))
+        deliveries.add_submissions(session, [each.dossier.delivery for each in admitted])
+        admission.record(session, admitted)
     context.wake([JobKind.SEAL])
-    return HandedIn(ACCEPTED, body, public_id(DELIVERY, dossier.id))
+    return kept
+
+
+def _together(uses: Iterable[tuple[uuid.UUID, int, int]]) -> dict[uuid.UUID, tuple[int, int]]:
+    """How many deliveries and bytes there are of each organisation."""
+    found: dict[uuid.UUID, tuple[int, int]] = {}
+    for organisation, count, size in uses:
+        counted, bytes_ = found.get(organisation, (0, 0))
+        found[organisation] = (counted + count, bytes_ + size)
+    return found
+
+
+def _size(admitted: Admission) -> int:
+    return sum(document.size for document in admitted.dossier.documents)

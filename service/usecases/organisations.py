@@ -3,14 +3,15 @@
 import uuid
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from service.db.ids import new_id
 from service.db.models import Client, Organisation, Staff
-from service.domain.errors import Conflict
+from service.domain.errors import Conflict, NotFound
 from service.identity.clients import hash_secret
 from service.identity.scopes import Scope
 
@@ -83,6 +84,19 @@ def ensure_client(session: Session, organisation_id: uuid.UUID, new: NewClient) 
     )
     if written is None:
         raise Conflict("Another organisation has a client by this id.", code="client_taken")
+
+
+def set_keys(session: Session, client_id: str, jwks: dict[str, Any] | None) -> None:
+    """Know a program by these public keys from now on, as ``assertions.checked_jwks`` gives them; None: by none.
+
+    Raises:
+        NotFound: there is no such program.
+    """
+    changed = session.scalar(
+        update(Client).where(Client.client_id == client_id).values(jwks=jwks).returning(Client.client_id)
+    )
+    if changed is None:
+        raise NotFound("There is no program by this id.")
 
 
 def ensure_staff(session: Session, organisation_id: uuid.UUID, *, issuer: str, subject: str, role: str) -> None:

@@ -54,6 +54,12 @@ def may_cancel(dossier: Dossier) -> bool:
     return rules.cancellable(_delivery_value(dossier.delivery), [_leg_value(leg) for leg in dossier.legs])
 
 
+def withdrawable(dossier: Dossier) -> list[LegRow]:
+    """The legs that the sender's withdrawal would end; none when it can't be."""
+    standing = rules.withdrawable(_delivery_value(dossier.delivery), [_leg_value(leg) for leg in dossier.legs])
+    return [dossier.leg(leg.number) for leg in standing]
+
+
 class Progress:
     """What happened to the deliveries of a chunk, gathered and then written together."""
 
@@ -164,11 +170,13 @@ class Progress:
                     subject_id=dossier.id,
                     lane=Lane(delivery.lane),
                     leg=0 if leg is None else leg.number,
-                    due_at=self._due(row.follow_up),
+                    due_at=self._due(row.follow_up, delivery),
                 )
             )
 
-    def _due(self, follow_up: FollowUp) -> datetime | None:
+    def _due(self, follow_up: FollowUp, delivery: DeliveryRow) -> datetime | None:
+        if follow_up is FollowUp.ROUTE and delivery.send_at is not None and delivery.send_at > self._now:
+            return delivery.send_at
         if follow_up is FollowUp.NOTIFY and self._context.quiet_hours:
             allowed = calendar.next_allowed(self._now)
             return allowed if allowed > self._now else None

@@ -2,9 +2,11 @@
 
 import re
 import unicodedata
-from datetime import date, datetime
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import date, datetime, timedelta
 from decimal import Decimal
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 
@@ -16,11 +18,17 @@ from service.usecases.personal import Payment, Personal
 
 SUBJECT_LENGTH = 255
 REFERENCE_LENGTH = 100
+MOST_RECIPIENTS = 100
+"""Recipients of one hand-in; whoever has more sends a submission."""
+LATEST = timedelta(days=366)
+"""How far ahead a time to send may lie: later, addresses and mailboxes will have changed."""
+CLOCKS_DIFFER = timedelta(minutes=5)
 _TYPE = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _FIELD = re.compile(r"`[a-z_]{1,40}`$")
 _AMOUNT = re.compile(r"\d{1,12}\.\d{2}", re.ASCII)
 
+Read = TypeVar("Read")
 Short = Annotated[str, msgspec.Meta(max_length=2000)]
 
 
@@ -63,6 +71,16 @@ class PaymentPart(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     due_date: date | None = None
 
 
+class _Kind(msgspec.Struct, frozen=True):
+    """Which of the two shapes a hand-in has, and nothing else of it."""
+
+    recipients: Any = None
+
+    @property
+    def is_many(self) -> bool:
+        return self.recipients is not None
+
+
 class PolicyPart(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """Wishes about registered delivery; kept for the release that offers it in mailboxes."""
 
@@ -71,18 +89,15 @@ class PolicyPart(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     fallback: list[Literal["no_mailbox", "notice_failed", "expired", "refused", "unread"]] = []
 
 
-class DeliveryRequest(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """The part ``delivery`` of a hand-in."""
+class _Common(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """What a hand-in says once, for however many recipients."""
 
     reference: Short
-    recipient: RecipientPart
     subject: Short
     document_type: Short
     language: Literal["nl", "fr", "de", "en"]
-    postal_address: AddressPart | None = None
     registered: bool = False
     policy: PolicyPart | None = None
-    attention_of: Short | None = None
     digests: dict[str, str] = {}
     print: PrintPart = PrintPart()
     payment: PaymentPart | None = None
@@ -90,14 +105,60 @@ class DeliveryRequest(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     send_at: datetime | None = None
 
 
+class DeliveryRequest(_Common, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """The part ``delivery`` of a hand-in for one recipient."""
+
+    recipient: RecipientPart
+    postal_address: AddressPart | None = None
+    attention_of: Short | None = None
+
+
+class AddresseePart(RecipientPart, forbid_unknown_fields=True, frozen=True):
+    """One of several recipients, with what is said for each of them."""
+
+    postal_address: AddressPart | None = None
+    attention_of: Short | None = None
+
+
+class ManyRequest(_Common, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """The part ``delivery`` of a hand-in for several recipients: each gets a delivery of its own."""
+
+    recipients: Annotated[list[AddresseePart], msgspec.Meta(min_length=1, max_length=MOST_RECIPIENTS)]
+
+
 def read(raw: bytes) -> DeliveryRequest:
-    """Decode the JSON.
+    """Decode the JSON of one delivery.
 
     Raises:
         Invalid: ``delivery_malformed``, with where it went wrong; the text never repeats a value.
     """
+    return _decoded(raw, DeliveryRequest)
+
+
+def read_hand_in(raw: bytes) -> tuple[list[DeliveryRequest], bool]:
+    """Decode the JSON of a hand-in: a delivery for each recipient, and whether they were given as a list.
+
+    Raises:
+        Invalid: as of ``read``.
+    """
+    if not _decoded(raw, _Kind).is_many:
+        return [read(raw)], False
+    many = _decoded(raw, ManyRequest)
+    shared = {name: getattr(many, name) for name in _Common.__struct_fields__}
+    return [
+        DeliveryRequest(
+            **shared,
+            recipient=RecipientPart(type=each.type, name=each.name, id=each.id),
+            postal_address=each.postal_address,
+            attention_of=each.attention_of,
+        )
+        for each in many.recipients
+    ], True
+
+
+def _decoded(raw: bytes, kind: type[Read]) -> Read:
     try:
-        return msgspec.json.decode(raw, type=DeliveryRequest)
+        return msgspec.json.decode(raw, type=kind)
     except msgspec.ValidationError as error:
         pointer, detail = _pointed(str(error))
         raise Invalid(
@@ -109,8 +170,36 @@ def read(raw: bytes) -> DeliveryRequest:
         raise Invalid("The part delivery is not JSON in UTF-8.", code="delivery_malformed") from None
 
 
-def checked(request: DeliveryRequest) -> Personal:
+def checked_hand_in(requests: Sequence[DeliveryRequest], *, many: bool, now: datetime | None) -> list[Personal]:
+    """Hold every delivery of a hand-in against the rules; see ``checked``. Pointers lead into the list if it was one.
+
+    Raises:
+        Invalid: ``delivery_invalid``, with every problem of every recipient; what they share is told once.
+    """
+    found: dict[FieldError, None] = {}
+    personal = []
+    for place, request in enumerate(requests):
+        try:
+            personal.append(checked(request, now=now))
+        except Invalid as error:
+            found |= dict.fromkeys(_placed(each, place) if many else each for each in error.errors)
+    if found:
+        raise Invalid(code="delivery_invalid", errors=list(found))
+    return personal
+
+
+def _placed(error: FieldError, place: int) -> FieldError:
+    pointer = error.pointer or ""
+    own = pointer.startswith(("/recipient/", "/postal_address", "/attention_of"))
+    return replace(error, pointer=f"/recipients/{place}{pointer.removeprefix('/recipient')}") if own else error
+
+
+def checked(request: DeliveryRequest, *, now: datetime | None = None) -> Personal:
     """Hold the request against the rules; the personal part in its normal form.
+
+    Args:
+        request: of one recipient.
+        now: when it is handed in; None where the time to send may have come since, as in a submission that waited.
 
     Raises:
         Invalid: ``delivery_invalid``, with every problem and its pointer.
@@ -121,10 +210,7 @@ def checked(request: DeliveryRequest) -> Personal:
     address = _address(request, kind, found)
     _texts(request, found)
     payment = _payment(request.payment, found)
-    if request.send_at is not None:
-        found.append(
-            FieldError("/send_at", "not_offered", "Sending at a later time is not offered yet; leave send_at out.")
-        )
+    _send_at(request.send_at, now, found)
     if found:
         raise Invalid(code="delivery_invalid", errors=found)
     return Personal(
@@ -198,6 +284,18 @@ def _texts(request: DeliveryRequest, found: list[FieldError]) -> None:
         found.append(FieldError("/digests", "digest_unknown", "Only the digest of the part document is compared."))
     if not _SHA256.fullmatch(request.digests.get("document", "0" * 64)):
         found.append(FieldError("/digests/document", "malformed", "A digest is a SHA-256 in lower-case hex."))
+
+
+def _send_at(moment: datetime | None, now: datetime | None, found: list[FieldError]) -> None:
+    if moment is None:
+        return
+    if moment.tzinfo is None:
+        detail = "A moment needs its offset from UTC, such as 2027-01-31T08:00:00Z."
+        found.append(FieldError("/send_at", "time_without_offset", detail))
+    elif now is not None and moment < now - CLOCKS_DIFFER:
+        found.append(FieldError("/send_at", "time_passed", "This moment has passed; leave send_at out to send now."))
+    elif now is not None and moment > now + LATEST:
+        found.append(FieldError("/send_at", "time_too_late", f"This is more than {LATEST.days} days away."))
 
 
 def _payment(part: PaymentPart | None, found: list[FieldError]) -> Payment | None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from service.db.ids import DELIVERY, public_id
+from service.db.ids import DELIVERY, SUBMISSION, public_id
 from service.db.models import DeliveryEvent
 from service.usecases.context import Context
 from service.usecases.dossiers import Dossier
@@ -56,6 +56,14 @@ class DeliveryView(msgspec.Struct, frozen=True):
     documents: list[DocumentView]
     problems: list[ProblemView]
     links: LinksView
+    submission_id: str
+    send_at: datetime | None = None
+
+
+class HandedInView(DeliveryView, frozen=True):
+    """What was handed in: the delivery; with several recipients the first one's, and a delivery for each in order."""
+
+    deliveries: list[DeliveryView] = []
 
 
 class DeliveryPage(msgspec.Struct, frozen=True):
@@ -166,6 +174,8 @@ def delivery_view(context: Context, dossier: Dossier) -> DeliveryView:
         ],
         problems=[msgspec.convert(problem, ProblemView) for problem in delivery.problems],
         links=LinksView(events=f"{own}/events", evidence=f"{own}/evidence"),
+        submission_id=public_id(SUBMISSION, delivery.submission_id),
+        send_at=delivery.send_at,
     )
 
 

@@ -1,5 +1,6 @@
 """Keys of hand-ins on a real database: one delivery and one answer, whoever repeats, crashes or comes late."""
 
+import dataclasses
 import json
 import threading
 import uuid
@@ -20,6 +21,7 @@ from service.domain.errors import (
 from service.usecases import admission
 from service.usecases import hand_in as subject
 from service.usecases.admission import Upload
+from service.usecases.desk import Desk
 from service.usecases.hand_in import ROUTE, HandedIn
 from tests.engine_support import execute, organisations
 from tests.pipeline_support import Pipeline, TestDatabase
@@ -223,16 +225,18 @@ def test_a_request_that_lost_its_key_writes_nothing(
     pipeline: Pipeline, database: TestDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sender = pipeline.organisation()
-    store = admission.store
+    store = admission.store_group
     answers: list[HandedIn] = []
 
     def slow(*values: object) -> None:
         store(*values)  # type: ignore[arg-type]
-        monkeypatch.setattr(admission, "store", store)
+        monkeypatch.setattr(admission, "store_group", store)
         end_claims(database)
+        # Another process: it has a desk of its own.
+        pipeline.context = dataclasses.replace(pipeline.context, desk=Desk())
         answers.append(pipeline.hand_in(sender, key="same", reference="R1"))
 
-    monkeypatch.setattr(admission, "store", slow)
+    monkeypatch.setattr(admission, "store_group", slow)
     with pytest.raises(IdempotencyRunning):
         pipeline.hand_in(sender, key="same", reference="R1")
     assert counted(database) == {"delivery": 1, "submission": 1, "document": 1, "job": 1, "delivery_event": 1}
@@ -247,3 +251,27 @@ def test_a_key_is_needed_and_printable(pipeline: Pipeline, key: str | None, erro
     raw = json.dumps(delivery_for("jan")).encode()
     with pytest.raises(error):
         subject.hand_in(pipeline.context, admission.Sender(new_id(), Lane.BULK), raw, [], key=key)
+
+
+def test_a_group_claims_and_completes_each_key_once_and_never_anothers(
+    database: TestDatabase, sender: uuid.UUID
+) -> None:
+    def ask(*keys: str, print_: bytes = PRINT) -> list[Claim | Seen | None]:
+        asked = [idempotency.Request(sender, ROUTE, key, print_, 300) for key in keys]
+        with database.database.transaction(organisations=[sender]) as session:
+            return idempotency.claim_all(session, asked)
+
+    first_, twin, other = ask("b", "b", "a")
+    assert isinstance(first_, Claim)
+    assert isinstance(other, Claim)
+    assert isinstance(twin, Seen)
+    assert twin.status is None
+    assert [type(each) for each in ask("a", "c", "b", print_=OTHER)] == [Seen, Claim, Seen]
+    stale = Claim(sender, ROUTE, "b", first_.fence + 1)
+    answers = [idempotency.Answer(each, 202, each.key.encode(), sender) for each in (stale, other)]
+    with database.database.transaction(organisations=[sender]) as session:
+        assert idempotency.complete_all(session, answers) == [False, True]
+    (seen, running) = ask("a", "b")
+    assert isinstance(seen, Seen)
+    assert isinstance(running, Seen)
+    assert (seen.status, seen.answer, running.status) == (202, b"a", None)

@@ -1,7 +1,7 @@
 """The JSON of a hand-in: every refusal, where it points to, and that it repeats nothing of what was sent."""
 
 import json
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
@@ -86,7 +86,7 @@ RULES = [
     ({"payment": payment(amount="٤.٠٠")}, "/payment/amount", "amount_invalid"),
     ({"payment": payment(iban="BE" + MARK)}, "/payment/iban", "iban_invalid"),
     ({"payment": payment(reference=MARK)}, "/payment/reference", "ogm_invalid"),
-    ({"send_at": "2027-01-01T00:00:00Z"}, "/send_at", "not_offered"),
+    ({"send_at": "2027-01-01T00:00:00"}, "/send_at", "time_without_offset"),
 ]
 
 
@@ -185,3 +185,77 @@ def test_a_form_is_told_the_same_problems() -> None:
     assert check(json.dumps(body()).encode()) == ()
     assert [error.pointer for error in check(json.dumps(body(subject="")).encode())] == ["/subject"]
     assert [error.code for error in check(b"{")] == ["delivery_malformed"]
+
+
+NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("moment", "code"),
+    [
+        ("2026-11-24T11:54:59Z", "time_passed"),
+        ("2026-11-24T11:56:00Z", None),
+        ("2026-11-24T13:30:00+01:00", None),
+        ("2027-11-25T11:59:00Z", None),
+        ("2027-11-25T12:01:00Z", "time_too_late"),
+    ],
+)
+def test_a_time_to_send_lies_ahead_and_within_a_year(moment: str, code: str | None) -> None:
+    request = requests.read(json.dumps(body(send_at=moment)).encode())
+    if code is None:
+        requests.checked(request, now=NOW)
+        return
+    with pytest.raises(Invalid) as caught:
+        requests.checked(request, now=NOW)
+    assert [(error.pointer, error.code) for error in caught.value.errors] == [("/send_at", code)]
+
+
+def many(*recipients: dict[str, Any], **changes: Any) -> bytes:
+    alone = ("recipient", "postal_address", "attention_of")
+    shared = {name: value for name, value in body(**changes).items() if name not in alone}
+    return json.dumps({**shared, "recipients": list(recipients)}).encode()
+
+
+def test_each_of_several_recipients_gets_a_delivery_with_its_own_address() -> None:
+    raw = many(
+        {**recipient(), "postal_address": address(), "attention_of": "Dienst A"},
+        {"type": "postal", "name": "Marie Curie", "postal_address": address(name="Marie Curie", street="Rue X")},
+        subject="One subject",
+    )
+    asked, several = requests.read_hand_in(raw)
+    personal = requests.checked_hand_in(asked, many=several, now=NOW)
+    assert several
+    assert [each.name for each in personal] == [recipient()["name"], "Marie Curie"]
+    assert [each.address.street if each.address else None for each in personal] == [address()["street"], "Rue X"]
+    assert [each.attention_of for each in personal] == ["Dienst A", None]
+    assert {each.subject for each in personal} == {"One subject"}
+
+
+def test_what_is_wrong_with_one_of_several_is_told_by_its_place_and_what_they_share_once() -> None:
+    raw = many(
+        {**recipient(), "postal_address": address()},
+        {**recipient(id=None), "postal_address": address(postcode="B-9000")},
+        subject=" ",
+    )
+    asked, several = requests.read_hand_in(raw)
+    with pytest.raises(Invalid) as caught:
+        requests.checked_hand_in(asked, many=several, now=NOW)
+    assert {(error.pointer, error.code) for error in caught.value.errors} >= {
+        ("/recipients/1/id", "number_missing"),
+        ("/subject", "empty"),
+    }
+    pointers = [error.pointer or "" for error in caught.value.errors]
+    assert any(pointer.startswith("/recipients/1/postal_address/postcode") for pointer in pointers)
+    assert pointers.count("/subject") == 1
+    assert not [pointer for pointer in pointers if pointer.startswith("/recipients/0")]
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [many(), many(*[recipient()] * 101), json.dumps({**body(), "recipients": [recipient()]}).encode()],
+    ids=["none", "too many", "both shapes"],
+)
+def test_recipients_are_one_to_a_hundred_and_in_one_shape(raw: bytes) -> None:
+    with pytest.raises(Invalid) as caught:
+        requests.read_hand_in(raw)
+    assert caught.value.code == "delivery_malformed"
