@@ -105,8 +105,8 @@ def test_arguments_run_pytest_alone_with_exactly_these() -> None:
 
 def test_every_check_can_be_started() -> None:
     modules = {step.heading for step in checks.steps()}
-    assert modules == {"ruff check", "ruff format", "import-linter", "mypy"}
-    for command in (("-m", "ruff", "--version"), ("-m", "mypy", "--version")):
+    assert modules == {"ruff check", "ruff format", "import-linter", "mypy", "pip-audit"}
+    for command in (("-m", "ruff", "--version"), ("-m", "mypy", "--version"), ("-m", "pip_audit", "--version")):
         assert subprocess.run([sys.executable, *command], check=False, capture_output=True).returncode == 0
     assert (
         subprocess.run(
