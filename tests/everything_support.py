@@ -111,7 +111,7 @@ def _objects(pipeline: Pipeline) -> Iterator[tuple[str, bytes]]:
 
 
 def _broker(pipeline: Pipeline) -> Iterator[tuple[str, bytes]]:
-    broker = redis.Redis.from_url(pipeline.application.settings.redis_url.get_secret_value())
+    broker = redis.Redis.from_url(pipeline.application.settings.broker_url.get_secret_value())
     with broker:
         for key in broker.scan_iter("*"):
             yield f"broker {key!r}", key + b"\n" + (broker.dump(key) or b"")
