@@ -41,7 +41,9 @@ from service.notifications.smtp import SmtpNotifier
 from service.settings import Settings, SettingsRefused
 from service.usecases.context import Context, Limits, PrintSettings
 from service.usecases.heartbeats import Beating, Machine
+from service.usecases.log_head import StoredHead
 from service.usecases.operations import Promises
+from service.usecases.receipts import Receipts
 from service.usecases.retention import Periods
 from service.vault import crypto
 from service.vault.durable import write_all
@@ -172,6 +174,9 @@ def _build(settings: Settings, closing: contextlib.ExitStack, *, hands_in: bool)
             settings.max_submission_rows,
         ),
         printing=PrintSettings(settings.print_sender, settings.print_provider, settings.print_cutoff_seconds),
+        receipts=Receipts(store, index_key),
+        log_origin=settings.ledger_origin,
+        signed_size=StoredHead(store, settings.ledger_origin).signed_size,
         quiet_hours=settings.quiet_hours,
     )
     issuer = settings.base_url

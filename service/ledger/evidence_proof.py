@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from sqlalchemy.orm import Session
 
 from service.db import ledger as table
+from service.db import ledger_past as past_table
 from service.ledger import merkle
 from service.ledger import tiles as tile_paths
 from service.ledger.proof import TlogProof
@@ -30,6 +31,9 @@ def proof_for(session: Session, evidence_id: uuid.UUID) -> PublishedProof | None
     Returns:
         None until a signed checkpoint covers the leaf.
     """
+    past = past_table.leaf(session, evidence_id)
+    if past is not None:
+        return _past_proof(session, past)
     found = table.leaf(session, evidence_id)
     if found is None:
         return None
@@ -45,9 +49,23 @@ def proof_for(session: Session, evidence_id: uuid.UUID) -> PublishedProof | None
     return PublishedProof(index, leaf_hash, str(proof), checkpoint.note, checkpoint.timestamp_token)
 
 
+def _past_proof(session: Session, past: past_table.PastLeaf) -> PublishedProof | None:
+    """The proof in a log that was closed: against its own checkpoints, under its own name."""
+    checkpoint = past_table.checkpoint(session, past.number, covering=past.index)
+    if checkpoint is None:
+        return None
+    ranges = merkle.inclusion_ranges(past.index, checkpoint.size)
+    tiles = past_table.tiles(session, past.number, merkle.tiles_of(ranges))
+    hashes = merkle.inclusion_proof(past.index, checkpoint.size, tiles)
+    merkle.verify_inclusion(past.leaf_hash, past.index, checkpoint.size, checkpoint.root, hashes)
+    proof = TlogProof(past.index, tuple(hashes), checkpoint.note)
+    return PublishedProof(past.index, past.leaf_hash, str(proof), checkpoint.note, checkpoint.timestamp_token)
+
+
 def published(session: Session, evidence_ids: Collection[uuid.UUID]) -> frozenset[uuid.UUID]:
     """Those of ``evidence_ids`` that a signed checkpoint covers: one query for a whole list."""
-    return table.published(session, evidence_ids)
+    here = table.published(session, evidence_ids)
+    return here | past_table.published(session, set(evidence_ids) - here) if len(here) < len(evidence_ids) else here
 
 
 def document(

@@ -23,21 +23,24 @@ from printing.manifest import BatchKey, Manifest, ManifestLetter, describe_file,
 from printing.providers.base import Parcel, hand_over
 from service.db import deliveries, jobs
 from service.db import printing as rows
+from service.db import recovery as recovery_rows
 from service.db.ids import DELIVERY, new_id, public_id
 from service.db.jobs import JobKind, Lane, Leased, NewJob
 from service.db.models import PrintBatch, PrintCutoff, PrintLetter
+from service.db.recovery import GoneOut
 from service.db.session import widen
 from service.domain import addresses
 from service.domain.errors import Conflict, Retryable
 from service.domain.states import Actor, Event, LegState
 from service.engine.steps import Outcome, Step, attempt
-from service.usecases import dossiers
+from service.usecases import dossiers, recovery
 from service.usecases.admission import intents
 from service.usecases.context import Context
 from service.usecases.dossiers import Dossier
 from service.usecases.personal import PLATFORM, PLATFORM_YEAR
 from service.usecases.products import read_product, relay
 from service.usecases.progress import Cause, Progress
+from service.usecases.receipts import BatchReceipt, LetterReceipt
 
 log = structlog.get_logger()
 
@@ -72,6 +75,7 @@ def close(context: Context, actor: Actor) -> int:
 
 
 def _close(context: Context, actor: Actor, *, when_done: Callable[[Session], object]) -> int:
+    recovery.guard(context)
     closed = 0
     while _one_more(context, actor, when_done):
         closed += 1
@@ -101,10 +105,42 @@ def _freeze_one(session: Session, context: Context, actor: Actor) -> bool:
             # Cancelled while it waited: it leaves the queue here, before anything is frozen.
             rows.withdraw(session, gone)
             letters = [letter for letter in waiting if letter.delivery_id not in gone]
+            gone_out = recovery_rows.gone(session, recovery_rows.LETTER, [letter.delivery_id for letter in letters])
+            letters = _adopt(session, context, letters, found, gone_out)
             if letters:
                 _freeze(session, context, actor, product, letters, found)
                 return True
     return False
+
+
+def _adopt(
+    session: Session,
+    context: Context,
+    letters: Sequence[PrintLetter],
+    found: dict[uuid.UUID, Dossier],
+    gone_out: Sequence[GoneOut],
+) -> list[PrintLetter]:
+    """Say of letters that went out before a restore what is true of them; return the others.
+
+    They join the batch they were in, and their evidence tells when that was handed over.
+    """
+    known = {(row.delivery_id, row.leg, row.attempt): row for row in gone_out}
+    adopted = [letter for letter in letters if (letter.delivery_id, letter.leg, letter.attempt) in known]
+    if not adopted:
+        return list(letters)
+    rows_of = [known[letter.delivery_id, letter.leg, letter.attempt] for letter in adopted]
+    recovery_rows.assign(session, rows_of)
+    for moment in sorted({row.at for row in rows_of}):
+        progress = Progress(context, now=moment)
+        for row in rows_of:
+            if row.at == moment and row.batch_id is not None:
+                dossier = found[row.delivery_id]
+                leg = dossier.leg(row.leg)
+                progress.happen(dossier, Event.BATCHED, Cause(Actor.CLOCK), leg=leg)
+                cause = Cause(Actor.SERVICE, external=relay(context, row.batch_id))
+                progress.happen(dossier, Event.RELAY_TO_NON_ERDS, cause, leg=leg)
+        progress.write(session)
+    return [letter for letter in letters if letter not in adopted]
 
 
 def _fitting(letters: Sequence[PrintLetter], most_bytes: int) -> list[PrintLetter]:
@@ -232,22 +268,48 @@ def _hand_over(context: Context, work: BatchWork) -> bool:
 
 
 def _bring(context: Context, work: BatchWork) -> bool:
+    recovery.guard(context)
     batch = work.batch
     content = _content(context, work)
+    # Uploaded before a restore of a database that did not know it yet: the receipt stands in for the lost commit.
+    uploaded = batch.state == "uploaded" or context.receipts.batch(batch.frozen_at, batch.id) is not None
     parcel = Parcel(batch.file_name, len(content), hashlib.sha256(content).hexdigest())
 
     def commit_uploaded() -> None:
+        # First outside the database: a restore must not forget what the print house may have.
+        context.receipts.uploaded(_receipt(context, work, parcel))
         with context.database.transaction() as session:
             work.held(session)
             rows.mark(session, batch.id, "uploaded", now=context.clock())
 
     try:
-        hand_over(
-            context.provider, parcel, content, uploaded=batch.state == "uploaded", commit_uploaded=commit_uploaded
-        )
+        hand_over(context.provider, parcel, content, uploaded=uploaded, commit_uploaded=commit_uploaded)
     except ProviderUnavailable as error:
         raise Retryable("The print house can't be reached.", code="print_provider_unavailable") from error
     return True
+
+
+def _receipt(context: Context, work: BatchWork, parcel: Parcel) -> BatchReceipt:
+    batch = work.batch
+    assert batch.path is not None, "its content was made and kept before it was uploaded"
+    return BatchReceipt(
+        id=batch.id,
+        number=batch.number,
+        provider=batch.provider,
+        product=batch.product["key"],
+        file_name=batch.file_name,
+        frozen_at=batch.frozen_at,
+        at=context.clock(),
+        path=batch.path,
+        sha256=parcel.sha256,
+        size=parcel.size,
+        pages=batch.pages or 0,
+        sheets=batch.sheets or 0,
+        letters=tuple(
+            LetterReceipt(letter.delivery_id, letter.leg, letter.attempt, letter.sequence or 0)
+            for letter in work.letters
+        ),
+    )
 
 
 def _content(context: Context, work: BatchWork) -> bytes:
@@ -267,7 +329,7 @@ def _content(context: Context, work: BatchWork) -> bytes:
             )
             if kept:
                 deliveries.keep(session, [batch.id], [prepared.path])
-                batch.path = prepared.path
+                batch.path, batch.pages, batch.sheets = prepared.path, pages, sheets
     if batch.path is None:
         raise Conflict("Somebody else hands this batch over.", code="lease_lost")
     return context.vault.read(batch.path, PLATFORM, batch.id, ROLE)

@@ -14,6 +14,7 @@ from service.inspection.inspector import Inspection
 from service.notifications.base import Notifier
 from service.usecases.desk import Desk
 from service.usecases.meters import Meter
+from service.usecases.receipts import Receipts
 from service.vault.keyring.base import KeyRing
 from service.vault.vault import Vault
 from signing.seal import Sealer
@@ -59,6 +60,9 @@ class Context:
         issuer_name: who vouches for evidence records.
         desk: where the hand-ins of this process meet.
         meter: what this process admitted of organisations' daily quotas.
+        receipts: what went out, told outside the database.
+        log_origin: the name of the evidence log.
+        signed_size: how many leaves were signed, as the head outside the database says; None before the first time.
         quiet_hours: nobody is written to between 23:00 and 07:00.
     """
 
@@ -76,6 +80,9 @@ class Context:
     issuer_name: str
     limits: Limits
     printing: PrintSettings
+    receipts: Receipts
+    log_origin: str
+    signed_size: Callable[[], int | None]
     quiet_hours: bool = True
     desk: Desk = field(default_factory=Desk, repr=False, compare=False)
     meter: Meter = field(default_factory=Meter, repr=False, compare=False)

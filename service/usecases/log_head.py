@@ -24,6 +24,14 @@ class StoredHead:
         paths = self._paths()
         return self._store.get(paths[-1], limit=LARGEST) if paths else None
 
+    def signed_size(self) -> int | None:
+        """How many leaves the last signed head covers, as it says itself; whether to believe it is the sequencer's."""
+        content = self.read()
+        if content is None:
+            return None
+        size = content.split(b"\n", 2)[1:2]
+        return int(size[0]) if size and size[0].isdigit() else 0
+
     def write(self, content: bytes, /) -> None:
         """Keep a head; durable once this returns."""
         before = self._paths()

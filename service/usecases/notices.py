@@ -2,13 +2,14 @@
 
 import uuid
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import msgspec
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from service.db import mailboxes
+from service.db import recovery as recovery_rows
 from service.db.jobs import JobKind, Leased
 from service.db.models import EvidenceRow
 from service.domain import calendar
@@ -16,7 +17,7 @@ from service.domain.errors import Retryable
 from service.domain.states import Actor, Event, LegState
 from service.engine.steps import Outcome, Step
 from service.notifications.base import Language, MailArrived, Notice, Result
-from service.usecases import dossiers
+from service.usecases import dossiers, recovery
 from service.usecases.context import Context
 from service.usecases.dossiers import Dossier
 from service.usecases.personal import PLATFORM, open_value
@@ -37,11 +38,15 @@ class MailboxDetails(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True)
 class NoticeWork:
-    """A notice about one delivery; without an address there is nobody to tell."""
+    """A notice about one delivery; without an address there is nobody to tell.
+
+    ``sent``: it went out before a restore that forgot it; it is evidenced and not sent again.
+    """
 
     dossier: Dossier
     leg: int
     notice: Notice | None
+    sent: bool = False
 
 
 def step(context: Context) -> Step[NoticeWork, str | None]:
@@ -57,7 +62,12 @@ def step(context: Context) -> Step[NoticeWork, str | None]:
             and (job.subject_id, job.leg) not in told
             and LegState(found[job.subject_id].leg(job.leg).state) in _OPEN
         ]
-        return _with_addresses(context, [(job, found[job.subject_id]) for job in chosen])
+        sent = {
+            (row.delivery_id, row.leg)
+            for row in recovery_rows.gone(session, recovery_rows.NOTICE, [job.subject_id for job in chosen])
+        }
+        works = _with_addresses(context, [(job, found[job.subject_id]) for job in chosen])
+        return [(job, replace(work, sent=(job.subject_id, job.leg) in sent)) for job, work in works]
 
     def perform(works: Sequence[tuple[Leased, NoticeWork]]) -> list[Outcome[NoticeWork, str | None]]:
         return _send(context, works)
@@ -114,10 +124,18 @@ def _send(context: Context, works: Sequence[tuple[Leased, NoticeWork]]) -> list[
             Outcome(job, work, error=Retryable("It is night: nobody is written to now.", code="quiet_hours"))
             for job, work in works
         ]
-    notices = [work.notice for _, work in works if work.notice is not None]
+    recovery.guard(context)
+    notices = [work.notice for _, work in works if work.notice is not None and not work.sent]
     sent = {outcome.reference: outcome for outcome in context.notifier.send_many(notices, now=now)}
+    done = {reference for reference, outcome in sent.items() if outcome.result is Result.SENT}
+    context.receipts.noticed(
+        [(work.dossier.id, work.leg) for _, work in works if work.notice and work.notice.reference in done], now=now
+    )
     outcomes: list[Outcome[NoticeWork, str | None]] = []
     for job, work in works:
+        if work.sent:
+            outcomes.append(Outcome(job, work))
+            continue
         if work.notice is None:
             outcomes.append(Outcome(job, work, result="no_address"))
             continue

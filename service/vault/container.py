@@ -65,6 +65,17 @@ def open_container(keyring: KeyRing, content: bytes, *, organisation: UUID, deli
         ) from None
 
 
+def key_id_of(content: bytes) -> str:
+    """The id of the key that a container needs; nothing of it is checked.
+
+    Raises:
+        VaultIntegrityError: it is no container.
+    """
+    if not content.startswith(_START):
+        raise VaultIntegrityError("A stored document has no known format.")
+    return read_key_id(content, len(_START))[0]
+
+
 def _place(organisation: UUID, delivery: UUID, role: str) -> bytes:
     # Unambiguous: both ids have a fixed length.
     return f"|{organisation}|{delivery}|{role}".encode()

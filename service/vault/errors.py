@@ -33,6 +33,12 @@ class KeyDestroyed(ZendingError):
     code = "vault_key_destroyed"
 
 
+class KeyLost(KeyUnknown):
+    """The key ring had this key and has lost it: what it protects can't be read until the key is restored."""
+
+    code = "key_lost"
+
+
 class KeyRingUnusable(ZendingError):
     """The key ring is damaged or open to others; nothing is encrypted with keys of doubtful secrecy."""
 

@@ -15,7 +15,7 @@ from typing import Final
 from uuid import UUID
 
 from service.domain.errors import PayloadTooLarge
-from service.vault.container import close, open_container
+from service.vault.container import close, key_id_of, open_container
 from service.vault.errors import ObjectExists, VaultIntegrityError
 from service.vault.keyring.base import KeyRing
 from service.vault.objects.base import ObjectStore, StoredObject
@@ -110,6 +110,16 @@ class Vault:
         if hashlib.sha256(content).hexdigest() != name:
             raise VaultIntegrityError("A stored document was changed.", context={"object": path})
         return open_container(self._keyring, content, organisation=organisation, delivery=delivery, role=role)
+
+    def key_id(self, path: str) -> str:
+        """The id of the key that the document at ``path`` needs; nothing of it is checked.
+
+        Raises:
+            VaultIntegrityError: what stands there is no document.
+            ObjectMissing: the store does not have it.
+            StoreUnreachable: try again later.
+        """
+        return key_id_of(self._store.get(path, limit=LARGEST_DOCUMENT + _OVERHEAD))
 
     def remove(self, path: str) -> None:
         """Remove the document, durably; one that is gone already counts as removed.

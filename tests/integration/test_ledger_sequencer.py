@@ -12,6 +12,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session, sessionmaker
 
 from service.db import ledger as table
+from service.db import ledger_past
 from service.db.base import Base
 from service.ledger import checkpoint, entry, evidence_proof, merkle, notes, sequencer, timestamps, verify
 from service.ledger.errors import LedgerForked, LedgerNotOpened, LedgerRaced, ProofRefused
@@ -32,9 +33,9 @@ def engine() -> Iterator[Engine]:
 @pytest.fixture
 def sessions(engine: Engine) -> Iterator[Sessions]:
     """Sessions on freshly made tables."""
-    Base.metadata.create_all(engine, tables=list(table.TABLES))
+    Base.metadata.create_all(engine, tables=[*table.TABLES, *ledger_past.TABLES])
     yield sessionmaker(engine)
-    Base.metadata.drop_all(engine, tables=list(table.TABLES))
+    Base.metadata.drop_all(engine, tables=[*table.TABLES, *ledger_past.TABLES])
     with engine.begin() as connection:
         for name in ("tile_grows", "leaf_stands", "head_grows", "checkpoint_stands"):
             connection.execute(text(f"DROP FUNCTION ledger_{name}()"))

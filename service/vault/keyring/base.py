@@ -49,6 +49,20 @@ class KeyEncryptionKey:
         return found
 
 
+@dataclass(frozen=True)
+class KeyFacts:
+    """A key as lists show it: everything but its material. ``state`` is ``usable``, ``lost`` or ``destroyed``.
+
+    Whose key it was can't be told any more of one that is lost or destroyed: organisation and year are then None.
+    """
+
+    id: str
+    state: str
+    organisation: UUID | None = None
+    year: int | None = None
+    generation: int | None = None
+
+
 class KeyRing(Protocol):
     """Key-encryption keys, one line of generations per organisation and year of retention.
 
@@ -70,6 +84,7 @@ class KeyRing(Protocol):
 
         Raises:
             KeyDestroyed: the newest key of that year was destroyed; `rotate` opens the year again.
+            KeyLost: it was made and is gone; never made anew under its name. Restore it, or `rotate`.
         """
         ...
 
@@ -86,8 +101,17 @@ class KeyRing(Protocol):
 
         Raises:
             KeyDestroyed: it was destroyed.
+            KeyLost: it was made here and is gone.
             KeyUnknown: this key ring has never had it.
         """
+        ...
+
+    def listing(self) -> list[KeyFacts]:
+        """Every key that was ever made here, by id."""
+        ...
+
+    def line(self, organisation: UUID, year: int) -> list[KeyFacts]:
+        """Every generation of the key of that year, oldest first."""
         ...
 
     def destroy(self, key_id: str) -> None:

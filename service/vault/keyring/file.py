@@ -1,9 +1,12 @@
 """A key ring in a folder: one file per key, for the demo and for small installations.
 
-Layout: ``<id>.key`` (mode 0600) holds a key, ``<id>.destroyed`` is its tombstone, ``index.key`` holds the index key,
-and ``.new-*`` are files in the making. Ids are computed from organisation, year and generation, so that two processes
-that make the same key meet in the same file name. A tombstone always wins over a key file: one that returns from a
-backup stays dead as long as the tombstones are restored too.
+Layout: ``<id>.key`` (mode 0600) holds a key, ``<id>.made`` says that it was made, ``<id>.destroyed`` is its tombstone,
+``index.key`` holds the index key, and ``.new-*`` are files in the making. A key that was made and has no file is lost,
+and is never made anew: what it closed would then open to nothing, also after the file is found again.
+
+Ids are computed from organisation, year and generation, so that two processes that make the same key meet in the same
+file name. A tombstone always wins over a key file: one that returns from a backup stays dead as long as the tombstones
+are restored too.
 """
 
 from __future__ import annotations
@@ -25,8 +28,8 @@ from typing import Final
 from uuid import UUID
 
 from service.vault.durable import fsync_folder, make_durable_folder, write_all
-from service.vault.errors import KeyDestroyed, KeyRingUnreachable, KeyRingUnusable, KeyUnknown
-from service.vault.keyring.base import CACHE_MAX_AGE_SECONDS, MATERIAL_BYTES, Clock, KeyEncryptionKey
+from service.vault.errors import KeyDestroyed, KeyLost, KeyRingUnreachable, KeyRingUnusable, KeyUnknown
+from service.vault.keyring.base import CACHE_MAX_AGE_SECONDS, MATERIAL_BYTES, Clock, KeyEncryptionKey, KeyFacts
 
 _FORMAT: Final = 1
 _ID: Final = re.compile(r"[a-z2-7]{16}")
@@ -80,6 +83,7 @@ class FileKeyRing:
             if folder.stat().st_mode & _OPEN_TO_OTHERS:
                 raise KeyRingUnusable("The folder of the key ring is open to other users of this machine.")
             self._finish_destructions()
+            self._mark_made()
             self._index = self._opened_index()
         except OSError as error:
             raise _unreachable(error) from error
@@ -121,6 +125,8 @@ class FileKeyRing:
         except FileNotFoundError:
             if self._tombstone(key_id).exists():
                 raise _destroyed(key_id) from None
+            if self._marker(key_id).exists():
+                raise _lost(key_id) from None
             raise _unknown(key_id) from None
         except OSError as error:
             raise _unreachable(error) from error
@@ -130,7 +136,7 @@ class FileKeyRing:
         if _ID.fullmatch(key_id) is None:
             raise _unknown(key_id)
         try:
-            if not self._tombstone(key_id).exists() and not self._file(key_id).exists():
+            if not self._was_made(key_id):
                 raise _unknown(key_id)
             # The tombstone first: from here on the key is dead, whatever interrupts the rest.
             self._bury(key_id)
@@ -150,6 +156,38 @@ class FileKeyRing:
         for generation in range(1, generations + 1):
             self.destroy(line.id(generation))
 
+    def listing(self) -> list[KeyFacts]:
+        """See `KeyRing.listing`."""
+        try:
+            ids = {file.stem for kind in ("key", "made", "destroyed") for file in self._folder.glob(f"*.{kind}")}
+            return [self._facts(key_id) for key_id in sorted(ids - {_INDEX})]
+        except OSError as error:
+            raise _unreachable(error) from error
+
+    def line(self, organisation: UUID, year: int) -> list[KeyFacts]:
+        """See `KeyRing.line`."""
+        line = _line(organisation, year)
+        try:
+            ids = [line.id(each) for each in range(1, self._last_generation(line) + 1)]
+            return [KeyFacts(each, self._state(each), organisation, year, at) for at, each in enumerate(ids, 1)]
+        except OSError as error:
+            raise _unreachable(error) from error
+
+    def _state(self, key_id: str) -> str:
+        if self._tombstone(key_id).exists():
+            return "destroyed"
+        return "usable" if self._file(key_id).exists() else "lost"
+
+    def _facts(self, key_id: str) -> KeyFacts:
+        state = self._state(key_id)
+        try:
+            facts = json.loads(self._file(key_id).read_bytes()) if state == "usable" else None
+        except (FileNotFoundError, ValueError):
+            facts = None
+        if facts is None:
+            return KeyFacts(key_id, state)
+        return KeyFacts(key_id, state, UUID(facts["organisation"]), facts["year"], facts["generation"])
+
     def index_key(self) -> bytes:
         """See `KeyRing.index_key`."""
         return self._index
@@ -168,6 +206,8 @@ class FileKeyRing:
         """The key of that generation, made if it is not there, durable either way."""
         key_id = line.id(generation)
         self._refuse_destroyed(key_id)
+        if self._marker(key_id).exists() and not self._file(key_id).exists():
+            raise _lost(key_id)
         self._create(
             key_id,
             {
@@ -177,6 +217,7 @@ class FileKeyRing:
                 "generation": generation,
             },
         )
+        self._mark(key_id)
         # A destruction that ran between the two looks may have removed the file that we then made anew.
         self._refuse_destroyed(key_id)
         return self._remember(KeyEncryptionKey(key_id, self._read(key_id)), line)
@@ -225,7 +266,7 @@ class FileKeyRing:
 
     def _last_generation(self, line: _Line) -> int:
         generation = 0
-        while self._file(line.id(generation + 1)).exists() or self._tombstone(line.id(generation + 1)).exists():
+        while self._was_made(line.id(generation + 1)):
             generation += 1
         return generation
 
@@ -246,6 +287,8 @@ class FileKeyRing:
 
     def _erase(self, key_id: str) -> None:
         """Overwrite and remove the key file; the overwriting helps only on media that write in place."""
+        # The tombstone says all there is to say of it.
+        self._marker(key_id).unlink(missing_ok=True)
         path = self._file(key_id)
         try:
             descriptor = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
@@ -285,6 +328,24 @@ class FileKeyRing:
         for line in [line for line, cached in self._newest.items() if cached.seen_at <= oldest]:
             del self._newest[line]
 
+    def _mark_made(self) -> None:
+        """Mark the keys that were made before there were marks."""
+        for file in self._folder.glob("*.key"):
+            if _ID.fullmatch(file.stem):
+                self._mark(file.stem)
+
+    def _mark(self, key_id: str) -> None:
+        marker = self._marker(key_id)
+        if not marker.exists():
+            # Not synced: a mark that a loss of power takes is made again when the key ring opens.
+            os.close(os.open(marker, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
+
+    def _was_made(self, key_id: str) -> bool:
+        return any(path.exists() for path in (self._file(key_id), self._marker(key_id), self._tombstone(key_id)))
+
+    def _marker(self, key_id: str) -> Path:
+        return self._folder / f"{key_id}.made"
+
     def _file(self, name: str) -> Path:
         return self._folder / f"{name}.key"
 
@@ -322,6 +383,10 @@ def _unknown(key_id: str) -> KeyUnknown:
     # Shown only when it has the shape of an id: damaged bytes do not belong in a log.
     shown = key_id if _ID.fullmatch(key_id) else "malformed"
     return KeyUnknown("The key of this content is not in the key ring.", context={"key": shown})
+
+
+def _lost(key_id: str) -> KeyLost:
+    return KeyLost("The key of this content is lost; it may be in a backup of the keys.", context={"key": key_id})
 
 
 def _destroyed(key_id: str) -> KeyDestroyed:
