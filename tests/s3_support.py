@@ -13,7 +13,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -37,7 +37,7 @@ class S3:
     secret: str = field(repr=False)
 
     @property
-    def credentials(self) -> Mapping[str, str]:
+    def credentials(self) -> dict[str, str]:
         """What the service's processes need in their environment."""
         return {"AWS_ACCESS_KEY_ID": self.key, "AWS_SECRET_ACCESS_KEY": self.secret}
 

@@ -35,7 +35,8 @@ def test_database_broker_and_store_of_somebody_else_serve_as_well(
 
 def test_an_s3_server_serves_as_the_store_of_every_process(tmp_path: Path) -> None:
     with s3_server() as server:
-        demo = Demo(tmp_path / "home", "--exit", STORAGE_URL=server.address(), **server.credentials)
+        given: dict[str, Any] = {"STORAGE_URL": server.address(), **server.credentials}
+        demo = Demo(tmp_path / "home", "--exit", **given)
         assert demo.end() == 0, demo.said
         assert "Every document came to its end" in demo.said
         assert "store" not in {entry.name for entry in demo.home.iterdir()}

@@ -2,7 +2,7 @@
 
 import hashlib
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -123,11 +123,12 @@ def test_no_reader_ever_gets_a_wrong_document(
     pipeline.close_batches()
     before = {path.name for path in pipeline.application.settings.print_folder.iterdir()}
     lying.reading = lie
-    for read in (
+    readers: list[Callable[[], object]] = [
         lambda: deliveries.document(pipeline.context, sender, digital, 0),
         lambda: deliveries.document(pipeline.context, sender, queued, 0),
         lambda: mailbox.document(pipeline.context, who, digital, 0),
-    ):
+    ]
+    for read in readers:
         with pytest.raises(ZendingError) as caught:
             read()
         assert caught.value.code in CODES

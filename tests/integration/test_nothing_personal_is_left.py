@@ -16,8 +16,9 @@ from service.db.jobs import Lane
 from service.domain.identifiers import RecipientId, RecipientKind
 from service.ledger import merkle
 from service.ledger.verify import verify_evidence
-from service.usecases import activation, deliveries, hand_in, housekeeping, mailbox, sessions
-from service.usecases.hand_in import Upload
+from service.usecases import activation, deliveries, housekeeping, mailbox, sessions
+from service.usecases.hand_in import Sender as By
+from service.usecases.hand_in import Upload, hand_in
 from signing.errors import Unsealable
 from tests.engine_support import execute
 from tests.everything_support import ENCRYPTED, everything, files
@@ -80,9 +81,9 @@ def handed_in(pipeline: Pipeline, sender: uuid.UUID, **changes: Any) -> str:
         "payment": {"amount": "12.50", "currency": "EUR", "iban": IBAN},
     }
     uploads = [Upload("document", f"{FILE}.pdf", pdf()), Upload("attachment", f"{FILE}-2.pdf", pdf())]
-    by = hand_in.Sender(sender, Lane.INTERACTIVE)
+    by = By(sender, Lane.INTERACTIVE)
     body = json.dumps(fields | changes).encode()
-    return hand_in.hand_in(pipeline.context, by, body, uploads, key=uuid.uuid4().hex).delivery_id
+    return hand_in(pipeline.context, by, body, uploads, key=uuid.uuid4().hex).delivery_id
 
 
 def found(pipeline: Pipeline, database: TestDatabase, temporary: Path) -> dict[str, set[str]]:

@@ -3,7 +3,10 @@
 import re
 from pathlib import Path
 
+from sqlalchemy import ColumnDefault
+
 from service.db.base import Base
+from service.db.models import Organisation
 from service.settings import Settings
 from service.usecases import activation, housekeeping, retention
 from service.usecases.retention import Stage
@@ -29,7 +32,9 @@ def test_every_period_that_can_be_set_is_told_with_its_default() -> None:
     assert {name for name in settings if name.startswith("ZENDING_RETENTION_")} <= {name for name, _ in told}
     assert f"{activation.CODE_MINUTES} minutes" in LONG
     (years,) = re.findall(r"`retention_years` \((\d+)\)", LONG)
-    assert int(years) == Base.metadata.tables["organisation"].c.retention_years.default.arg
+    default = Organisation.__table__.c["retention_years"].default
+    assert isinstance(default, ColumnDefault)
+    assert int(years) == default.arg
 
 
 def test_every_encrypted_column_stands_in_the_table() -> None:
