@@ -172,4 +172,5 @@ class _Line:
 
     def _outstanding(self, queue: str) -> int:
         """How many messages wait in a queue; declaring it is harmless and works alike on every broker."""
-        return int(self._channel.queue_declare(queue=queue, durable=True).message_count)
+        # Exactly as workers declare it: AMQP refuses whoever declares the same queue otherwise.
+        return int(self._channel.queue_declare(queue=queue, durable=True, auto_delete=False).message_count)

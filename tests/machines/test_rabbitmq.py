@@ -40,7 +40,7 @@ def _channel(connection: Connection) -> Any:
 
 def waiting(url: str, queue: str) -> int:
     with Connection(url) as connection:
-        return int(_channel(connection).queue_declare(queue=queue, durable=True).message_count)
+        return int(_channel(connection).queue_declare(queue=queue, durable=True, auto_delete=False).message_count)
 
 
 def test_wake_ups_never_exceed_twice_the_slots(celery: Celery, url: str) -> None:
