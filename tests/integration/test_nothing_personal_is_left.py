@@ -17,8 +17,9 @@ from service.domain.identifiers import RecipientId, RecipientKind
 from service.ledger import merkle
 from service.ledger.verify import verify_evidence
 from service.usecases import activation, deliveries, housekeeping, mailbox, sessions
-from service.usecases.hand_in import Sender as By
-from service.usecases.hand_in import Upload, hand_in
+from service.usecases.admission import Sender as By
+from service.usecases.admission import Upload
+from service.usecases.hand_in import hand_in
 from signing.errors import Unsealable
 from tests.engine_support import execute
 from tests.everything_support import ENCRYPTED, everything, files
