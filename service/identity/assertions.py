@@ -148,12 +148,13 @@ def _public(given: object) -> dict[str, Any]:
         raise _unusable("The curves offered are P-256 and Ed25519.")
     if given.get("use", "sig") != "sig" or given.get("alg", "ES256") not in ALGORITHMS:
         raise _unusable("The key is for another use, or for an algorithm that is not offered.")
+    if kind == "RSA" and len(str(given.get("n"))) * 6 < _RSA_BITS:
+        # By the length of its base 64, so that a weak one is never made use of.
+        raise _unusable(f"An RSA key has at least {_RSA_BITS} bits.")
     try:
         key = _KINDS[kind].import_key(
             {name: str(given[name]) for name in ("kty", "crv", "x", "y", "n", "e") if name in given}
         )
-        if isinstance(key, RSAKey) and key.public_key.key_size < _RSA_BITS:
-            raise _unusable(f"An RSA key has at least {_RSA_BITS} bits.")
         kid = str(given.get("kid") or key.thumbprint())
         return {**key.as_dict(private=False), "kid": kid[:_LONGEST_ID]}
     except (JoseError, ValueError, TypeError):
