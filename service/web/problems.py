@@ -20,6 +20,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from service.domain import errors
 from service.domain.errors import FieldError, ZendingError
 from service.identity.errors import ScopeMissing
+from service.usecases.submission_uploads import OffsetDiffers
 from service.vault.errors import KeyDestroyed
 from service.web.errors import MediaTypeUnsupported, NotAcceptable, RequestMalformed, UploadTooSlow
 from service.web.requests import request_id
@@ -138,6 +139,8 @@ def headers_of(error: ZendingError) -> dict[str, str]:
     if isinstance(error, errors.PayloadTooLarge | UploadTooSlow):
         # The rest of the body is not read: nothing else can come over this connection.
         return {"Connection": "close"}
+    if isinstance(error, OffsetDiffers):
+        return {"Upload-Offset": str(error.expected), "Connection": "close"}
     if isinstance(error, errors.QuotaExceeded):
         return {"Retry-After": str(error.retry_after)}
     if isinstance(error, errors.Retryable):

@@ -1,5 +1,8 @@
 """The life of a submission: whatever is done to it in whatever order, it keeps to its rules."""
 
+import re
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,6 +21,8 @@ from service.domain.submission import (
 )
 from service.domain.submission import SubmissionEvent as E
 from service.domain.submission import SubmissionState as S
+from service.usecases.submission_container import SENTENCES
+from service.usecases.submission_lists import COLUMNS
 
 HISTORIES = st.lists(st.sampled_from(E), max_size=20)
 
@@ -79,6 +84,29 @@ def test_every_state_is_reached_and_what_has_not_ended_can_be_stopped() -> None:
     stoppable = {state for state, event in NEXT if event is E.STOPPED}
     assert stoppable == set(S) - {S.STOPPED, S.REFUSED}
     assert {S.STOPPED, S.REFUSED, S.DONE} == ENDED
+
+
+def test_the_page_for_integrators_prints_this_table() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "submissions.md").read_text("utf-8")
+    printed = re.findall(r"^\| (\w+) \| (\w+) \| (\w+) \|$", page, re.MULTILINE)
+    told = [each for each in printed if each[0] in set(S)]
+    assert sorted(told) == sorted((state.value, event.value, target.value) for (state, event), target in NEXT.items())
+
+
+def test_the_page_for_integrators_names_every_code_and_column() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "submissions.md").read_text("utf-8")
+    used = "".join(
+        (Path(__file__).parents[2] / "service" / "usecases" / f"submission_{name}.py").read_text("utf-8")
+        for name in ("lists", "unpack", "recall", "flow")
+    )
+    codes = set(
+        re.findall(r'(?:code=|"code": |ListRefused\(|bad\(|FieldError\((?:None|pointer|"[^"]*"), )"(\w+)"', used)
+    )
+    assert {"rows_bad", "list_empty", "file_missing", "row_not_json", "header_unknown", "reference_repeated"} <= codes
+    for code in (codes | set(SENTENCES)) - {"malformed"}:
+        assert f"`{code}`" in page, code
+    for column in COLUMNS:
+        assert f"`{column}`" in page or f"`.{column.partition('.')[2]}`" in page, column
 
 
 ROWS = st.integers(0, 5)
