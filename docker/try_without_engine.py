@@ -71,40 +71,60 @@ def instructions(dockerfile: Path) -> Iterator[tuple[str, str]]:
             yield word.upper(), rest.strip()
 
 
-def build(base: Path, work: Path, *, binds: Sequence[Path], more: Mapping[str, str]) -> Stage:
+def build(base: Path, work: Path, *, resume: bool, binds: Sequence[Path], more: Mapping[str, str]) -> Stage:
     """Do what the Dockerfile says; its last stage."""
     stages: dict[str, Stage] = {}
     stage = Stage(base)
-    for word, rest in instructions(CHECKOUT / "docker" / "Dockerfile"):
-        print(f"{word} {rest}"[:110], flush=True)
+    counter = work / "steps-done"
+    done = int(counter.read_text()) if resume else 0
+    for number, (word, rest) in enumerate(instructions(CHECKOUT / "docker" / "Dockerfile")):
         if word == "FROM":
             name = rest.split()[-1]
             stage = stages[name] = Stage(work / name)
-            shutil.rmtree(stage.folder, ignore_errors=True)
-            subprocess.run(["cp", "-a", "--reflink=auto", base, stage.folder], check=True)
-        elif word == "COPY":
-            copy(stage, stages, shlex.split(rest))
-        elif word == "RUN":
-            run_step(stage, rest, binds=binds, more=more)
         else:
             describe(stage, word, rest)
+        if number >= done:
+            print(f"{word} {rest}"[:110], flush=True)
+            change(stage, stages, word, rest, base=base, binds=binds, more=more)
+            counter.write_text(str(number + 1))
     return stage
 
 
+def change(
+    stage: Stage,
+    stages: Mapping[str, Stage],
+    word: str,
+    rest: str,
+    *,
+    base: Path,
+    binds: Sequence[Path],
+    more: Mapping[str, str],
+) -> None:
+    """Do what an instruction changes in the stage's folder."""
+    if word == "FROM":
+        shutil.rmtree(stage.folder, ignore_errors=True)
+        subprocess.run(["cp", "-a", "--reflink=auto", base, stage.folder], check=True)
+    elif word == "COPY":
+        copy(stage, stages, shlex.split(rest))
+    elif word == "RUN":
+        run_step(stage, rest, binds=binds, more=more)
+    elif word == "WORKDIR":
+        (stage.folder / rest.lstrip("/")).mkdir(parents=True, exist_ok=True)
+
+
 def describe(stage: Stage, word: str, rest: str) -> None:
-    """An instruction that changes no file (but WORKDIR, which makes its folder)."""
+    """Keep what an instruction says about running the stage."""
     if word == "ENV":
         stage.environment |= dict(pair.split("=", 1) for pair in shlex.split(rest))
     elif word == "USER":
         stage.user = rest
     elif word == "WORKDIR":
         stage.workdir = rest
-        (stage.folder / rest.lstrip("/")).mkdir(parents=True, exist_ok=True)
     elif word == "HEALTHCHECK":
         stage.health = json.loads(rest[rest.index("CMD") + 3 :])
     elif word == "ENTRYPOINT":
         stage.entrypoint = json.loads(rest)
-    elif word not in {"ARG", "LABEL", "EXPOSE", "STOPSIGNAL", "CMD"}:
+    elif word not in {"RUN", "COPY", "ARG", "LABEL", "EXPOSE", "STOPSIGNAL", "CMD"}:
         raise SystemExit(f"this program does not know the instruction {word}")
 
 
@@ -151,6 +171,9 @@ def mounts(folder: Path, *, writable: bool) -> str:
     lines.append(f"mount -t proc proc {folder}/proc")
     lines.append(f"mount -t tmpfs -o mode=755 dev {folder}/dev")
     lines += [f"touch {folder}/dev/{each}; mount --bind /dev/{each} {folder}/dev/{each}" for each in DEVICES]
+    lines.append(
+        f"mkdir {folder}/dev/shm; mount -t tmpfs -o size=64m,mode=1777,noexec,nosuid,nodev shm {folder}/dev/shm"
+    )
     lines.append(f"touch {folder}/etc/resolv.conf; mount --bind /etc/resolv.conf {folder}/etc/resolv.conf")
     if not writable:
         lines.append(f"mount -t tmpfs -o size=1g,mode=1777,noexec,nosuid,nodev tmp {folder}/tmp")  # noqa: S108  a mount
@@ -315,13 +338,14 @@ def main() -> int:
         "--bind", type=Path, action="append", default=[], help="a path to show to RUN steps, such as pip's"
     )
     parser.add_argument("--pass", dest="passed", action="append", default=[], help="a variable to hand to RUN steps")
+    parser.add_argument("--resume", action="store_true", help="do not repeat the steps that WORK has behind it")
     given = parser.parse_args()
     if os.geteuid() != 0:
         raise SystemExit("needs root: chroot and mounts stand for a container engine")
     work = given.work.resolve()
     work.mkdir(parents=True, exist_ok=True)
     more = {name: os.environ[name] for name in given.passed if name in os.environ}
-    image = build(given.base.resolve(), work, binds=given.bind, more=more)
+    image = build(given.base.resolve(), work, resume=given.resume, binds=given.bind, more=more)
     wrong = try_image(image, work)
     print("\n".join(wrong) or "Nothing is wrong.", flush=True)
     return 1 if wrong else 0
