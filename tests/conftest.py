@@ -24,6 +24,7 @@ from service.embedded.fictional import people_for_provider
 from service.embedded.postgres import DATABASE
 from service.embedded.stack import Stack
 from tests.embedded_support import environment
+from tests.machines_support import house_apart
 from tests.pipeline_support import Pipeline, TestDatabase, fresh_database, wired
 from tests.service_support import SETTINGS, RunningService
 
@@ -87,10 +88,19 @@ def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest
 
 @pytest.fixture(scope="session")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
-    """The whole service, with the demonstration's fictional world in it."""
+    """The whole service, with the demonstration's fictional world in it.
+
+    With ``ZENDING_TEST_APART=1`` in the environment its roles stand on machines of their own (tests/machines_support).
+    """
     home = tmp_path_factory.mktemp("service") / "home"
     notices: list[str] = []
-    with house(home, environment() | SETTINGS, notice=notices.append, tell=notices.append) as built:
+    given = environment() | SETTINGS
+    apart = os.environ.get("ZENDING_TEST_APART") == "1"
+    with (
+        house_apart(home, given, tell=notices.append)
+        if apart
+        else house(home, given, notice=notices.append, tell=notices.append)
+    ) as built:
         running = RunningService(built)
         yield running
         running.close()

@@ -10,7 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +19,9 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
+from service.cli.demo_house import House, house
 from service.embedded.privileges import tied
+from service.embedded.stack import Stack
 from tests.service_support import until
 from tests.tools_support import program
 
@@ -345,6 +347,38 @@ def installation(
         made.add(name, role)
     made.balance(base_url)
     return made
+
+
+MACHINES = {
+    "api-1": "api",
+    "api-2": "api",
+    "worker-1": "worker",
+    "worker-2": "worker",
+    "scheduler-1": "scheduler",
+    "scheduler-2": "scheduler",
+}
+"""A small installation: name and role of each machine."""
+
+
+@contextmanager
+def house_apart(home: Path, given: Mapping[str, str], *, tell: Callable[[str], None]) -> Iterator[House]:
+    """The demonstration's house with its roles on machines of their own, around an S3 server."""
+    needs_machines()
+    with ExitStack() as closing:
+        net = closing.enter_context(network(home.parent / "logs"))
+        store = closing.enter_context(object_store(net.hub, net.logs))
+        base = {"ZENDING_BASE_URL": f"http://{free_address(net.hub)}"}
+
+        def start(stack: Stack) -> None:
+            installation(stack.environment, net, closing, machines=MACHINES)
+
+        built = house(home, {**given, **store, **base}, notice=tell, tell=tell, also=net.hub, start=start)
+        try:
+            yield closing.enter_context(built)
+        finally:
+            # Before the servers go, which they would only complain about.
+            for machine in net.machines:
+                machine.lose()
 
 
 def free_address(host: str) -> str:

@@ -125,6 +125,8 @@ def house(
     notice: Callable[[str], None],
     tell: Callable[[str], None],
     workers: int = 1,
+    also: str | None = None,
+    start: Callable[[Stack], object] | None = None,
 ) -> Iterator[House]:
     """Start everything, with the fictional world in it, and stop it again when the block ends.
 
@@ -134,13 +136,17 @@ def house(
         notice: told in a sentence when a process died or is back.
         tell: told in a few words what is being done.
         workers: how many worker programs.
+        also: an address of this machine besides 127.0.0.1 on which the servers answer, for a service on other machines.
+        start: starts the service's own processes somewhere; here when left out.
 
     Raises:
         CannotStart: with a sentence that says what to change.
     """
     given = SETTINGS | without_own(home, given)
     tell("Starting the servers")
-    stack = Stack(home, people=people_for_provider(), return_paths=(CALLBACK, "/"), given=given, notice=notice)
+    stack = Stack(
+        home, people=people_for_provider(), return_paths=(CALLBACK, "/"), given=given, notice=notice, also=also
+    )
     with stack:
         # What an earlier start wrote is no longer true; it comes back once everything stands.
         (stack.home / DEMO_FILE).unlink(missing_ok=True)
@@ -149,7 +155,10 @@ def house(
         stack.prepare()
         clients = seed(stack.home, stack.environment)
         tell("Starting the service")
-        stack.start_service(workers=workers)
+        if start is None:
+            stack.start_service(workers=workers)
+        else:
+            start(stack)
         tell("Activating mailboxes")
         folder = Path(stack.environment["ZENDING_KEYS_FOLDER"])
         keys = make_keys(folder, stack.environment.get("ZENDING_LEDGER_ORIGIN", _ORIGIN)).vkeys

@@ -21,6 +21,7 @@ from bench.running import Answer, Request, connect, requests, running
 from service.db.jobs import JobKind
 from tests.faults_support import Service
 from tests.machines_support import (
+    MACHINES,
     Installation,
     Machine,
     free_address,
@@ -35,14 +36,6 @@ pytestmark = pytest.mark.machines
 
 IN_FLIGHT = 40
 LEASE = 6
-MACHINES = {
-    "api-1": "api",
-    "api-2": "api",
-    "worker-1": "worker",
-    "worker-2": "worker",
-    "scheduler-1": "scheduler",
-    "scheduler-2": "scheduler",
-}
 
 
 # Only the server's superuser sees where others' connections come from.
