@@ -18,7 +18,11 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 
 # Commands with much to load, loaded when they are called.
 _ELSEWHERE = {
-    name: f"service.cli.{name}" for name in ("clients", "demo", "ops", "organisations", "retention", "verify")
+    name: f"service.cli.{name}"
+    for name in (
+        *("backup", "clients", "demo", "keys", "ledger", "ops", "organisations"),
+        *("recovery", "restore", "retention", "verify"),
+    )
 }
 
 
@@ -157,17 +161,6 @@ def migrate(*, plan: bool, check: bool) -> None:
         sys.exit(1 if check and lacking else 0)
     run(url)
     click.echo("The database has the schema of this release.")
-
-
-@zending.command()
-@click.option("--folder", type=click.Path(path_type=Path), envvar="ZENDING_KEYS_FOLDER", required=True)
-@click.option("--origin", envvar="ZENDING_LEDGER_ORIGIN", default="zending.invalid/log", show_default=True)
-def keys(folder: Path, origin: str) -> None:
-    """Make the keys of a new installation where they are missing, and print the ledger's verifier keys."""
-    from service.bootstrap import make_keys
-
-    for line in make_keys(folder, origin).vkeys:
-        click.echo(line)
 
 
 @zending.group("print")

@@ -141,8 +141,10 @@ _CLOSE = (
     "INSERT INTO ledger_past_tile SELECT :number, level, number, hashes FROM ledger_tile",
     "INSERT INTO ledger_past_checkpoint SELECT :number, size, root, note, at, timestamp_token FROM ledger_checkpoint",
     # What no kept checkpoint covers can't be proved in the closed log: it goes into the new one too.
-    "INSERT INTO ledger_pending (evidence_id, leaf_hash) SELECT evidence_id, leaf_hash FROM ledger_leaf"
-    " WHERE index >= :signed ORDER BY index ON CONFLICT DO NOTHING",
+    """
+    INSERT INTO ledger_pending (evidence_id, leaf_hash)
+    SELECT evidence_id, leaf_hash FROM ledger_leaf WHERE index >= :signed ORDER BY index ON CONFLICT DO NOTHING
+    """,
     "TRUNCATE ledger_leaf, ledger_tile, ledger_head, ledger_checkpoint",
 )
 

@@ -1,0 +1,98 @@
+"""``zending keys``: the keys of an installation: made, listed, given a new generation, destroyed."""
+
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from service.bootstrap import Application
+
+
+@click.group(invoke_without_command=True)
+@click.option("--folder", type=click.Path(path_type=Path), envvar="ZENDING_KEYS_FOLDER", required=True)
+@click.option("--origin", envvar="ZENDING_LEDGER_ORIGIN", default="zending.invalid/log", show_default=True)
+@click.pass_context
+def keys(context: click.Context, folder: Path, origin: str) -> None:
+    """Make the keys of a new installation where they are missing, and print the ledger's verifier keys."""
+    from service.bootstrap import make_keys
+
+    if context.invoked_subcommand is None:
+        for line in make_keys(folder, origin).vkeys:
+            click.echo(line)
+
+
+@keys.command("list")
+@click.pass_context
+def show(context: click.Context) -> None:
+    """List the key-encryption keys by organisation and year: usable, lost, destroyed. Never their material."""
+    from service.vault.keyring.file import FileKeyRing
+
+    table = Table("key", "state", "organisation", "year", "generation")
+    assert context.parent is not None
+    for each in FileKeyRing(context.parent.params["folder"] / "keyring").listing():
+        values = (each.id, each.state, each.organisation, each.year, each.generation)
+        table.add_row(*("" if value is None else str(value) for value in values))
+    Console(width=140).print(table)
+
+
+@keys.command()
+@click.argument("organisation")
+@click.argument("year", type=int)
+@click.option("--by", "actor", required=True, help="Who does this, for the audit trail.")
+def rotate(organisation: str, year: int, actor: str) -> None:
+    """Give ORGANISATION (its slug) a new generation of the key of YEAR; older ones go on opening what they closed."""
+    from service.usecases import audit
+
+    with _found(organisation) as (application, found):
+        key = application.context.keyring.rotate(found, year)
+        with application.context.database.transaction() as session:
+            audit.record(session, actor=actor, act="key.rotate", subject=f"key:{key.id}", details={"year": year})
+    click.echo(f"New content of {organisation} for {year} is closed with {key.id}; within a minute everywhere.")
+
+
+@keys.command()
+@click.argument("organisation")
+@click.argument("year", type=int)
+@click.option("--confirm", "typed", required=True, help="ORGANISATION/YEAR, typed again.")
+@click.option("--by", "actor", required=True, help="Who does this.")
+@click.option("--second", required=True, help="The second person, who looked on; not the first.")
+def destroy(organisation: str, year: int, typed: str, actor: str, second: str) -> None:
+    """Destroy every generation of the key of YEAR: all that it protects is gone for good, in backups of data too."""
+    from service.usecases import audit
+
+    if typed != f"{organisation}/{year}":
+        raise click.UsageError(f"--confirm must be {organisation}/{year}.")
+    if actor == second:
+        raise click.UsageError("it takes two persons: --by and --second are the same.")
+    with _found(organisation) as (application, found):
+        lost = application.context.keyring.line(found, year)
+        with application.context.database.transaction() as session:
+            details = {"year": year, "second": second, "keys": len(lost)}
+            audit.record(
+                session, actor=actor, act="key.destroy", subject=f"organisation:{organisation}", details=details
+            )
+        application.context.keyring.destroy_year(found, year)
+    click.echo(f"{len(lost)} keys of {organisation} for {year} are destroyed; within a minute in every process.")
+
+
+@contextmanager
+def _found(slug: str) -> "Iterator[tuple[Application, uuid.UUID]]":
+    from service.bootstrap import build
+    from service.settings import settings
+    from service.usecases import organisations
+
+    application = build(settings())
+    try:
+        with application.context.database.transaction() as session:
+            found = organisations.by_slug(session, slug)
+        if found is None:
+            raise click.ClickException(f"there is no organisation {slug}.")
+        yield application, found
+    finally:
+        application.close()
