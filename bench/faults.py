@@ -30,6 +30,8 @@ import structlog
 from bench import lives, truth
 from bench.boundaries import Fault, Moment
 from bench.measure import Result, cost, report
+from bench.running import Answer, running
+from bench.schedulers import side_by_side
 from bench.world import World, parties, world
 
 QUICK: Final = 12
@@ -200,6 +202,21 @@ def _results(catalogue: Catalogue, tally: Tally) -> list[Result]:
     ]
 
 
+def _two_schedulers(home: Path, seconds: float, seed: int, json_file: Path | None) -> int:
+    answers: list[Answer] = []
+    with running(home / "home", ZENDING_PRINT_CUTOFF_SECONDS="4") as target:
+        found = side_by_side(target, seconds, answers=answers, patience=lives.PATIENCE, seed=seed)
+    results = [
+        cost("two schedulers side by side", seconds, "s"),
+        cost("deliveries meanwhile", len(answers), "deliveries"),
+        cost("notices sent again under their Message-ID", found.repeated_notices, "messages"),
+        cost("lost, doubled, or not at an end", len(found.faults), "faults"),
+    ]
+    report(results, json_file=json_file)
+    print(*found.faults, sep="\n")
+    return 1 if found.faults else 0
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--n", type=int, default=2000, help="how many faults must happen")
@@ -209,6 +226,9 @@ def main() -> int:
     parser.add_argument("--only", action="append", metavar="POINT#NUMBER@MOMENT", help="these faults alone")
     parser.add_argument("--quick", action="store_true", help=f"{QUICK} faults: under 50 seconds")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there as well")
+    parser.add_argument(
+        "--schedulers", type=float, metavar="SECONDS", help="two schedulers side by side instead, such as 600"
+    )
     parser.add_argument("--catalogue", action="store_true", help="only print the points")
     given = parser.parse_args()
     tally = Tally()
@@ -216,6 +236,8 @@ def main() -> int:
     memory = Path("/dev/shm")  # noqa: S108  only where the folder for this run is made, for us alone
     with tempfile.TemporaryDirectory(prefix="zending-faults-", dir=memory if memory.is_dir() else None) as folder:
         home = Path(folder)
+        if given.schedulers:
+            return _two_schedulers(home, given.schedulers, given.seed, given.json)
         with parties(home / "home") as (stack, scanner):
             campaign = Campaign(home, stack, scanner)
             catalogue = campaign.record()

@@ -19,7 +19,8 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from functools import partial
+from typing import Any, Final, cast
 from urllib.parse import urlsplit
 
 import psycopg
@@ -42,6 +43,7 @@ from service.usecases.mailbox import Reader
 from service.usecases.personal import find_hash
 from service.usecases.steps import all_steps
 from signing.errors import PdfUnreadable
+from signing.seal import Sealer
 from workers.schedule import loops
 from workers.tasks.wake import work
 
@@ -218,7 +220,7 @@ class Life:
         context = dataclasses.replace(
             made.context,
             clock=lambda: datetime.now(UTC) + self._skew,
-            sealer=lambda organisation: _Sealer(real(organisation)),
+            sealer=lambda organisation: cast("Sealer", _Sealer(real(organisation))),
         )
         return dataclasses.replace(made, context=context)
 
@@ -252,7 +254,7 @@ class Life:
             self._fetch()
         for wish in WISHES:
             if wish.name not in self._run.acknowledged:
-                self._try(lambda wish=wish: self._hand_in(wish))
+                self._try(partial(self._hand_in, wish))
         self._work()
         if self._run.cancelled is None and "cancelled" in self._run.acknowledged:
             self._try(self._cancel)
@@ -293,7 +295,7 @@ class Life:
 
     def _work(self) -> None:
         for kind in self._kinds:
-            self._try(lambda kind=kind: work(self._application, kind))
+            self._try(partial(work, self._application, kind))
 
     def _cancel(self) -> None:
         try:
@@ -377,7 +379,7 @@ class Life:
 
 
 class _Sealer:
-    """The real sealer, but for the one document that no seal can be put into."""
+    """The real sealer (by its one method), but for the one document that no seal can be put into."""
 
     def __init__(self, real: Any) -> None:
         self._real = real

@@ -57,19 +57,19 @@ def parties(home: Path) -> Iterator[tuple[Stack, int]]:
     given = {name: value for name, value in os.environ.items() if not name.startswith("ZENDING_")}
     with (
         Stack(home, people=people_for_provider(), return_paths=("/login/callback",), given=given) as stack,
-        _scanner() as port,
+        scanner() as port,
     ):
         stack.prepare()
         yield stack, port
 
 
 @contextlib.contextmanager
-def world(stack: Stack, scanner: int, folder: Path, *, broker: int = 0, **changes: Any) -> Iterator[World]:
+def world(stack: Stack, scanner_port: int, folder: Path, *, broker: int = 0, **changes: Any) -> Iterator[World]:
     """A world with a database, keys, vault and print folder of its own in ``folder``.
 
     Args:
         stack: a running one.
-        scanner: the malware scanner's port.
+        scanner_port: the malware scanner's port.
         folder: an empty one.
         broker: the broker's database, so that two worlds do not count each other's messages.
         changes: settings that differ.
@@ -90,7 +90,7 @@ def world(stack: Stack, scanner: int, folder: Path, *, broker: int = 0, **change
             "redis_url": broker_url,
             "storage_url": (folder / "store").as_uri(),
             "print_folder": folder / "print",
-            "scanner_url": f"tcp://127.0.0.1:{scanner}",
+            "scanner_url": f"tcp://127.0.0.1:{scanner_port}",
             "quiet_hours": False,
             "checkpoint_stamp_seconds": 1,
             **changes,
@@ -100,7 +100,7 @@ def world(stack: Stack, scanner: int, folder: Path, *, broker: int = 0, **change
             owner_url=database.owner_url.replace("+psycopg", "", 1),
             organisation=_inhabit(settings, stack.home / "mail"),
             parties={
-                scanner: "scanner",
+                scanner_port: "scanner",
                 _port(broker_url): "broker",
                 _port(given["ZENDING_TSA_URL"]): "authority",
                 _port(given["ZENDING_SMTP_URL"]): "mail",
@@ -168,7 +168,8 @@ class _Server(socketserver.ThreadingTCPServer):
 
 
 @contextlib.contextmanager
-def _scanner() -> Iterator[int]:
+def scanner() -> Iterator[int]:
+    """A malware scanner that finds everything clean, at a port of this machine."""
     with _Server(("127.0.0.1", 0), _Clamd) as server:
         thread = threading.Thread(target=server.serve_forever, name="scanner")
         thread.start()

@@ -12,6 +12,7 @@ import pytest
 
 from bench import truth
 from bench.running import running
+from bench.schedulers import side_by_side
 from service.db.jobs import JobKind
 from service.settings import Settings
 from tests.faults_support import PATIENCE, Service, wait_for_database
@@ -79,6 +80,11 @@ def test_an_outside_party_that_is_away_for_some_seconds_is_waited_for(hurt: Serv
     finally:
         away.join()
     found = hurt.comes_to_its_end()
+    assert found.faults == []
+
+
+def test_two_schedulers_do_nothing_twice(hurt: Service) -> None:
+    found = side_by_side(hurt.running, 10.0, answers=hurt.answers, patience=PATIENCE, seed=20)
     assert found.faults == []
 
 
