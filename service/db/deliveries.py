@@ -20,6 +20,7 @@ from service.db.models import (
     Submission,
     VaultObject,
 )
+from service.domain.errors import Retryable
 
 
 def organisation(session: Session, organisation_id: uuid.UUID) -> Organisation | None:
@@ -242,14 +243,21 @@ def intend(session: Session, rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def keep(session: Session, subject_ids: Collection[uuid.UUID], paths: Collection[str]) -> None:
-    """Say that stored objects count, in the transaction that names them."""
+    """Say that stored objects count, in the transaction that names them.
+
+    Raises:
+        Retryable: ``stored_too_long_ago``; a writer was slower than the recovery window, and the collector of orphans
+            took what it had written. Nothing may name that any more.
+    """
     if paths:
-        session.execute(
+        result = session.execute(
             update(VaultObject)
             .where(VaultObject.subject_id.in_(subject_ids), VaultObject.path.in_(paths))
             .values(kept_at=func.clock_timestamp())
             .execution_options(synchronize_session=False)
         )
+        if result.rowcount != len(set(paths)):  # type: ignore[attr-defined]
+            raise Retryable("This took too long and must be done again.", code="stored_too_long_ago")
 
 
 def replace_documents(session: Session, rows: Collection[DocumentRow]) -> None:

@@ -1,14 +1,18 @@
 """What the scheduler sees to: due work, partitions, ended sessions, orphans that nobody counts on."""
 
+import uuid
 from collections.abc import Collection
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from sqlalchemy import text
 
+from service.db import deliveries as rows
 from service.db.ids import new_id
 from service.db.jobs import JobKind
+from service.domain.errors import Retryable
 from service.usecases import deliveries, housekeeping, sessions
 from tests.engine_support import execute
 from tests.pipeline_support import Pipeline, TestDatabase
@@ -105,6 +109,34 @@ def test_a_collector_that_dies_between_object_and_row_is_repeated(
     assert path not in objects(pipeline)
     assert orphans(database) == 1
     assert housekeeping.collect_orphans(pipeline.context, window=WINDOW) == 1
+    assert orphans(database) == 0
+
+
+def test_a_writer_slower_than_the_window_names_nothing_that_was_collected(
+    pipeline: Pipeline, organisation: Sender, database: TestDatabase
+) -> None:
+    sender = organisation()
+    path = orphan(pipeline, sender)
+    pipeline.skew = WINDOW + timedelta(minutes=1)
+    assert housekeeping.collect_orphans(pipeline.context, window=WINDOW) == 1
+    with (
+        pytest.raises(Retryable, match="stored_too_long_ago"),
+        pipeline.context.database.transaction(organisations=[sender]) as session,
+    ):
+        rows.keep(session, [uuid.UUID(path.split("/")[0])], [path])
+
+
+def test_an_orphan_is_collected_by_one_of_two_that_come_at_once(
+    pipeline: Pipeline, organisation: Sender, database: TestDatabase
+) -> None:
+    sender = organisation()
+    lost = {orphan(pipeline, sender) for _ in range(20)}
+    kept = objects(pipeline) - lost
+    pipeline.skew = WINDOW + timedelta(minutes=1)
+    with ThreadPoolExecutor(4) as threads:
+        done = threads.map(lambda _: housekeeping.collect_orphans(pipeline.context, window=WINDOW), range(4))
+    assert sum(done) + housekeeping.collect_orphans(pipeline.context, window=WINDOW) == len(lost)
+    assert objects(pipeline) == kept
     assert orphans(database) == 0
 
 
