@@ -301,7 +301,11 @@ def effective_at(legs: Iterable[Weighed]) -> datetime | None:
 
 def cancellable(delivery: Delivery, legs: Iterable[Leg]) -> bool:
     """Whether the sender can still take the delivery back: every leg either can be, or ended without effect."""
+    legs = sorted(legs, key=lambda leg: leg.number)
     if (Scope.DELIVERY, delivery.state, Event.CANCELLED) not in BY_EVENT:
+        return False
+    if legs and legs[-1].state is LegState.WITHDRAWN:
+        # The sender withdrew it, and nothing took over: that is its end already.
         return False
     return all(
         (SCOPES[leg.kind], leg.state, Event.CANCELLED) in BY_EVENT or (_given_up(leg) and leg.effective_at is None)

@@ -181,7 +181,8 @@ def withdraw(context: Context, organisation_id: uuid.UUID, delivery_id: str, rea
         now = context.clock()
         legs = withdrawable(dossier)
         # The recipient's opening locks the same delivery and then its item: one of the two comes first.
-        if legs and legs[0].kind == LegKind.MAILBOX and not mailboxes.withdraw(session, dossier.id, now=now):
+        digital = any(leg.kind == LegKind.MAILBOX.value for leg in legs)
+        if digital and not mailboxes.withdraw(session, dossier.id, now=now):
             legs = []
         if not legs:
             raise _not_withdrawn(dossier)
@@ -195,9 +196,7 @@ def withdraw(context: Context, organisation_id: uuid.UUID, delivery_id: str, rea
 def _not_withdrawn(dossier: Dossier) -> TransitionRefused:
     if may_cancel(dossier):
         return TransitionRefused("This did not reach anybody yet: cancel it instead.", code="not_delivered_yet")
-    return TransitionRefused(
-        "It is too late to withdraw: somebody has it.", code="too_late_to_withdraw"
-    )
+    return TransitionRefused("It is too late to withdraw: somebody has it.", code="too_late_to_withdraw")
 
 
 def _own_row(session: Session, organisation_id: uuid.UUID, delivery_id: str) -> DeliveryRow:

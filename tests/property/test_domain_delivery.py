@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from service.domain.addresses import ReturnReason
 from service.domain.delivery import (
+    Actor,
     Delivery,
     DeliveryState,
     Event,
@@ -23,6 +24,7 @@ from service.domain.delivery import (
     public_status,
     rank_reports,
     settle,
+    withdrawable,
 )
 from service.domain.errors import TransitionRefused
 from service.domain.transitions import POST_REPORTS, SCOPES, TRANSITIONS, Scope
@@ -104,6 +106,30 @@ def test_nothing_with_legal_effect_can_be_cancelled(kind: LegKind, history: list
         assert not cancellable(Delivery(DELIVERY_ID, DeliveryState.SEALED, NOON), [leg]) or (
             leg.state is LegState.WITHDRAWN
         )
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(kinds, histories), min_size=1, max_size=3))
+def test_a_withdrawal_takes_back_what_nobody_has_and_nothing_else(ways: list[tuple[LegKind, list[Occurrence]]]) -> None:
+    legs = []
+    for number, (kind, history) in enumerate(ways, 1):
+        leg = open_leg(LEG_ID, DELIVERY_ID, kind, number, NOON)
+        for what in history:
+            leg = _try(leg, what)
+        legs.append(leg)
+    delivery = Delivery(DELIVERY_ID, DeliveryState.SEALED, NOON)
+    ended = withdrawable(delivery, legs)
+    had = {LegState.OPENED, LegState.BATCHED, LegState.HANDED_OVER, LegState.PRINTED, LegState.POSTED}
+    had |= {LegState.DELIVERED, LegState.RETURNED}
+    if any(leg.state in had for leg in legs):
+        assert ended == ()
+    what = Occurrence(Event.CONSIGNMENT_WITHDRAWAL, NOON, Actor.SENDER, "wrong_recipient")
+    after = [advance(leg, what) if leg in ended else leg for leg in legs]
+    assert all(leg.state is LegState.WITHDRAWN for leg in after if leg.number in {each.number for each in ended})
+    assert withdrawable(delivery, after) == ()
+    for state in DeliveryState:
+        if state is not DeliveryState.SEALED:
+            assert withdrawable(Delivery(DELIVERY_ID, state, NOON), legs) == ()
 
 
 def test_every_state_of_the_table_can_be_reached_and_every_row_leads_on_from_one() -> None:
