@@ -24,6 +24,7 @@ from service.identity.base import LogIn, LogInStart, PendingLogIn, Person
 from service.identity.errors import LogInRefused
 from service.usecases.access import Profile, StaffRole
 from service.usecases.mailbox import Reader
+from service.usecases.personal import PLATFORM
 from service.usecases.views import DeliveryView, DocumentView, LinksView, MessageDocument, MessageView
 from service.web import csrf, sessions
 from tests.api_support import BASE_URL, DELIVERY_ID, application, door
@@ -31,6 +32,7 @@ from tests.api_support import BASE_URL, DELIVERY_ID, application, door
 TAX = StaffRole(uuid.UUID("0199f0c2-0000-7000-8000-000000000001"), "Tax & Customs", "clerk")
 TOWN = StaffRole(uuid.UUID("0199f0c2-0000-7000-8000-000000000002"), "Voorbeeldegem", "clerk")
 OPERATOR = StaffRole(TAX.organisation_id, "Tax & Customs", "operator")
+PLATFORM_OPERATOR = StaffRole(PLATFORM, "Platform", "operator")
 READER = Reader(b"\x07" * 32, RecipientKind.CITIZEN, "substantial")
 PERSON = Person(issuer="http://127.0.0.1:1", subject="an", name="An <Peeters>")
 
@@ -45,6 +47,7 @@ PROFILES = {
     "clerk of two": CLERK_OF_TWO,
     "citizen": CITIZEN,
     "operator": Profile(None, (OPERATOR,)),
+    "platform operator": Profile(None, (PLATFORM_OPERATOR,)),
 }
 NOW = datetime(2026, 11, 23, 12, 30, tzinfo=UTC)
 

@@ -85,13 +85,6 @@ def test_a_refused_log_in_can_be_tried_again(walk: Walk, service: RunningService
     visitor.look("log-in-refused")
 
 
-def test_somebody_without_a_role_is_told_what_to_do(walk: Walk) -> None:
-    olga = walk()
-    olga.go("/home", "olga")
-    olga.sees("there is nothing here for you yet")
-    olga.look("no-role")
-
-
 def test_a_wrong_address_has_a_friendly_page(walk: Walk) -> None:
     visitor = walk(language="nl")
     answer = visitor.go("/there/is/nothing")

@@ -54,6 +54,8 @@ def address(path: str) -> str:
         "{delivery_id}": DELIVERY_ID,
         "{evidence_id}": EVIDENCE_ID,
         "{position}": "0",
+        "{job_id}": "job_" + "0" * 32,
+        "{pause_id}": "pau_" + "0" * 32,
         "{version}": "0",
         "{name}": "site.css",
     }.items():
@@ -99,6 +101,7 @@ def test_everybody_sees_exactly_the_pages_of_their_role(
     allowed = {
         "neither": {"public", "signed in"},
         "operator": {"public", "signed in"},
+        "platform operator": {"public", "signed in", "operator"},
         "clerk": {"public", "signed in", "clerk"},
         "clerk of two": {"public", "signed in"},
         "citizen": {"public", "signed in", "recipient"},
@@ -114,6 +117,21 @@ def test_everybody_sees_exactly_the_pages_of_their_role(
         assert stopped == (access.name not in allowed), (method, path, answer.status_code)
         if target == "/logout" and method == "POST":
             made.sign_in()
+
+
+def test_somebody_without_a_role_is_told_what_to_do(started: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = started.browser(monkeypatch, PROFILES["operator"])
+    page = made.get("/home")
+    assert page.status_code == 200
+    assert any("is hier nog niets voor u" in text or "nothing here for you" in text for text in texts(page.text))
+    assert "/operator" not in page.text
+
+
+def test_somebody_who_only_operates_goes_straight_to_how_it_is(
+    started: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = started.browser(monkeypatch, PROFILES["platform operator"])
+    assert made.get("/home").headers["location"] == "/operator"
 
 
 def test_somebody_of_several_organisations_is_asked_for_which(started: House, monkeypatch: pytest.MonkeyPatch) -> None:
