@@ -22,7 +22,7 @@ def dump(owner_url: str, file: Path) -> None:
     Raises:
         BackupRefused: with what the program said.
     """
-    _run(owner_url, "pg_dump", "--format=custom", "--compress=zstd", f"--file={file}")
+    _run(owner_url, "pg_dump", "--format=custom", f"--file={file}")
     file.chmod(0o600)
     with file.open("rb") as written:
         os.fsync(written.fileno())

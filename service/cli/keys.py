@@ -73,7 +73,7 @@ def destroy(organisation: str, year: int, typed: str, actor: str, second: str) -
     with _found(organisation) as (application, found):
         lost = application.context.keyring.line(found, year)
         with application.context.database.transaction() as session:
-            details = {"year": year, "second": second, "keys": len(lost)}
+            details: dict[str, str | int | None] = {"year": year, "second": second, "keys": len(lost)}
             audit.record(
                 session, actor=actor, act="key.destroy", subject=f"organisation:{organisation}", details=details
             )

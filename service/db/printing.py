@@ -37,8 +37,10 @@ def waiting_products(session: Session) -> list[str]:
     return sorted(session.scalars(query))
 
 
-def waiting(session: Session, product: str, *, limit: int) -> Sequence[PrintLetter]:
-    """Letters of a product that wait, in the order in which they are printed."""
+def waiting(
+    session: Session, product: str, *, limit: int, without: Collection[uuid.UUID] = ()
+) -> Sequence[PrintLetter]:
+    """Letters of a product that wait, in the order in which they are printed, ``without`` those of these deliveries."""
     query = (
         select(PrintLetter)
         .where(PrintLetter.batch_id.is_(None), PrintLetter.product == product)
@@ -47,6 +49,8 @@ def waiting(session: Session, product: str, *, limit: int) -> Sequence[PrintLett
         .with_for_update()
         .execution_options(populate_existing=True)
     )
+    if without:
+        query = query.where(PrintLetter.delivery_id.not_in(without))
     return session.scalars(query).all()
 
 

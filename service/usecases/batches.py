@@ -23,11 +23,9 @@ from printing.manifest import BatchKey, Manifest, ManifestLetter, describe_file,
 from printing.providers.base import Parcel, hand_over
 from service.db import deliveries, jobs
 from service.db import printing as rows
-from service.db import recovery as recovery_rows
 from service.db.ids import DELIVERY, new_id, public_id
 from service.db.jobs import JobKind, Lane, Leased, NewJob
 from service.db.models import PrintBatch, PrintCutoff, PrintLetter
-from service.db.recovery import GoneOut
 from service.db.session import widen
 from service.domain import addresses
 from service.domain.errors import Conflict, Retryable
@@ -35,6 +33,7 @@ from service.domain.states import Actor, Event, LegState
 from service.engine.steps import Outcome, Step, attempt
 from service.usecases import dossiers, recovery
 from service.usecases.admission import intents
+from service.usecases.adoption import adopt
 from service.usecases.context import Context
 from service.usecases.dossiers import Dossier
 from service.usecases.personal import PLATFORM, PLATFORM_YEAR
@@ -98,49 +97,24 @@ def _one_more(context: Context, actor: Actor, when_done: Callable[[Session], obj
 
 def _freeze_one(session: Session, context: Context, actor: Actor) -> bool:
     limits = profiles.load().limits
+    unreadable: set[uuid.UUID] = set()
     for product in rows.waiting_products(session):
-        while waiting := _fitting(rows.waiting(session, product, limit=limits.batch_letters), limits.batch_bytes):
-            found = dossiers.load(session, context, [letter.delivery_id for letter in waiting], lock=True)
+        while waiting := _fitting(
+            rows.waiting(session, product, limit=limits.batch_letters, without=unreadable), limits.batch_bytes
+        ):
+            found = dossiers.load_readable(session, context, [letter.delivery_id for letter in waiting], lock=True)
+            # Without its key a letter can't be printed; it waits for the key, and nobody waits for it.
+            unreadable |= {letter.delivery_id for letter in waiting} - found.keys()
+            waiting = [letter for letter in waiting if letter.delivery_id in found]
             gone = {letter.delivery_id for letter in waiting if not _printable(found, letter)}
             # Cancelled while it waited: it leaves the queue here, before anything is frozen.
             rows.withdraw(session, gone)
             letters = [letter for letter in waiting if letter.delivery_id not in gone]
-            gone_out = recovery_rows.gone(session, recovery_rows.LETTER, [letter.delivery_id for letter in letters])
-            letters = _adopt(session, context, letters, found, gone_out)
+            letters = adopt(session, context, letters, found)
             if letters:
                 _freeze(session, context, actor, product, letters, found)
                 return True
     return False
-
-
-def _adopt(
-    session: Session,
-    context: Context,
-    letters: Sequence[PrintLetter],
-    found: dict[uuid.UUID, Dossier],
-    gone_out: Sequence[GoneOut],
-) -> list[PrintLetter]:
-    """Say of letters that went out before a restore what is true of them; return the others.
-
-    They join the batch they were in, and their evidence tells when that was handed over.
-    """
-    known = {(row.delivery_id, row.leg, row.attempt): row for row in gone_out}
-    adopted = [letter for letter in letters if (letter.delivery_id, letter.leg, letter.attempt) in known]
-    if not adopted:
-        return list(letters)
-    rows_of = [known[letter.delivery_id, letter.leg, letter.attempt] for letter in adopted]
-    recovery_rows.assign(session, rows_of)
-    for moment in sorted({row.at for row in rows_of}):
-        progress = Progress(context, now=moment)
-        for row in rows_of:
-            if row.at == moment and row.batch_id is not None:
-                dossier = found[row.delivery_id]
-                leg = dossier.leg(row.leg)
-                progress.happen(dossier, Event.BATCHED, Cause(Actor.CLOCK), leg=leg)
-                cause = Cause(Actor.SERVICE, external=relay(context, row.batch_id))
-                progress.happen(dossier, Event.RELAY_TO_NON_ERDS, cause, leg=leg)
-        progress.write(session)
-    return [letter for letter in letters if letter not in adopted]
 
 
 def _fitting(letters: Sequence[PrintLetter], most_bytes: int) -> list[PrintLetter]:

@@ -4,12 +4,16 @@ import uuid
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
+import structlog
 from sqlalchemy.orm import Session
 
 from service.db import deliveries
 from service.db.models import DeliveryRow, DocumentRow, LegRow, Organisation
 from service.usecases.context import Context
 from service.usecases.personal import Personal, open_personal
+from service.vault.errors import KeyDestroyed, KeyLost
+
+log = structlog.get_logger()
 
 
 @dataclass
@@ -45,7 +49,11 @@ class Dossier:
 def load(
     session: Session, context: Context, ids: Collection[uuid.UUID], *, lock: bool = False
 ) -> dict[uuid.UUID, Dossier]:
-    """Read deliveries by id; ``lock`` when their state is about to change in this transaction."""
+    """Read deliveries by id; ``lock`` when their state is about to change in this transaction.
+
+    Raises:
+        KeyLost: the key of one of them is lost; KeyDestroyed likewise.
+    """
     rows = deliveries.by_ids(session, ids, lock=lock)
     senders = deliveries.organisations(session, {row.organisation_id for row in rows.values()})
     legs = deliveries.legs(session, rows)
@@ -61,6 +69,22 @@ def load(
         )
         for row in rows.values()
     }
+
+
+def load_readable(
+    session: Session, context: Context, ids: Collection[uuid.UUID], *, lock: bool = False
+) -> dict[uuid.UUID, Dossier]:
+    """As `load`, without those whose key is lost or destroyed: they must not stop what others wait for."""
+    try:
+        return load(session, context, ids, lock=lock)
+    except (KeyLost, KeyDestroyed):
+        found: dict[uuid.UUID, Dossier] = {}
+        for each in ids:
+            try:
+                found |= load(session, context, [each], lock=lock)
+            except (KeyLost, KeyDestroyed) as error:
+                log.warning("dossier_unreadable", delivery=str(each), code=error.code)
+        return found
 
 
 def lock_again(session: Session, dossiers: Collection[Dossier]) -> None:

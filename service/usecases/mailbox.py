@@ -30,6 +30,7 @@ from service.usecases.views import (
     evidence_entries,
     file_name,
 )
+from service.vault.errors import KeyDestroyed, KeyLost
 
 # What a recipient can see: before, it is not theirs yet; after a withdrawal it is nobody's.
 _SEEN = frozenset({LegState.AVAILABLE, LegState.OPENED})
@@ -58,8 +59,9 @@ def messages(context: Context, reader: Reader, *, cursor: str | None, limit: int
         ids = mailboxes.page(session, reader.recipient_hash, before=before, limit=limit + 1)
         items = []
         for delivery_id in ids[:limit]:
-            # One that is not there yet, or was taken back a moment ago, is no reason to refuse the others.
-            with contextlib.suppress(NotFound):
+            # One that is not there yet, was taken back a moment ago, or whose key is lost, is no reason to refuse the
+            # others.
+            with contextlib.suppress(NotFound, KeyLost, KeyDestroyed):
                 dossier, _, item = _find(session, context, reader, delivery_id)
                 items.append(_view(context, dossier, item))
     return MessagePage(items, public_id(DELIVERY, ids[limit - 1]) if len(ids) > limit else None)

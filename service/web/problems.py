@@ -21,7 +21,7 @@ from service.domain import errors
 from service.domain.errors import FieldError, ZendingError
 from service.identity.errors import ScopeMissing
 from service.usecases.submission_uploads import OffsetDiffers
-from service.vault.errors import KeyDestroyed
+from service.vault.errors import KeyDestroyed, KeyLost
 from service.web.errors import MediaTypeUnsupported, NotAcceptable, RequestMalformed, UploadTooSlow
 from service.web.requests import request_id
 
@@ -59,6 +59,7 @@ STATUS: Final[Mapping[type[ZendingError], Kind]] = MappingProxyType(
         errors.IdempotencyMismatch: Kind(422, "Idempotency-Key used for something else"),
         errors.Final: Kind(422, "Can never succeed"),
         errors.QuotaExceeded: Kind(429, "Too many"),
+        KeyLost: Kind(503, "Can't be read now"),
         errors.Retryable: Kind(503, "Try again later"),
         ZendingError: Kind(500, "Internal error"),
     }
