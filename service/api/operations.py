@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import msgspec
 from litestar import Controller, Request, get, post
-from litestar.params import FromPath, JSONBody, QueryParameter
+from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
 from service.api.calls import ApiRequest, application_of, context_of, scoped
 from service.api.readiness import Readiness
@@ -191,7 +191,7 @@ class Operations(Controller):
         **scoped(Scope.OPERATIONS_READ, 404),
     )
     def parked(
-        self, request: ApiRequest, cursor: Cursor = None, limit: Limit = 50, kind: JobKind | None = None
+        self, request: ApiRequest, cursor: Cursor = None, limit: Limit = 50, kind: FromQuery[JobKind | None] = None
     ) -> ParkedJobs:
         """What waits for a person: why, in plain words, and what can be done."""
         access.operator_of(request.auth)
