@@ -138,4 +138,6 @@ def database_of() -> Any:
     url = read_variable("DATABASE_URL")
     if not url:
         raise click.ClickException("set DATABASE_URL; beside a running demo, 'source .zending/environment' does.")
-    return Database(url)
+    database = Database(url)
+    click.get_current_context().call_on_close(database.dispose)
+    return database

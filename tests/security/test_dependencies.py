@@ -1,0 +1,103 @@
+"""What we ship: locked, audited, and under licences that go with ours."""
+
+import re
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import pytest
+from packaging.requirements import Requirement
+
+from service.embedded import audit
+from tests.embedded_support import CHECKOUT
+
+SHIPPED = ("service", "demo")
+_GOOD = (
+    "mit", "mit-0", "mit-cmu", "bsd", "apache", "psf-2.0", "python software foundation", "isc", "mpl-2.0",
+    "mozilla public license 2.0", "0bsd", "zlib", "unlicense",
+)  # fmt: skip
+LESSER = {"psycopg", "psycopg-binary", "psycopg-pool", "python-stdnum"}
+"""Under the LGPL: used unchanged and exchangeable, which it allows; the EUPL-1.2 names it as compatible."""
+_MIXED = {"pypdfium2": "BSD-3-Clause, Apache-2.0, dependency licenses"}
+"""Whose texts name several: looked at by hand (PDFium's parts are all permissive)."""
+
+
+def locked(name: str) -> dict[str, str]:
+    lines = (CHECKOUT / "requirements" / f"{name}.txt").read_text("utf-8").splitlines()
+    found = [Requirement(line.rstrip("\\ ")) for line in lines if re.match(r"[a-zA-Z0-9]", line)]
+    return {each.name: str(each.specifier) for each in found if each.marker is None or each.marker.evaluate()}
+
+
+def licence_of(name: str) -> str:
+    known = metadata.metadata(name)
+    classified = [each.split("::")[-1].strip() for each in known.get_all("Classifier") or [] if "License ::" in each]
+    texts = (known.get("License-Expression"), "; ".join(classified), (known.get("License") or "").split("\n")[0])
+    return next((text for text in texts if text and text != "OSI Approved"), "")
+
+
+def is_good(name: str, licence: str) -> bool:
+    if _MIXED.get(name) == licence or (name in LESSER and ("LGPL" in licence or "Lesser" in licence)):
+        return True
+    lowered = licence.lower()
+    return not re.search(r"gpl|affero|sspl|busl|commercial|proprietary", lowered) and any(
+        good in lowered for good in _GOOD
+    )
+
+
+@pytest.mark.parametrize("lock", SHIPPED)
+def test_every_library_that_is_shipped_has_a_licence_that_goes_with_ours(lock: str) -> None:
+    names = locked(lock)
+    assert len(names) > 50
+    bad = {name: licence for name in names if not is_good(name, licence := licence_of(name))}
+    assert bad == {}
+
+
+@pytest.mark.parametrize(
+    "licence", ["GNU Affero General Public License v3", "AGPL-3.0-only", "GPL-3.0", "SSPL-1.0", "LGPL-3.0-only", ""]
+)
+def test_licences_that_do_not_go_with_ours_are_recognised(licence: str) -> None:
+    assert not is_good("somebody", licence)
+
+
+def test_the_audited_lock_holds_all_others_in_the_same_versions() -> None:
+    assert audit.LOCKS == ("requirements/dev.txt",)
+    whole = locked("dev")
+    for name in SHIPPED:
+        assert locked(name).items() <= whole.items()
+
+
+@pytest.mark.parametrize("lock", ["service", "demo", "dev"])
+def test_every_locked_library_is_held_by_its_hash(lock: str) -> None:
+    text = (CHECKOUT / "requirements" / f"{lock}.txt").read_text("utf-8")
+    entries = re.split(r"\n(?=[a-zA-Z0-9])", "\n" + text)[1:]
+    assert all("==" in each.split("\n")[0] and "--hash=sha256:" in each for each in entries)
+
+
+def report(*dependencies: dict[str, Any]) -> dict[str, Any]:
+    return {"dependencies": list(dependencies), "fixes": []}
+
+
+GOOD = {"name": "a", "version": "1", "vulns": []}
+BAD = {"name": "b", "version": "2", "vulns": [{"id": "PYSEC-1", "fix_versions": ["3"]}]}
+UNKNOWN = {"name": "c", "skip_reason": "not found"}
+
+
+def test_a_known_vulnerability_fails_and_says_what_mends_it() -> None:
+    judged = audit.judge("lock", report(GOOD, BAD, UNKNOWN))
+    assert judged.failed
+    assert judged.lines[0] == "lock: b 2: PYSEC-1 (mended in 3)"
+    assert not audit.judge("lock", report(GOOD)).failed
+
+
+def test_what_can_not_be_looked_up_warns_in_a_line_and_fails_nothing(tmp_path: Path) -> None:
+    for found in (report(GOOD, UNKNOWN), report()):
+        judged = audit.judge("lock", found)
+        assert not judged.failed
+        assert len(judged.lines) == 1
+        assert "WARNING" in judged.lines[0]
+
+
+def test_a_lock_without_hashes_is_not_audited_in_silence(tmp_path: Path) -> None:
+    (tmp_path / "loose.txt").write_text("click==8.1.0\n")
+    judged = audit.look(str(tmp_path / "loose.txt"))
+    assert judged.failed, judged.lines
