@@ -173,12 +173,16 @@ def known_references(session: Session, submission_id: uuid.UUID, references: Col
     return {reference: number for reference, number in session.execute(query) if reference is not None}
 
 
-def count(submission: Submission, before: Iterable[str], after: Iterable[str]) -> None:
-    """Change a locked submission's counts: rows that were in these states are in those now."""
+def count(session: Session, submission: Submission, before: Iterable[str], after: Iterable[str]) -> None:
+    """Change a locked submission's counts: rows that were in these states are in those now.
+
+    Written at once: the next chunk of the same transaction reads the row again.
+    """
     found = Counter(submission.counts)
     found.update(after)
     found.subtract(before)
     submission.counts = {state: number for state, number in found.items() if number}
+    session.flush()
 
 
 def any_row(session: Session, submission_id: uuid.UUID, states: Collection[RowState]) -> bool:
@@ -220,4 +224,4 @@ def end_waiting_rows(session: Session, submission: Submission) -> None:
     """End the rows of a locked submission of which nothing was decided, with their content."""
     session.execute(_END_ROWS, {"id": submission.id, "ended": RowState.STOPPED.value})
     waiting = [state.value for state in WAITING_ROWS for _ in range(submission.counts.get(state.value, 0))]
-    count(submission, waiting, [RowState.STOPPED.value] * len(waiting))
+    count(session, submission, waiting, [RowState.STOPPED.value] * len(waiting))

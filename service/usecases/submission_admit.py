@@ -267,8 +267,8 @@ def _spoil(row: SubmissionRow, problems: list[dict[str, Any]]) -> None:
 def _save(
     session: Session, submission: Submission, found: dict[int, SubmissionRow], before: list[str], context: Context
 ) -> None:
-    rows.count(submission, before, [row.state for row in found.values()])
     for row in found.values():
         session.expunge(row)
     rows.save_rows(session, list(found.values()))
     submission.updated_at = context.clock()
+    rows.count(session, submission, before, [row.state for row in found.values()])

@@ -54,6 +54,5 @@ def _recall(session: Session, context: Context, work: Work) -> None:
         else:
             row.errors = [TOO_LATE]
     rows.save_rows(session, found)
-    rows.count(submission, [RowState.ADMITTED.value] * len(found), [row.state for row in found])
-    session.flush()
+    rows.count(session, submission, [RowState.ADMITTED.value] * len(found), [row.state for row in found])
     progress.write(session)

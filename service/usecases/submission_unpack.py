@@ -200,7 +200,7 @@ def _record(session: Session, context: Context, job: Leased, made: Slice) -> Non
     submission.fingerprint = made.fingerprint
     _tell_repeated(session, submission, made.rows)
     rows.add_rows(session, made.rows)
-    rows.count(submission, (), [row["state"] for row in made.rows])
+    rows.count(session, submission, (), [row["state"] for row in made.rows])
     submission.rows_read += len(made.rows)
     submission.list_offset = made.ends
     submission.updated_at = now
