@@ -45,6 +45,7 @@ def oauth_problem(request: Request[Any, Any, Any], error: ZendingError) -> Respo
     status = _STATUS.get(oauth_error(error), BAD_REQUEST)
     if status == BAD_REQUEST and not isinstance(error, Invalid | Unauthenticated | Forbidden):
         return problems.answer(request, error)
+    log.info("token_refused", code=error.code, status=status, request_id=request_id(), **error.context)
     headers = {**problems.headers_of(error), **_NO_STORE}
     if isinstance(error, Unauthenticated):
         headers.pop("WWW-Authenticate")
@@ -97,7 +98,7 @@ class Tokens(Controller):
     )
     def keys(self, request: Request[Any, Any, Any]) -> Response[dict[str, object]]:
         """Show the keys, for whoever verifies our tokens."""
-        return Response(jwks([application_of(request).signing_key]), headers={"Cache-Control": "public, max-age=300"})
+        return Response(jwks(application_of(request).token_keys), headers={"Cache-Control": "public, max-age=300"})
 
 
 @dataclass(frozen=True, slots=True)
