@@ -3,7 +3,7 @@
 import contextlib
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -57,6 +57,8 @@ from signing.timestamps import HttpTimeStampAuthority
 from signing.trust import load_certificates
 
 TOKEN_KEY: Final = "tokens.pem"  # noqa: S105  a file name
+# Keys of tokens that verify and never sign: the next one before its time, the former one after it.
+TOKEN_KEYS_BESIDE: Final = ("tokens-next.pem", "tokens-former.pem")
 LEDGER_KEYS: Final = "ledger"
 SEALS: Final = "seals"
 AUDIENCE: Final = "zending"
@@ -75,7 +77,7 @@ class Application:
     identity: OpenIdProvider
     tokens: TokenIssuer
     verifier: TokenVerifier
-    signing_key: SigningKey
+    token_keys: Sequence[SigningKey]
     log_signer: LogSigner
     closing: contextlib.ExitStack = field(repr=False)
 
@@ -145,7 +147,7 @@ def _build(settings: Settings, closing: contextlib.ExitStack, *, hands_in: bool)
     waker = Waker(celery, slots=settings.worker_slots)
     closing.callback(waker.close)
     scanner = _scanner(settings)
-    signing_key = _token_key(settings)
+    token_keys = _token_keys(settings)
 
     def open_inspector() -> Inspector:
         return closing.enter_context(Inspector(_inspection(settings), scanner))
@@ -189,10 +191,10 @@ def _build(settings: Settings, closing: contextlib.ExitStack, *, hands_in: bool)
         celery=celery,
         identity=_identity(settings, closing),
         tokens=TokenIssuer(
-            issuer=issuer, audience=AUDIENCE, key=signing_key, lifetime=timedelta(seconds=settings.token_seconds)
+            issuer=issuer, audience=AUDIENCE, key=token_keys[0], lifetime=timedelta(seconds=settings.token_seconds)
         ),
-        verifier=TokenVerifier(issuer=issuer, audience=AUDIENCE, keys=[signing_key]),
-        signing_key=signing_key,
+        verifier=TokenVerifier(issuer=issuer, audience=AUDIENCE, keys=token_keys),
+        token_keys=token_keys,
         log_signer=_log_signer(settings),
         closing=closing,
     )
@@ -250,10 +252,12 @@ def _write_private(target: Path, content: bytes) -> None:
     draft.unlink()
 
 
-def _token_key(settings: Settings) -> SigningKey:
-    target = settings.keys_folder / TOKEN_KEY
+def _token_keys(settings: Settings) -> list[SigningKey]:
+    """The keys that may have signed an access token, the one that signs first."""
+    beside = [settings.keys_folder / name for name in TOKEN_KEYS_BESIDE]
+    files = [settings.keys_folder / TOKEN_KEY, *(file for file in beside if file.exists())]
     try:
-        return load_signing_key(target.read_bytes())
+        return [load_signing_key(file.read_bytes()) for file in files]
     except (OSError, ValueError):
         raise SettingsRefused(
             "ZENDING_KEYS_FOLDER has no usable key for access tokens (tokens.pem): run 'zending keys' once."

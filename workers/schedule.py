@@ -50,6 +50,7 @@ def loops(application: Application) -> list[tuple[str, float, Callable[[], objec
             keep_seconds=setting.submission_keep_seconds,
         )
         housekeeping.collect_orphans(context, window=periods.window)
+        context.receipts.prune(context.clock() - periods.window)
 
     def retain() -> None:
         retention.run(context, periods)

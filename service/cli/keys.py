@@ -81,6 +81,70 @@ def destroy(organisation: str, year: int, typed: str, actor: str, second: str) -
     click.echo(f"{len(lost)} keys of {organisation} for {year} are destroyed; within a minute in every process.")
 
 
+@keys.command()
+@click.argument("stage", type=click.Choice(["next", "promote", "retire"]))
+@click.pass_context
+def tokens(context: click.Context, stage: str) -> None:
+    """Exchange the key of access tokens in three stages; start every API process again after each.
+
+    next: a new key is made and published, and does not sign yet. promote: it signs, the former one still verifies.
+    retire: the former one is removed; its tokens, minutes old, are no longer believed.
+    """
+    from service.bootstrap import TOKEN_KEY, TOKEN_KEYS_BESIDE
+    from service.cli.backup_archive import write_file
+    from service.identity.tokens import new_signing_key_pem
+
+    assert context.parent is not None
+    folder: Path = context.parent.params["folder"]
+    signing, (coming, former) = folder / TOKEN_KEY, [folder / name for name in TOKEN_KEYS_BESIDE]
+    if stage == "next":
+        if coming.exists() or former.exists():
+            raise click.ClickException("an exchange is under way: promote or retire first.")
+        write_file(coming, new_signing_key_pem())
+    elif stage == "promote":
+        if not coming.exists():
+            raise click.ClickException("there is no next key: begin with 'zending keys tokens next'.")
+        # In this order a crash leaves both keys believed; promoting again finishes it.
+        write_file(former, signing.read_bytes())
+        coming.replace(signing)
+    elif coming.exists() or not former.exists():
+        raise click.ClickException("there is no former key to retire, or the next one does not sign yet.")
+    else:
+        former.unlink()
+    click.echo("Done. Start every API process again before the next stage.")
+
+
+@keys.command()
+@click.argument("organisation")
+@click.argument("profile")
+@click.option("--by", "actor", required=True, help="Who does this, for the audit trail.")
+def seal(organisation: str, profile: str, actor: str) -> None:
+    """Let ORGANISATION seal with the key and certificate of PROFILE (three files in the folder seals/) from now on.
+
+    Running workers take it up with the next document; seals that were made stay valid with the former certificate.
+    """
+    from sqlalchemy import update
+
+    from service.bootstrap import SEALS
+    from service.db.models import Organisation
+    from service.usecases import audit
+    from signing.errors import SigningError
+    from signing.keys import FileSealKey
+
+    with _found(organisation) as (application, found):
+        folder = application.settings.keys_folder / SEALS
+        parts = [folder / f"{profile}.{part}.pem" for part in ("key", "cert", "chain")]
+        try:
+            FileSealKey.from_pem(*parts)
+        except (OSError, ValueError, SigningError) as error:
+            raise click.ClickException(f"the profile {profile} can't be used: {error}") from None
+        with application.context.database.transaction() as session:
+            session.execute(update(Organisation).where(Organisation.id == found).values(seal_profile=profile))
+            subject = f"organisation:{organisation}"
+            audit.record(session, actor=actor, act="key.seal", subject=subject, details={"profile": profile})
+    click.echo(f"{organisation} seals with {profile} from now on.")
+
+
 @contextmanager
 def _found(slug: str) -> "Iterator[tuple[Application, uuid.UUID]]":
     from service.bootstrap import build

@@ -211,3 +211,18 @@ print(ring.index_key().hex())
     assert [process.returncode for process in processes] == [0, 0, 0, 0]
     assert len(answers) == 1
     assert len(set(answers.pop().split())) == 41
+
+
+def test_every_key_that_was_made_is_listed_with_its_state(ring: Ring) -> None:
+    here = ring.open()
+    first = here.wrap_key(ORGANISATION, 2031)
+    second = here.rotate(ORGANISATION, 2031)
+    other = here.wrap_key(OTHER_ORGANISATION, 2031)
+    assert [each.id for each in here.line(ORGANISATION, 2031)] == [first.id, second.id]
+    here.destroy(first.id)
+    states = {each.id: (each.state, each.organisation, each.generation) for each in ring.open().listing()}
+    assert states == {
+        first.id: ("destroyed", None, None),
+        second.id: ("usable", ORGANISATION, 2),
+        other.id: ("usable", OTHER_ORGANISATION, 1),
+    }
