@@ -81,6 +81,24 @@ def destroy(organisation: str, year: int, typed: str, actor: str, second: str) -
     click.echo(f"{len(lost)} keys of {organisation} for {year} are destroyed; within a minute in every process.")
 
 
+@keys.command("bring-back")
+@click.option("--from", "source", type=click.Path(file_okay=False, exists=True, path_type=Path), required=True)
+@click.option("--passphrase-file", type=click.Path(dir_okay=False, exists=True, path_type=Path), required=True)
+@click.pass_context
+def bring_back(context: click.Context, source: Path, passphrase_file: Path) -> None:
+    """Add the keys that are missing from a backup; none that is there is overwritten, none that was destroyed returns."""
+    from service.cli import backup_keys
+    from service.cli.backup_archive import BackupRefused
+
+    assert context.parent is not None
+    try:
+        secret = backup_keys.passphrase(passphrase_file)
+        count = backup_keys.put_back(source, context.parent.params["folder"], secret)
+    except BackupRefused as error:
+        raise click.ClickException(str(error)) from None
+    click.echo(f"{count} files of keys were missing and are back.")
+
+
 @keys.command()
 @click.argument("stage", type=click.Choice(["next", "promote", "retire"]))
 @click.pass_context
