@@ -154,7 +154,7 @@ def run_step(stage: Stage, command: str, *, binds: Sequence[Path], more: Mapping
         target = stage.folder / str(each).lstrip("/")
         make = f"mkdir -p {target}" if each.is_dir() else f"touch {target}"
         lines += f"mkdir -p {target.parent}; {make}; mount --bind {each} {target}\n"
-    lines += f"exec chroot {stage.folder} sh -c {shlex.quote(f'cd {stage.workdir} && {command}')}\n"
+    lines += f"exec /usr/sbin/chroot {stage.folder} sh -c {shlex.quote(f'cd {stage.workdir} && {command}')}\n"
     done = subprocess.run(
         ["unshare", "--mount", "--pid", "--fork", "sh", "-ec", lines],
         env={**stage.environment, **more},
@@ -198,7 +198,7 @@ class Container:
             f"setpriv --reuid={user} --regid={group} --clear-groups --bounding-set=-all --inh-caps=-all --no-new-privs"
         )
         inside = f'cd {image.workdir} && exec {become} -- "$@"'
-        enter = f'exec chroot {image.folder} sh -c {shlex.quote(inside)} sh "$@"'
+        enter = f'exec /usr/sbin/chroot {image.folder} sh -c {shlex.quote(inside)} sh "$@"'
         script = f"{before}{lines}mount -o remount{read_only}{enter}\n"
         self.name, self.environment = role, {**image.environment, **more}
         self._enter = ["nsenter", "--mount", "--pid", "--target"]
@@ -214,11 +214,25 @@ class Container:
     def run(self, *command: str) -> "subprocess.CompletedProcess[str]":
         """A command inside, as its user: what ``docker exec`` does."""
         inside = f'exec {self._become} -- "$@"'
-        enter = [*self._enter, str(self.inner), "chroot", str(self._folder), "sh", "-c", inside, "sh", *command]
+        enter = [
+            *self._enter,
+            str(self.inner),
+            "/usr/sbin/chroot",
+            str(self._folder),
+            "sh",
+            "-c",
+            inside,
+            "sh",
+            *command,
+        ]
         return subprocess.run(enter, env=self.environment, capture_output=True, text=True, check=False)
 
     def is_healthy(self) -> bool:
         """What its HEALTHCHECK says."""
+        if self.process.poll() is not None:
+            raise SystemExit(f"{self.name} ended with status {self.process.returncode}")
+        if not Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().strip():
+            return False
         return self.run(*self._health).returncode == 0
 
     def stop(self) -> int:
