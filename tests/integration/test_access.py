@@ -1,12 +1,17 @@
 """Who may act: programs by their secret, people by what is known of them, and nobody by more than that."""
 
+import json
 import uuid
-from datetime import UTC, datetime
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 
 import pytest
+from joserfc import jwt
+from joserfc.jwk import ECKey
 
-from service.domain.errors import Forbidden
+from service.domain.errors import Forbidden, NotFound
 from service.domain.identifiers import RecipientKind
+from service.identity.assertions import JWT_BEARER, AssertionCredentials, checked_jwks, read_assertion
 from service.identity.base import Person
 from service.identity.clients import SecretCredentials
 from service.identity.errors import ClientRefused, ScopeRefused
@@ -163,3 +168,52 @@ def test_a_number_that_can_not_be_opens_no_mailbox(
     profile = access.profile(pipeline.context, person(**numbers))
     assert (None if profile.reader is None else profile.reader.kind) is kind
     assert profile.staff == ()
+
+
+def test_a_program_with_its_own_key_is_believed_once_per_statement_and_only_while_it_is_active(
+    pipeline: Pipeline, organisation: Sender, database: TestDatabase
+) -> None:
+    sender = organisation()
+    client = add_client(pipeline, sender, Scope.DELIVERIES_READ).client_id
+    key, other = ECKey.generate_key("P-256"), ECKey.generate_key("P-256")
+    tokens = pipeline.application.tokens
+
+    def statement(jti: str, by: ECKey = key) -> AssertionCredentials:
+        end = int(pipeline.now.timestamp()) + 60
+        said = {"iss": client, "sub": client, "aud": f"{tokens.issuer}/oauth/token", "exp": end, "jti": jti}
+        form = {"client_assertion_type": JWT_BEARER, "client_assertion": jwt.encode({"alg": "ES256"}, said, by)}
+        return read_assertion(form)
+
+    def granted(credentials: AssertionCredentials) -> frozenset[Scope]:
+        return access.client_token(pipeline.context, tokens, credentials, ClientCredentialsRequest(None)).scopes
+
+    with pytest.raises(ClientRefused):
+        granted(statement("a"))
+    with pipeline.context.database.transaction() as session:
+        keys = json.dumps({"keys": [key.as_dict(private=False)]}).encode()
+        organisations.set_keys(session, client, checked_jwks(keys))
+        with pytest.raises(NotFound):
+            organisations.set_keys(session, "nobody", None)
+    assert granted(statement("a")) == {Scope.DELIVERIES_READ}
+    with pytest.raises(ClientRefused):
+        granted(statement("a"))
+    with pytest.raises(ClientRefused):
+        granted(statement("b", other))
+    assert granted(statement("b")) == {Scope.DELIVERIES_READ}
+    # Of many who show the same statement at once, one is believed.
+    shown = statement("c")
+
+    def show(_: int) -> bool:
+        try:
+            return bool(granted(shown))
+        except ClientRefused:
+            return False
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sorted(pool.map(show, range(8))) == [False] * 7 + [True]
+    with pipeline.context.database.transaction() as session:
+        assert access.forget_statements(session, now=pipeline.now) == 0
+        assert access.forget_statements(session, now=pipeline.now + timedelta(minutes=2)) == 3
+    execute(database, "UPDATE client SET active = false")
+    with pytest.raises(ClientRefused):
+        granted(statement("d"))
