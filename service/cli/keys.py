@@ -86,7 +86,7 @@ def destroy(organisation: str, year: int, typed: str, actor: str, second: str) -
 @click.option("--passphrase-file", type=click.Path(dir_okay=False, exists=True, path_type=Path), required=True)
 @click.pass_context
 def bring_back(context: click.Context, source: Path, passphrase_file: Path) -> None:
-    """Add the keys that are missing from a backup; none that is there is overwritten, none that was destroyed returns."""
+    """Add keys that are missing from a backup; what is there stays, and what was destroyed stays destroyed."""
     from service.cli import backup_keys
     from service.cli.backup_archive import BackupRefused
 

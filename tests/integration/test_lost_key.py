@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 from sqlalchemy import text
@@ -35,12 +36,12 @@ def readable(pipeline: Pipeline, sender: uuid.UUID) -> tuple[set[str], set[str]]
 
     with context.database.transaction(organisations=[sender, PLATFORM]) as session:
         for delivery, personal in session.execute(text("SELECT id, personal FROM delivery")).all():
-            note(f"delivery {delivery}", lambda d=delivery, p=personal: open_personal(context, bytes(p), sender, d))
+            note(f"delivery {delivery}", partial(open_personal, context, bytes(personal), sender, delivery))
         for owner, subject, role, path in session.execute(
             text("SELECT organisation_id, subject_id, role, path FROM vault_object WHERE kept_at IS NOT NULL")
         ).all():
             if owner == sender:
-                note(f"object {path}", lambda s=subject, r=role, p=path: context.vault.read(p, sender, s, r))
+                note(f"object {path}", partial(context.vault.read, path, sender, subject, role))
     return good, bad
 
 
