@@ -162,7 +162,7 @@ def test_steps_after_the_first_only_expand(states: list[tuple[str, Catalogue]]) 
 NARROWING: dict[str, tuple[str, str]] = {
     "a dropped column": ("ALTER TABLE staff DROP COLUMN role", "columns: staff.role is gone"),
     "a renamed column": ("ALTER TABLE staff RENAME COLUMN role TO part", "columns: staff.role is gone"),
-    "a narrowed type": ("ALTER TABLE organisation ALTER lookup_quota TYPE smallint", "columns: organisation.lookup"),
+    "a narrowed type": ("ALTER TABLE organisation ALTER lookup_quota TYPE integer", "columns: organisation.lookup"),
     "a new duty": ("ALTER TABLE job ADD COLUMN must text NOT NULL", "columns: job.must is new and must be given"),
     "an old column's duty": ("ALTER TABLE job ALTER last_error SET NOT NULL", "columns: job.last_error must be given"),
     "a default taken away": ("ALTER TABLE job ALTER attempts DROP DEFAULT", "columns: job.attempts must be given"),
