@@ -306,7 +306,8 @@ def _person(application: "Application") -> str:
         Unauthenticated, Forbidden: it is not believed, or not an operator's.
     """
     from service.identity.scopes import Scope
-    from service.usecases import access
+    from service.usecases import access, quotas
+    from service.usecases.personal import PLATFORM
 
     text = os.environ.get(TOKEN, "").strip()
     if not text:
@@ -314,4 +315,10 @@ def _person(application: "Application") -> str:
     token = application.verifier.verify(text, application.context.clock())
     token.require(Scope.OPERATIONS_WRITE)
     access.operator_of(token)
+    person = token.client_id == access.EXCHANGE_CLIENT
+    standing = quotas.standing(
+        application.context, PLATFORM, client_id=None if person else token.client_id, subject=token.subject
+    )
+    if not standing.active:
+        raise click.ClickException("this access token was withdrawn.")
     return access.actor_of(application.context, token)

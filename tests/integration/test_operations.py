@@ -26,7 +26,7 @@ from service.usecases import audit, heartbeats, operations
 from service.usecases.access import EXCHANGE_CLIENT
 from service.usecases.personal import PLATFORM
 from service.web import metrics
-from tests.api_support import bearer, door, token
+from tests.api_support import ORGANISATION_ID, bearer, door, token
 from tests.engine_support import Bench, execute, lease, organisations, put
 from tests.pipeline_support import Pipeline, TestDatabase, wired
 
@@ -227,8 +227,37 @@ def test_chunks_are_counted_by_what_became_of_them(database: TestDatabase) -> No
 # ---------------------------------------------------------------- over HTTP
 
 
+OUTSIDER = {"client_id": "outsider", "subject": "outsider"}
+
+
+def know(database: TestDatabase) -> None:
+    """The programs and people of the tokens here, so that these are believed."""
+    execute(
+        database,
+        "INSERT INTO organisation (id, slug, name, kind, seal_profile)"
+        " VALUES (%s, 'sender', 'x', 'administration', 's')",
+        ORGANISATION_ID,
+    )
+    for program, organisation in (("program", PLATFORM), ("outsider", ORGANISATION_ID)):
+        execute(
+            database,
+            "INSERT INTO client (client_id, organisation_id, name, secret_hash, scopes)"
+            " VALUES (%s, %s, 'x', 'x', '{}')",
+            program,
+            organisation,
+        )
+    for person, organisation in (("olga", PLATFORM), ("otto", PLATFORM), ("anna", ORGANISATION_ID)):
+        execute(
+            database,
+            "INSERT INTO staff (organisation_id, issuer, subject, role) VALUES (%s, 'x', %s, 'operator')",
+            organisation,
+            person,
+        )
+
+
 @pytest.fixture
-def client(application: Application) -> Iterator[TestClient[Any]]:
+def client(application: Application, database: TestDatabase) -> Iterator[TestClient[Any]]:
+    know(database)
     with door(application) as found:
         yield found
 
@@ -272,7 +301,7 @@ def test_answers_are_counted_by_pattern_and_by_what_was_really_answered(
     assert (
         client.post("/language", data={"language": "en"}, headers={"Origin": "https://evil.example"}).status_code == 403
     )
-    assert client.get("/v1/deliveries/dlv_85073003328", headers=bearer(application)).status_code == 404
+    assert client.get("/v1/deliveries/dlv_85073003328", headers=bearer(application, **OUTSIDER)).status_code == 404
     assert client.get("/nothing/85073003328").status_code == 404
     after = counted()
     grown = {key for key, value in after.items() if value > before.get(key, 0)}
@@ -302,7 +331,7 @@ def test_operations_belong_to_the_platform_whatever_a_token_says(
     client: TestClient[Any], application: Application
 ) -> None:
     for path in READS:
-        assert client.get(path, headers=bearer(application)).json()["code"] == "not_an_operator"
+        assert client.get(path, headers=bearer(application, **OUTSIDER)).json()["code"] == "not_an_operator"
         assert client.get(path, headers=bearer(application, Scope.OPERATIONS_READ, **OWN)).status_code == 200
     for path, body in (
         ("/v1/ops/pauses", {"reason": "x", "kind": "seal"}),
@@ -311,7 +340,7 @@ def test_operations_belong_to_the_platform_whatever_a_token_says(
         ("/v1/ops/parked/job_x/propose-end", {"reason": "x"}),
         ("/v1/ops/parked/job_x/confirm-end", None),
     ):
-        assert client.post(path, json=body, headers=bearer(application)).json()["code"] == "not_an_operator"
+        assert client.post(path, json=body, headers=bearer(application, **OUTSIDER)).json()["code"] == "not_an_operator"
         assert (
             client.post(path, json=body, headers=bearer(application, Scope.OPERATIONS_READ, **OWN)).status_code == 403
         )
@@ -419,6 +448,7 @@ def test_the_command_says_so_when_the_database_is_down(command: Application, mon
 def test_the_command_ends_a_job_with_two_peoples_tokens_only(
     command: Application, pipeline: Pipeline, database: TestDatabase
 ) -> None:
+    know(database)
     pipeline.hand_in(pipeline.organisation())
     execute(database, "UPDATE job SET parked_at = now(), last_error = 'workers_lost'")
     job = re.findall(r"job_[0-9a-f]{32}", run("parked").output)[0]
@@ -427,12 +457,16 @@ def test_the_command_ends_a_job_with_two_peoples_tokens_only(
     nobody = run("propose-end", job, "--reason", "seal_failed", ZENDING_OPERATOR_TOKEN="")
     assert nobody.exit_code == 1
     assert "ZENDING_OPERATOR_TOKEN" in nobody.output
-    outsider = token(command, subject="olga", client_id=EXCHANGE_CLIENT)
+    outsider = token(command, subject="anna", client_id=EXCHANGE_CLIENT)
     assert run("propose-end", job, "--reason", "seal_failed", ZENDING_OPERATOR_TOKEN=outsider).exit_code == 1
     assert run("propose-end", job, "--reason", "seal_failed", ZENDING_OPERATOR_TOKEN=olga).exit_code == 0
     assert run("confirm-end", job, ZENDING_OPERATOR_TOKEN=olga).exit_code == 1
     assert "SubmissionRejection" in run("confirm-end", job, ZENDING_OPERATOR_TOKEN=otto).output
     assert "Nothing is parked." in run("parked").output
+    execute(database, "UPDATE staff SET active = false")
+    left = run("pause", "--kind", "seal", "--reason", "x", ZENDING_OPERATOR_TOKEN=otto)
+    assert left.exit_code == 1
+    assert execute(database, "SELECT count(*) FROM pause") == [(0,)]
 
 
 def test_the_command_pauses_resumes_and_retries_as_the_machines_account(
