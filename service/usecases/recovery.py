@@ -29,6 +29,7 @@ from service.db.session import widen
 from service.domain.errors import Conflict, NotFound, Retryable
 from service.usecases import audit, pauses
 from service.usecases.context import Context
+from service.usecases.housekeeping import subject_of
 from service.usecases.personal import PLATFORM
 from service.usecases.receipts import BatchReceipt
 from service.vault.errors import ObjectMissing, VaultIntegrityError
@@ -335,12 +336,9 @@ def _behind(context: Context) -> bool:
 
 
 def _subject(path: str) -> uuid.UUID | None:
-    first, *rest = path.split("/")
-    try:
-        subject = uuid.UUID(first)
-    except ValueError:
-        return None
-    return subject if len(rest) == 2 and subject.version == _UUID7 else None  # noqa: PLR2004  role and hash
+    """Whose object it is, by an id that tells its time; None for what is nothing of the vault."""
+    subject = subject_of(path)
+    return subject if subject is not None and subject.version == _UUID7 else None
 
 
 def _moment(uuid7: uuid.UUID) -> datetime:
