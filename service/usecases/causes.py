@@ -30,6 +30,14 @@ CAUSES: Final = MappingProxyType(
             "The key that this document was encrypted with is not in the key ring.",
             "Restore the key ring from the backup of the keys, then retry. Never end it before that was tried.",
         ),
+        "key_lost": Cause(
+            "The key that this document was encrypted with was made here, and its file is gone.",
+            "Bring it back from the backup of the keys (docs/runbooks/lost-key.md), then retry.",
+        ),
+        "restored_behind": Cause(
+            "The database was restored; nothing goes out until a person has looked at what is missing.",
+            "Read 'zending recovery report' and follow docs/runbooks/restore.md.",
+        ),
         "timestamp_refused": Cause("The time-stamp authority refuses to work for us.", _WAITS),
         "timestamp_invalid": Cause("The time-stamp authority's answers can't be believed.", _WAITS),
         "signing_failed": Cause(
