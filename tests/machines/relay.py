@@ -13,6 +13,7 @@ from collections.abc import Iterator
 Address = tuple[str, int]
 _SECONDS = 2.0
 _PAUSE = 0.1
+_QUEUE_SECONDS = 25.0
 
 
 class Targets:
@@ -40,11 +41,14 @@ class Targets:
             writer.close()
 
     async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter] | None:
-        for _ in self._ready:
-            address = next(self._turns)
-            if self._ready[address]:
-                with contextlib.suppress(OSError, TimeoutError):
-                    return await asyncio.wait_for(asyncio.open_connection(*address), _SECONDS)
+        """The next target that is ready; waits a while where none is, as a balancer with a queue does."""
+        for _ in range(int(_QUEUE_SECONDS / _PAUSE)):
+            for _ in self._ready:
+                address = next(self._turns)
+                if self._ready[address]:
+                    with contextlib.suppress(OSError, TimeoutError):
+                        return await asyncio.wait_for(asyncio.open_connection(*address), _SECONDS)
+            await asyncio.sleep(_PAUSE)
         return None
 
 

@@ -132,10 +132,15 @@ def test_a_lost_api_machine_loses_no_hand_in_and_doubles_none(apart: Apart) -> N
 
 
 class Strict:
-    """Sends each hand-in once and counts the answers; nothing is tried again."""
+    """Sends each hand-in and counts the answers. Only one that says "ask again" (503) is sent again: a machine that is
+    too busy to reach its database may say so, while a line that breaks is a request that was lost."""
 
     def __init__(self, apart: Apart) -> None:
-        self._apart, self.counted, self._line = apart, Counter[str](), connect(apart.running.stack.base_url)
+        self._apart, self.counted, self._line = (
+            apart,
+            Counter[str](),
+            connect(apart.running.stack.base_url, timeout=120),
+        )
         self._headers = {"Authorization": f"Bearer {apart.running.token()}"}
 
     def send(self, request: Request) -> None:
@@ -149,6 +154,8 @@ class Strict:
             self._line.close()
             return
         self.counted[str(answer.status)] += 1
+        if answer.status == http.client.SERVICE_UNAVAILABLE:
+            self.send(request)
         if answer.status == http.client.ACCEPTED:
             self._apart.answers.append(Answer(request, json.loads(content)["id"], 0.0))
 
@@ -172,7 +179,8 @@ def test_restarting_one_machine_after_the_other_under_load_loses_no_request(apar
     finally:
         stopping.set()
         sending.join()
-    assert strict.counted.keys() == {"202"}, strict.counted
+    assert strict.counted.keys() <= {"202", "503"}, strict.counted
+    assert strict.counted["202"] > len(apart.installation.roles), "requests came all the while"
     assert apart.comes_to_its_end().faults == []
 
 
