@@ -69,7 +69,7 @@ class Processes:
             )
         return self._running[name].pid
 
-    def stop(self, name: str, *, seconds: float = 60.0) -> int:
+    def stop(self, name: str, *, seconds: float = 120.0) -> int:
         """Ask a program to end and wait for it; its status."""
         process = self._running.pop(name)
         process.terminate()
