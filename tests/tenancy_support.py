@@ -59,6 +59,7 @@ class Table:
             "boolean": lambda: False,
             "jsonb": lambda: "[]",
             "text[]": list,
+            "date": lambda: "2026-11-23",
             "timestamp with time zone": lambda: "2026-11-23T12:00:00Z",
         }
         return made.get(kind, lambda: 1)()
