@@ -72,7 +72,7 @@ def test_every_answer_is_as_the_contract_says(
     try:
         answers()
     except Exception as error:
-        if type(error).__name__ in {"Unsatisfiable", "SkipTest"} or "negative" in str(error).lower()[:80]:
+        if type(error).__name__ in {"Unsatisfiable", "SkipTest"}:
             # Nothing can be wrong about a call that takes nothing.
             assert mode is GenerationMode.NEGATIVE
             assert "requestBody" not in CONTRACT["paths"][path][method]

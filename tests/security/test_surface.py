@@ -1,5 +1,7 @@
 """What a stranger can try at the running service's door, and what it shows of itself."""
 
+import csv
+import io
 import json
 import socket
 import time
@@ -13,6 +15,7 @@ import pytest
 from service import logs
 from service.api import openapi
 from service.api.deliveries import STATUSES
+from service.usecases import submissions
 from service.usecases.admission import safe_name
 from tests.service_support import RunningService, delivery_for
 
@@ -121,16 +124,23 @@ def test_a_hostile_file_name_becomes_a_safe_one(name: str) -> None:
     assert not set(safe) & set('/\\"\r\n;:<>|?*\x00')
 
 
-def test_no_answer_of_the_service_is_a_table_for_a_spreadsheet() -> None:
-    kinds = {
-        kind
-        for path in openapi.document()["paths"].values()
-        for operation in path.values()
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r"])
+def test_no_cell_of_a_table_that_we_send_is_a_formula(start: str) -> None:
+    written = submissions._lines([["1", "bad", f"{start}cmd|' /C calc'!A0", "", "", "", ""]]).decode()
+    (row,) = csv.reader(io.StringIO(written, newline=""))
+    assert row[2] == f"'{start}cmd|' /C calc'!A0"
+
+
+def test_the_report_of_a_submission_is_the_only_table_that_we_send() -> None:
+    tables = {
+        path
+        for path, operations in openapi.document()["paths"].items()
+        for operation in operations.values()
         for answer in operation["responses"].values()
-        for kind in answer.get("content", {})
+        if any("csv" in kind or "sheet" in kind or "excel" in kind for kind in answer.get("content", {}))
     }
-    # Whoever adds one escapes what spreadsheets take for formulas, and tests that here.
-    assert not [kind for kind in kinds if "csv" in kind or "spreadsheet" in kind or "excel" in kind]
+    # Whoever adds another escapes what spreadsheets take for formulas, and tests that above.
+    assert tables == {"/v1/submissions/{submission_id}/rows"}
 
 
 BOUNDARY = "b7f"
