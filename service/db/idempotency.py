@@ -96,6 +96,11 @@ _RELEASE = text(
     " AND fence = :fence AND status IS NULL"
 )
 
+_RENEW = text(
+    "UPDATE idempotency_key SET lease_until = clock_timestamp() + make_interval(secs => :seconds)"
+    " WHERE organisation_id = :organisation AND route = :route AND key = :key AND fence = :fence AND status IS NULL"
+)
+
 
 def claim_all(session: Session, asked: Sequence[Request]) -> list[Claim | Seen | None]:
     """Claim keys; where somebody has one, say what is known of them.
@@ -156,6 +161,12 @@ def claim(
 def complete(session: Session, claim: Claim, *, status: int, answer: bytes, subject: uuid.UUID) -> bool:
     """Keep one first answer; False when the claim was lost to somebody else."""
     return complete_all(session, [Answer(claim, status, answer, subject)])[0]
+
+
+def renew(session: Session, claim: Claim, *, seconds: int) -> None:
+    """Prolong a claim whose request takes longer; one that was lost to somebody else stays theirs."""
+    place = {"organisation": claim.organisation_id, "route": claim.route, "key": claim.key, "fence": claim.fence}
+    session.execute(_RENEW, {**place, "seconds": seconds})
 
 
 def release(session: Session, claim: Claim) -> None:

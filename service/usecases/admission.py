@@ -8,7 +8,7 @@ import hashlib
 import re
 import unicodedata
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -110,13 +110,25 @@ def check_files(context: Context, request: requests.DeliveryRequest, uploads: Se
         raise Invalid(detail, code="digest_differs", errors=[FieldError("/digests/document", "digest_differs", detail)])
 
 
-def inspect(context: Context, uploads: Sequence[Upload]) -> list[Inspected]:
+def inspect(
+    context: Context, uploads: Sequence[Upload], *, go_on: Callable[[], object] = lambda: None
+) -> list[Inspected]:
     """Look at the files of one delivery; the main document is the first, whatever came first.
+
+    Args:
+        context: the inspector is taken from it.
+        uploads: the files.
+        go_on: called between two files, for whoever holds something meanwhile.
 
     Raises:
         DocumentRefused: one can't be accepted; the code says why, the pointer which.
     """
-    return [_inspect(context, upload) for upload in sorted(uploads, key=lambda each: each.role != "document")]
+    inspected: list[Inspected] = []
+    for upload in sorted(uploads, key=lambda each: each.role != "document"):
+        if inspected:
+            go_on()
+        inspected.append(_inspect(context, upload))
+    return inspected
 
 
 def _inspect(context: Context, upload: Upload) -> Inspected:

@@ -40,10 +40,10 @@ log = structlog.get_logger()
 ROUTE = "POST /v1/deliveries"
 ACCEPTED = 202
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
-# Longer than the slowest inspection of as many documents: from then on a second request may take over from one whose
-# process has died. Should the first one live after all, only one of them can complete the key.
-CLAIM_SECONDS = 30
-CLAIM_SECONDS_PER_DOCUMENT = 60
+# Longer than the slowest inspection of one document and the storing of all; prolonged before each further one. After
+# that a second request may take over from one whose process has died. Should the first one live after all, only one of
+# them can complete the key.
+CLAIM_SECONDS = 90
 STORED_TOGETHER = 32
 # A key whose request failed is given back for certain: a database that restarts is back after a few of these pauses.
 _RELEASE_PAUSES = (0.0, 0.5, 1.0, 2.0, 4.0)
@@ -81,8 +81,7 @@ def hand_in(context: Context, sender: Sender, raw: bytes, uploads: Sequence[Uplo
         raise IdempotencyMissing
     if not _KEY.fullmatch(key):
         raise Invalid("An Idempotency-Key is 1 to 255 printable ASCII characters.", code="idempotency_key_malformed")
-    seconds = CLAIM_SECONDS + CLAIM_SECONDS_PER_DOCUMENT * len(uploads)
-    asked = idempotency.Request(sender.organisation_id, ROUTE, key, fingerprint(raw, uploads), seconds)
+    asked = idempotency.Request(sender.organisation_id, ROUTE, key, fingerprint(raw, uploads), CLAIM_SECONDS)
     claim, organisation = _claim(context, sender, asked)
     if isinstance(claim, HandedIn):
         return claim
@@ -92,6 +91,12 @@ def hand_in(context: Context, sender: Sender, raw: bytes, uploads: Sequence[Uplo
         # Nothing was acknowledged: the key is free for the corrected or repeated request.
         _release(context, sender, claim)
         raise
+
+
+def _go_on(context: Context, claim: idempotency.Claim) -> None:
+    """Keep the key for as long as the next document may take."""
+    with context.database.transaction(organisations=[claim.organisation_id]) as session:
+        idempotency.renew(session, claim, seconds=CLAIM_SECONDS)
 
 
 def _release(context: Context, sender: Sender, claim: idempotency.Claim) -> None:
@@ -170,7 +175,7 @@ def _take_in(
     asked, many = requests.read_hand_in(raw)
     personal = requests.checked_hand_in(asked, many=many, now=now)
     admission.check_files(context, asked[0], uploads)
-    inspected = admission.inspect(context, uploads)
+    inspected = admission.inspect(context, uploads, go_on=lambda: _go_on(context, claim))
     candidates = [Candidate(one, each, inspected) for one, each in zip(asked, personal, strict=True)]
     admitted = _stored(context, organisation, sender, candidates, now)
     body = _answer(context, admitted, many=many)
