@@ -70,7 +70,7 @@ class Tally:
 
     def add(self, fault: Fault, run: lives.Run) -> None:
         """Count one run; print what is wrong with it."""
-        faults = list(run.faults or ["it came to no end"])
+        faults = ["it came to no end"] if run.faults is None else list(run.faults)
         if run.faults == [] and run.struck is None:
             self.missed += 1
             return

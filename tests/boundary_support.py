@@ -73,9 +73,11 @@ def _live(place: World, run: Run, traced: Counter[str], escaped: list[str]) -> L
                 made.pgconn.set_trace_flags(Trace.SUPPRESS_TIMESTAMPS)
             return made
 
+        life = Life(place, run, None, 100.0, lambda **told: run.take(told))
+        # What was asked before the life began is no part of it: its connections are made anew, under both counts.
+        life._context.database.dispose()
         psycopg.connect = connect
         try:
-            life = Life(place, run, None, 100.0, lambda **told: run.take(told))
             watch, on = life._watch, [True]
 
             def hear(event: str, values: tuple[Any, ...]) -> None:
