@@ -330,7 +330,12 @@ def settings_in_files(
         for each in (folder, *folder.rglob("*")):
             os.chown(each, 10001, 10001)
     home.chmod(0o711)
-    volumes = {"/keys": (keys, False), "/print": (home / "print", True), "/run/secrets": (secrets, False)}
+    volumes = {
+        "/keys": (keys, False),
+        "/keys/keyring": (keys / "keyring", True),
+        "/print": (home / "print", True),
+        "/run/secrets": (secrets, False),
+    }
     return made, volumes, [environment["DATABASE_URL"], environment["REDIS_URL"]]
 
 
