@@ -125,6 +125,7 @@ def _lags(lags: vitals.Lags) -> Iterable[Sample]:
 def _life(session: Session, now: datetime) -> Iterable[Sample]:
     alive = dict.fromkeys(ROLES, 0)
     left: dict[str, float] = {}
+    disks: dict[tuple[str, str], float] = {}
     for beat in vitals.heartbeats(session):
         silent = max(0.0, (now - beat.at).total_seconds())
         labels = {"role": beat.role, "host": beat.host}
@@ -134,7 +135,8 @@ def _life(session: Session, now: datetime) -> Iterable[Sample]:
             continue
         alive[beat.role] += 1
         for disk, free in beat.report.get("disks", {}).items():
-            yield Sample("zending_disk_free_ratio", free, {"host": beat.host, "disk": disk, "role": beat.role})
+            # Several roles of a host see the same disk.
+            disks[beat.host, disk] = min(free, disks.get((beat.host, disk), free))
         if "seals" in beat.report:
             seals: dict[str, float | None] = beat.report["seals"]
             unusable = sum(seconds is None or seconds <= 0 for seconds in seals.values())
@@ -142,6 +144,8 @@ def _life(session: Session, now: datetime) -> Iterable[Sample]:
             for profile, seconds in seals.items():
                 if seconds is not None:
                     left[profile] = min(seconds, left.get(profile, seconds))
+    for (host, disk), free in disks.items():
+        yield Sample("zending_disk_free_ratio", free, {"host": host, "disk": disk})
     for role, count in alive.items():
         yield Sample("zending_processes", count, {"role": role})
     for profile, seconds in left.items():
