@@ -181,7 +181,8 @@ class Operations(Controller):
     )
     def resume(self, request: ApiRequest, pause_id: FromPath[str]) -> PauseEnded:
         """End a pause; what it held keeps its place in the row."""
-        return PauseEnded(pauses.end_and_wake(context_of(request), parse_id(PAUSE, pause_id), _actor(request)))
+        actor = _actor(request)
+        return PauseEnded(pauses.end_and_wake(context_of(request), parse_id(PAUSE, pause_id), actor))
 
     @get(
         "/parked",
