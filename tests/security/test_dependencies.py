@@ -29,7 +29,7 @@ def locked(name: str) -> dict[str, str]:
 
 
 def licence_of(name: str) -> str:
-    known = metadata.metadata(name)
+    known: Any = metadata.metadata(name)
     classified = [each.split("::")[-1].strip() for each in known.get_all("Classifier") or [] if "License ::" in each]
     texts = (known.get("License-Expression"), "; ".join(classified), (known.get("License") or "").split("\n")[0])
     return next((text for text in texts if text and text != "OSI Approved"), "")
