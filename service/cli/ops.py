@@ -6,6 +6,7 @@ account, marked as such in the trail; the end of a parked job takes two persons 
 """
 
 import json
+import logging
 import os
 import pwd
 import re
@@ -16,6 +17,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
+import structlog
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -32,6 +34,11 @@ STYLES = {1: "yellow", 2: "bold red"}
 @click.group()
 def ops() -> None:
     """How the service is, and what operators do about it."""
+    # What is answered is for people and programs to read: the log of the parts that are looked at stays out of it.
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
 
 
 @ops.command()

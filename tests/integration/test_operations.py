@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 from click.testing import CliRunner
 from litestar.testing import TestClient
 from prometheus_client.parser import text_string_to_metric_families
@@ -410,10 +411,11 @@ def run(*arguments: str, **environment: str) -> Any:
 
 
 @pytest.fixture
-def command(application: Application, monkeypatch: pytest.MonkeyPatch) -> Application:
+def command(application: Application, monkeypatch: pytest.MonkeyPatch) -> Iterator[Application]:
     """The command finds this application's settings."""
     monkeypatch.setattr("service.settings.settings", lambda: application.settings)
-    return application
+    yield application
+    structlog.reset_defaults()
 
 
 def test_the_command_says_what_is_wrong_and_ends_with_how_bad_it_is(command: Application, pipeline: Pipeline) -> None:
@@ -426,7 +428,7 @@ def test_the_command_says_what_is_wrong_and_ends_with_how_bad_it_is(command: App
     beat(pipeline, disks={"store": 0.1})
     look = run("status", "--json")
     assert look.exit_code == 1
-    told = json.loads(look.output)
+    told = json.loads(look.stdout)
     assert told["status"] == "warning"
     assert {each["code"] for each in told["findings"]} == {"DiskFilling"}
 
