@@ -122,7 +122,7 @@ class Campaign:
         return Catalogue(counts, frozenset(several))
 
     def hurt(self, faults: Iterator[Fault], tally: Tally, *, until: int, jobs: int, seconds: float = math.inf) -> None:
-        """Take faults until as many happened as are wanted, or the time is over."""
+        """Take faults until as many happened as are wanted, none is left, or the time is over."""
         ends = time.monotonic() + seconds
 
         left: list[Fault] = []
@@ -132,6 +132,8 @@ class Campaign:
                 with self._lock:
                     chosen = [*itertools.islice(itertools.chain(left, faults), wanted)]
                     del left[: len(chosen)]
+                if not chosen:
+                    return
                 taken = 0
                 for run in self._runs(chosen, ends):
                     with self._lock:
