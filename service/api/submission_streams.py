@@ -67,7 +67,8 @@ class Pieces:
                 break
             held += chunk
             while len(held) >= PART_BYTES:
-                piece = bytes(held[:PART_BYTES])
+                with memoryview(held) as view:
+                    piece = bytes(view[:PART_BYTES])
                 del held[:PART_BYTES]
                 yield piece
                 began = clock()
