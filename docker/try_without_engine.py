@@ -32,6 +32,7 @@ sys.path.insert(0, str(CHECKOUT))
 
 from bench import truth
 from bench.running import hand_in, requests, running
+from service.embedded.privileges import tied
 from tests.machines_support import object_store
 
 DELIVERIES = 30
@@ -204,7 +205,10 @@ class Container:
         self._enter = ["nsenter", "--mount", "--pid", "--target"]
         self._folder, self._become, self._health = image.folder, become, image.health
         command = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-ec", script, "sh"]
-        self.process = subprocess.Popen([*command, *image.entrypoint, role], env=self.environment)
+        # However this program ends, its containers end with it.
+        self.process = subprocess.Popen(
+            [*tied(signal.SIGTERM), *command, *image.entrypoint, role], env=self.environment
+        )
 
     @property
     def inner(self) -> int:
