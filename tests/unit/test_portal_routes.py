@@ -127,9 +127,7 @@ def test_somebody_without_a_role_is_told_what_to_do(started: House, monkeypatch:
     assert "/operator" not in page.text
 
 
-def test_somebody_who_only_operates_goes_straight_to_how_it_is(
-    started: House, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_somebody_who_only_operates_goes_straight_to_how_it_is(started: House, monkeypatch: pytest.MonkeyPatch) -> None:
     made = started.browser(monkeypatch, PROFILES["platform operator"])
     assert made.get("/home").headers["location"] == "/operator"
 
