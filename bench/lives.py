@@ -318,8 +318,6 @@ class Life:
         self._run.read = True
         self._tell(read=True)
 
-    # What follows is not the service's: the judge's look, the print house, the passing of time.
-
     def _owner(self) -> "psycopg.Connection[Any]":
         return psycopg.connect(self._world.owner_url, autocommit=True)
 
