@@ -17,7 +17,13 @@ def programs(folder: Path, *names: str) -> str:
 
 def test_each_missing_package_is_named_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(checks, "_SYSTEM_FOLDERS", "")
-    assert checks.missing_packages(programs(tmp_path, "chromium")) == ("poppler-utils", "qpdf", "clamav-daemon")
+    assert checks.missing_packages(programs(tmp_path, "chromium")) == (
+        "poppler-utils",
+        "qpdf",
+        "clamav-daemon",
+        "iproute2",
+        "rabbitmq-server",
+    )
     assert checks.missing_packages(programs(tmp_path, *checks.TOOLS)) == ()
 
 
