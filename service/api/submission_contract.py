@@ -33,6 +33,7 @@ def add_submission_bodies(plain: dict[str, Any]) -> None:
         "Upload-Limit": {"schema": {"type": "string"}, "description": "The longest file, as max-size."},
     }
     for operation in (content["head"], content["patch"]):
+        operation["responses"]["204"].pop("content", None)
         operation["responses"]["204"].setdefault("headers", {}).update(told)
     report = paths["/v1/submissions/{submission_id}/rows"]["get"]["responses"]["200"]
     report["content"]["text/csv"] = {"schema": {"type": "string"}}

@@ -87,7 +87,7 @@ def test_a_call_with_a_scope_refuses_everybody_without_it_before_it_does_anythin
         others = tuple(each for each in Scope if each is not scope)
         other = client.request(method, path, headers=bearer(wired, *others))
         assert other.status_code == 403, (method, path)
-        assert other.json()["code"] == "scope_missing"
+        assert method == "HEAD" or other.json()["code"] == "scope_missing"
         assert f'scope="{scope.value}"' in other.headers["WWW-Authenticate"]
 
 
