@@ -45,6 +45,8 @@ _DELIVERY: Final[dict[str, Any]] = {
     ],
     "problems": [],
     "links": {"events": f"/v1/deliveries/{_ID}/events", "evidence": f"/v1/deliveries/{_ID}/evidence"},
+    "submission_id": "sub_0199f0c24d6a7c3e8b1f5a2d9e4c7b60",
+    "send_at": None,
 }
 
 OF_SCHEMAS: Final[dict[str, Any]] = {

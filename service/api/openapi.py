@@ -57,6 +57,7 @@ def document() -> dict[str, Any]:
     _add_token_form(plain)
     _add_evidence_pages(plain)
     _add_examples(plain)
+    _leave_out_empty_bodies(plain)
     _add_request_id(plain)
     ordered: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(plain, order="deterministic"))
     return ordered
@@ -169,6 +170,13 @@ def _add_evidence_pages(plain: dict[str, Any]) -> None:
 def _add_examples(plain: dict[str, Any]) -> None:
     for name, example in examples.OF_SCHEMAS.items():
         plain["components"]["schemas"][name]["examples"] = [example]
+
+
+def _leave_out_empty_bodies(plain: dict[str, Any]) -> None:
+    """An answer that has no body has no kind of body either."""
+    for operations in plain["paths"].values():
+        for operation in operations.values():
+            operation["responses"].get("204", {}).pop("content", None)
 
 
 def _add_request_id(plain: dict[str, Any]) -> None:
