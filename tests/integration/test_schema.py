@@ -10,7 +10,8 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.orm import Session
 from sqlalchemy.types import TypeEngine
 
-from service.db import deliveries, ids, ledger, mailboxes, models, printing, retention
+from service.db import deliveries, ids, ledger, mailboxes, models, printing
+from service.db import retention as _retention  # noqa: F401  its tables must be known
 from service.db.base import Base
 from service.domain.errors import NotFound
 from service.embedded.postgres import DATABASE

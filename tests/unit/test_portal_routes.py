@@ -119,7 +119,9 @@ def test_everybody_sees_exactly_the_pages_of_their_role(
             made.sign_in()
 
 
-def test_somebody_without_a_role_is_told_what_to_do(started: House, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_operator_of_an_agency_is_told_that_nothing_is_here_yet(
+    started: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
     made = started.browser(monkeypatch, PROFILES["operator"])
     page = made.get("/home")
     assert page.status_code == 200
