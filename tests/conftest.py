@@ -25,10 +25,12 @@ from service.embedded.postgres import DATABASE
 from service.embedded.stack import Stack
 from tests.embedded_support import environment
 from tests.machines_support import house_apart
-from tests.pipeline_support import Pipeline, TestDatabase, fresh_database, wired
+from tests.pipeline_support import Pipeline, TestDatabase, fresh_database, keep_few_partitions, wired
 from tests.service_support import SETTINGS, RunningService
 
-_SLOW_FIRST = ("e2e", "faults", "integration", "contract", "property", "unit")
+_SLOW_FIRST = ("e2e", "machines", "faults", "security", "integration", "contract", "property", "unit")
+# Of the files outside of e2e, those that use ``service``.
+_WITH_SERVICE = frozenset({"tests/security/test_surface.py", "tests/security/test_contract_holds.py"})
 
 
 def group_of(nodeid: str) -> str:
@@ -37,7 +39,8 @@ def group_of(nodeid: str) -> str:
     The files that use ``service`` are one group, so that it is started once.
     """
     file = PurePosixPath(nodeid.partition("::")[0])
-    return "service" if file.parent.name == "e2e" and not file.name.startswith("test_demo") else str(file)
+    shared = file.parent.name == "e2e" and not file.name.startswith("test_demo")
+    return "service" if shared or str(file) in _WITH_SERVICE else str(file)
 
 
 @pytest.hookimpl(tryfirst=True, optionalhook=True)
@@ -112,6 +115,8 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     home = tmp_path_factory.mktemp("stack") / "home"
     with Stack(home, people=people_for_provider(), return_paths=("/login/callback",), given=environment()) as stack:
         stack.prepare()
+        assert stack.urls is not None
+        keep_few_partitions(stack.urls, DATABASE)
         yield stack
 
 
