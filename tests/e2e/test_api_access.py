@@ -19,8 +19,9 @@ BARE = "the sender's program without the scope"
 STAFF = "the sender's clerk"
 OWNER = "the recipient"
 STRANGER = "another recipient"
+OPERATOR = "the platform's operator"
 NOBODY = "nobody"
-ALL = (OWN, OTHER, BARE, STAFF, OWNER, STRANGER, NOBODY)
+ALL = (OWN, OTHER, BARE, STAFF, OWNER, STRANGER, OPERATOR, NOBODY)
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class World:
     callers: Mapping[str, Caller]
     delivery_id: str
     evidence_id: str
+    submission_id: str
 
 
 @pytest.fixture(scope="module")
@@ -41,27 +43,36 @@ def world(service: RunningService) -> Iterator[World]:
         STAFF: callers.person(service, CLERK),
         OWNER: callers.person(service, READER),
         STRANGER: callers.person(service, OTHER_READER),
+        OPERATOR: callers.person(service, "olga"),
         NOBODY: callers.nobody(service),
     }
     answer = hand_in(everyone[OWN], delivery_for(READER), attachments=[pdf()])
     assert answer.status_code == 202, answer.text
-    delivery_id = answer.json()["id"]
+    delivery_id, submission_id = answer.json()["id"], answer.json()["submission_id"]
     service.until_status(delivery_id, "available")
     assert everyone[OWNER]("POST", f"/v1/mailbox/messages/{delivery_id}/open").status_code == 200
     evidence = service.until_evidence(delivery_id, "SubmissionAcceptance")["SubmissionAcceptance"]
-    yield World(everyone, delivery_id, evidence["record"]["evidence_id"])
+    yield World(everyone, delivery_id, evidence["record"]["evidence_id"], submission_id)
     for caller in everyone.values():
         caller.close()
 
 
 def sender(good: int, other: int = 404) -> dict[str, int]:
     """A call about the sender's own things: others of its kind see nothing, everybody else may not even ask."""
-    return {OWN: good, STAFF: good, OTHER: other, BARE: 403, OWNER: 403, STRANGER: 403, NOBODY: 401}
+    return (
+        {OWN: good, STAFF: good, OTHER: other} | dict.fromkeys((BARE, OWNER, STRANGER, OPERATOR), 403) | {NOBODY: 401}
+    )
 
 
 def recipient(good: int, stranger: int = 404) -> dict[str, int]:
     """A call about the recipient's own mailbox."""
-    return {OWNER: good, STRANGER: stranger, OWN: 403, STAFF: 403, OTHER: 403, BARE: 403, NOBODY: 401}
+    refused = dict.fromkeys((OWN, STAFF, OTHER, BARE, OPERATOR), 403)
+    return {OWNER: good, STRANGER: stranger} | refused | {NOBODY: 401}
+
+
+def operator(good: int) -> dict[str, int]:
+    """A call about the service itself."""
+    return dict.fromkeys(ALL, 403) | {OPERATOR: good, NOBODY: 401}
 
 
 def everybody(status: int = 200) -> dict[str, int]:
@@ -70,7 +81,7 @@ def everybody(status: int = 200) -> dict[str, int]:
 
 
 DELIVERY, MESSAGE = "/v1/deliveries/{delivery_id}", "/v1/mailbox/messages/{delivery_id}"
-ACTIVATION = "/v1/mailbox/activation"
+ACTIVATION, SUBMISSION = "/v1/mailbox/activation", "/v1/submissions/{submission_id}"
 TABLE: Mapping[str, Mapping[str, int]] = {
     "POST /oauth/token": everybody(400),
     "GET /.well-known/jwks.json": everybody(),
@@ -88,6 +99,28 @@ TABLE: Mapping[str, Mapping[str, int]] = {
     f"GET {DELIVERY}/evidence": sender(200),
     f"GET {DELIVERY}/evidence/{{evidence_id}}": sender(200),
     "POST /v1/recipients/lookup": sender(400, 400) | {BARE: 400},
+    "GET /v1/submissions": sender(200, 200),
+    "POST /v1/submissions": sender(400, 400),
+    f"GET {SUBMISSION}": sender(200),
+    f"GET {SUBMISSION}/rows": sender(200),
+    f"HEAD {SUBMISSION}/content": sender(404),
+    f"PATCH {SUBMISSION}/content": sender(415, 415),
+    f"POST {SUBMISSION}/complete": sender(404),
+    f"POST {SUBMISSION}/release": sender(409),
+    # The program does it; the clerk comes second, to find it done.
+    f"POST {SUBMISSION}/pause": sender(409) | {OWN: 200},
+    f"POST {SUBMISSION}/resume": sender(409) | {OWN: 200},
+    f"POST {SUBMISSION}/stop": sender(409),
+    "GET /v1/ops/status": operator(200),
+    "GET /v1/ops/audit": operator(200),
+    "GET /v1/ops/parked": operator(200),
+    "POST /v1/ops/parked/retry": operator(400),
+    "POST /v1/ops/parked/{job_id}/propose-end": operator(400),
+    "POST /v1/ops/parked/{job_id}/confirm-end": operator(404),
+    "GET /v1/ops/pauses": operator(200),
+    "POST /v1/ops/pauses": operator(400),
+    "POST /v1/ops/pauses/{pause_id}/end": operator(404),
+    f"POST {DELIVERY}/withdraw": sender(400, 400),
     "GET /v1/mailbox/messages": recipient(200, 200),
     f"GET {MESSAGE}": recipient(200),
     f"POST {MESSAGE}/open": recipient(200),
@@ -98,7 +131,7 @@ TABLE: Mapping[str, Mapping[str, int]] = {
     f"GET {ACTIVATION}": recipient(200, 200),
     f"PUT {ACTIVATION}": recipient(400, 400),
     # Not called by whoever may: it would end a mailbox that other tests use.
-    f"DELETE {ACTIVATION}": {OWN: 403, STAFF: 403, OTHER: 403, BARE: 403, NOBODY: 401},
+    f"DELETE {ACTIVATION}": dict.fromkeys((OWN, STAFF, OTHER, BARE, OPERATOR), 403) | {NOBODY: 401},
 }
 
 
@@ -112,9 +145,10 @@ def test_the_table_has_every_call_of_the_contract() -> None:
 @pytest.mark.parametrize("call", sorted(TABLE))
 def test_everybody_gets_exactly_what_is_theirs(world: World, call: str) -> None:
     method, path = call.split(" ", 1)
-    path = path.format(delivery_id=world.delivery_id, evidence_id=world.evidence_id, number=1, tile="x")
+    names = {"delivery_id": world.delivery_id, "evidence_id": world.evidence_id, "submission_id": world.submission_id}
+    path = path.format(**names, number=1, tile="x", job_id="job_" + "0" * 32, pause_id="pau_" + "0" * 32)
     # A body that no call takes: what is allowed ends at the body, what is not ends before it.
-    body: dict[str, Any] = {} if method in ("GET", "DELETE") else {"content": b"{", "headers": _JSON}
+    body: dict[str, Any] = {} if method in ("GET", "DELETE", "HEAD") else {"content": b"{", "headers": _JSON}
     found = {who: world.callers[who](method, path, **body).status_code for who in TABLE[call]}
     assert found == TABLE[call]
 
