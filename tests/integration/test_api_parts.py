@@ -3,7 +3,7 @@
 import hashlib
 import socket
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,10 @@ from service.api import readiness
 from service.api.readiness import Probe, Readiness
 from service.app import probes
 from service.bootstrap import Application
+from service.db.ids import ORGANISATION, public_id
+from service.identity.scopes import Scope
 from service.ledger import sequencer
+from service.usecases import organisations
 from service.usecases.log_head import StoredHead
 from tests.api_support import bearer, door
 
@@ -69,20 +72,22 @@ def test_an_empty_log_has_no_checkpoint_and_no_tiles(client: TestClient[Any]) ->
     assert (none.status_code, none.json()["code"]) == (404, "tile_unknown")
 
 
-def test_what_is_wrong_with_an_id_is_not_told(application: Application, client: TestClient[Any]) -> None:
-    auth = bearer(application)
+def test_what_is_wrong_with_an_id_is_not_told(
+    application: Application, client: TestClient[Any], organisation: Callable[..., uuid.UUID]
+) -> None:
+    sender = organisation()
+    with application.context.database.transaction() as session:
+        organisations.ensure_client(session, sender, organisations.NewClient("program", "Program", "s" * 40, {*Scope}))
+    auth = bearer(application, client_id="program", organisation=public_id(ORGANISATION, sender))
     for wrong in ("x", "dlv_", "evd_" + "0" * 32, "dlv_" + "0" * 32, "dlv_" + "G" * 32):
         answer = client.get(f"/v1/deliveries/{wrong}", headers=auth)
         assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
 
 
-def test_a_token_of_an_organisation_that_is_gone_sees_nothing(
-    application: Application, client: TestClient[Any]
-) -> None:
-    answer = client.get("/v1/deliveries", headers=bearer(application))
-    assert answer.json() == {"items": [], "next_cursor": None}
-    messages = client.get("/v1/mailbox/messages", headers=bearer(application))
-    assert messages.json() == {"items": [], "next_cursor": None}
+def test_a_token_of_a_program_that_is_gone_is_not_believed(application: Application, client: TestClient[Any]) -> None:
+    for path in ("/v1/deliveries", "/v1/mailbox/messages"):
+        answer = client.get(path, headers=bearer(application))
+        assert (answer.status_code, answer.json()["code"]) == (401, "token_invalid")
 
 
 def test_a_full_tile_may_be_kept_for_ever_and_a_partial_one_for_a_while(
