@@ -17,6 +17,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pytest
+import structlog
 
 from service.bootstrap import Application
 from service.cli.demo_house import house
@@ -87,6 +88,23 @@ def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest
     report = yield
     _must_not_skip(report)
     return report
+
+
+_configure_logs = structlog.configure
+
+
+def _forgetful(**settings: Any) -> None:
+    """A logger that keeps the file a test captured would write to a closed one in the next test."""
+    _configure_logs(**settings | {"cache_logger_on_first_use": False})
+
+
+structlog.configure = _forgetful  # type: ignore[assignment]
+
+
+@pytest.fixture(autouse=True)
+def _logs_as_before() -> Iterator[None]:
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session")
