@@ -49,12 +49,18 @@ def keep_few_partitions(urls: Urls, template: str) -> None:
     """Leave the template only the months around now: most of a copy's time goes into empty tables, file by file."""
     with psycopg.connect(f"{urls.superuser.replace('+psycopg', '', 1).rpartition('/')[0]}/{template}") as connection:
         names = connection.execute(
-            "SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid"
+            "SELECT i.inhparent::regclass::text, c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid"
             " WHERE c.relkind = 'r' AND c.relname ~ '_[0-9]{6}$'"
             " AND right(c.relname, 6) > to_char(now() + interval '2 months', 'YYYYMM')"
+            # What refers to others goes first.
+            " ORDER BY (SELECT count(*) FROM pg_constraint k WHERE k.confrelid = i.inhparent), c.relname"
         ).fetchall()
-        for (name,) in names:
-            connection.execute(sql.SQL("DROP TABLE {} CASCADE").format(sql.Identifier(str(name))))
+        for parent, name in names:
+            # Dropped while attached, it would take the tables' foreign keys along.
+            for command in ("ALTER TABLE {parent} DETACH PARTITION {name}", "DROP TABLE {name}"):
+                connection.execute(
+                    sql.SQL(command).format(parent=sql.Identifier(str(parent)), name=sql.Identifier(str(name)))
+                )
 
 
 @contextmanager

@@ -193,6 +193,7 @@ def delivery(**changes: Any) -> DeliveryView:
         documents=[DocumentView("main", "brief.pdf", 2, 70_000, "aa", "bb", "/x")],
         problems=[],
         links=LinksView("/e", "/f"),
+        submission_id="sub_0199f0c24d6a7c3e8b1f5a2d9e4c7b60",
     )
     return msgspec.structs.replace(view, **changes)
 

@@ -8,7 +8,7 @@ from litestar.params import FromPath
 
 from service.api.calls import context_of, public
 from service.domain.errors import NotFound
-from service.ledger import evidence_proof
+from service.ledger import evidence_proof, tiles
 from service.ledger.errors import ProofRefused
 from service.web import problems
 
@@ -61,8 +61,9 @@ class Ledger(Controller):
     def tile(self, request: Request[Any, Any, Any], tile: FromPath[str]) -> Response[bytes]:
         """Send a tile that a signed checkpoint covers, whole or as far as it went: ``{level}/{number}[.p/{width}]``."""
         path = tile.removeprefix("/")
+        wanted = tiles.parse(path)
         with context_of(request).database.transaction() as session:
-            hashes = evidence_proof.tile(session, path)
+            hashes = evidence_proof.tile(session, wanted)
         if hashes is None:
             raise NotFound("There is no such tile.", code="tile_unknown")
         lasting = _FOR_A_WHILE if ".p/" in path else _FOR_EVER

@@ -39,7 +39,12 @@ def by_ids(session: Session, ids: Collection[uuid.UUID], *, lock: bool = False) 
     query = select(DeliveryRow).where(DeliveryRow.id.in_(ids)).order_by(DeliveryRow.id)
     if lock:
         query = query.with_for_update().execution_options(populate_existing=True)
-    return {row.id: row for row in session.scalars(query)}
+    found = {row.id: row for row in session.scalars(query)}
+    if lock and len(found) < len(ids):
+        # A row that somebody changed while we waited for it can drop out when PostgreSQL looks at it again under
+        # row-level security; a second look, with what is committed by now, finds it.
+        found |= {row.id: row for row in session.scalars(query)}
+    return found
 
 
 def legs(session: Session, ids: Collection[uuid.UUID]) -> dict[uuid.UUID, list[LegRow]]:

@@ -12,6 +12,7 @@ from service.db import ledger_past as past_table
 from service.ledger import merkle
 from service.ledger import tiles as tile_paths
 from service.ledger.proof import TlogProof
+from service.ledger.tiles import TilePath
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,15 +98,8 @@ def newest_note(session: Session) -> str | None:
     return None if found is None else found.note
 
 
-def tile(session: Session, path: str) -> bytes | None:
-    """The bytes of a tile below ``/ledger/``, or None when no signed checkpoint covers it.
-
-    ``path`` is ``tile/<level>/<number>[.p/<width>]``; the leading ``tile/`` may be left out.
-
-    Raises:
-        ProofRefused: this is not the path of a tile.
-    """
-    wanted = tile_paths.parse(path)
+def tile(session: Session, wanted: TilePath) -> bytes | None:
+    """The bytes of a tile below ``/ledger/``, or None when no signed checkpoint covers it."""
     head = table.head(session)
     if head is None or not tile_paths.is_published(wanted, head.signed_size):
         return None

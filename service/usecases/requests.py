@@ -166,7 +166,7 @@ def _decoded(raw: bytes, kind: type[Read]) -> Read:
             code="delivery_malformed",
             errors=[FieldError(pointer, "malformed", detail)],
         ) from None
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise Invalid("The part delivery is not JSON in UTF-8.", code="delivery_malformed") from None
 
 

@@ -14,9 +14,10 @@ from service.db.ids import ORGANISATION, public_id
 from service.db.jobs import JobKind
 from service.domain.errors import Conflict, NotFound
 from service.domain.identifiers import RecipientId, RecipientKind
+from service.identity.scopes import Scope
 from service.ledger.verify import verify_evidence
 from service.notifications.base import ActivationCode, Notice, Outcome, Result
-from service.usecases import activation, deliveries, mailbox
+from service.usecases import activation, deliveries, mailbox, organisations
 from service.usecases.mailbox import Reader
 from service.usecases.personal import find_hash
 from signing.report import Level
@@ -127,6 +128,8 @@ def test_a_program_asks_for_the_page_by_its_media_type(
     sender, delivery_id, evidence_id = _sealed(pipeline, organisation)
     address = f"/v1/deliveries/{delivery_id}/evidence/{evidence_id}"
     wired = pipeline.application
+    with wired.context.database.transaction() as session:
+        organisations.ensure_client(session, sender, organisations.NewClient("program", "Program", "s" * 40, {*Scope}))
     asking = bearer(wired, organisation=public_id(ORGANISATION, sender)) | {"Accept": "application/pdf"}
     with door(wired) as client:
         early = client.get(address, headers=asking)

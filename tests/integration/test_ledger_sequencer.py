@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from service.db import ledger as table
 from service.db import ledger_past
 from service.db.base import Base
-from service.ledger import checkpoint, entry, evidence_proof, merkle, notes, sequencer, timestamps, verify
+from service.ledger import checkpoint, entry, evidence_proof, merkle, notes, sequencer, tiles, timestamps, verify
 from service.ledger.errors import LedgerForked, LedgerNotOpened, LedgerRaced, ProofRefused
 from service.ledger.head_store import FileHeadStore
 from tests.ledger_support import NOW, ORIGIN, TestAuthority, leaves, postgres, record, signer
@@ -430,6 +430,7 @@ APPLICATION_RIGHTS = (
     "SELECT, INSERT, UPDATE (width, hashes) ON ledger_tile",
     "SELECT, INSERT, UPDATE (size, root, signed_size, updated_at) ON ledger_head",
     "SELECT, INSERT, UPDATE (timestamp_token) ON ledger_checkpoint",
+    "SELECT ON ledger_past, ledger_past_leaf, ledger_past_tile, ledger_past_checkpoint",
 )
 
 
@@ -496,7 +497,7 @@ def test_evidence_is_published_with_a_proof_that_holds_offline(sessions: Session
         assert evidence_proof.proof_for(session, ids[0]) is None
         assert evidence_proof.published(session, ids) == frozenset()
         assert evidence_proof.newest_note(session) is None
-        assert evidence_proof.tile(session, "tile/0/000") is None
+        assert evidence_proof.tile(session, tiles.parse("tile/0/000")) is None
     with sessions.begin() as session:
         sequencer.open_log(session, ORIGIN)
         sequencer.sequence(session)
@@ -600,10 +601,10 @@ def test_tiles_are_served_for_signed_sizes_only(sessions: Sessions, store: FileH
     with sessions.begin() as session:
         sequencer.sequence(session)
     with sessions() as session:
-        assert evidence_proof.tile(session, "tile/0/000") == b"".join(row[:256])
-        assert evidence_proof.tile(session, "/tile/0/001.p/44") == b"".join(row[256:])
-        assert evidence_proof.tile(session, "tile/1/000.p/1") == merkle.tree_hash(row[:256])
-        assert evidence_proof.tile(session, "tile/0/001.p/45") is None
-        assert evidence_proof.tile(session, "tile/0/001") is None
+        assert evidence_proof.tile(session, tiles.parse("tile/0/000")) == b"".join(row[:256])
+        assert evidence_proof.tile(session, tiles.parse("/tile/0/001.p/44")) == b"".join(row[256:])
+        assert evidence_proof.tile(session, tiles.parse("tile/1/000.p/1")) == merkle.tree_hash(row[:256])
+        assert evidence_proof.tile(session, tiles.parse("tile/0/001.p/45")) is None
+        assert evidence_proof.tile(session, tiles.parse("tile/0/001")) is None
         with pytest.raises(ProofRefused):
-            evidence_proof.tile(session, "tile/entries/000")
+            evidence_proof.tile(session, tiles.parse("tile/entries/000"))
