@@ -79,13 +79,16 @@ def run_until_idle(
         watch: is told of every chunk.
         after_chunk: is called after every chunk with its kind, to wake whoever goes on.
     """
-    turn = _Turn(database, lease_seconds, pace or Pace(), watch, after_chunk)
+    known = pace or Pace()
+    turn = _Turn(database, lease_seconds, known, watch, after_chunk)
     ends = time.monotonic() + most_seconds
     while time.monotonic() < ends:
-        done = turn.interactive({step.kind: step, **(others or {})})
-        done += turn.chunk(step)
-        done += turn.chunk(step, alone=True)
-        if not done:
+        turn.interactive({step.kind: step, **(others or {})})
+        asked = known.fits(step.kind, step.chunk)
+        done = turn.chunk(step)
+        # A chunk that was not full took all that was due. What has come since has a wake-up of its own, or the next
+        # sweep's: running after it row by row would cost many times as much as waiting for a few more.
+        if not turn.chunk(step, alone=True) and done < asked:
             return False
     return True
 

@@ -25,6 +25,7 @@ MOST: Final = 32
 # What a hand-in reads of its organisation (mark, years of retention) changes once in years; a change counts for all
 # processes within this time, as if the hand-ins of these seconds had come a moment earlier.
 _KNOWN_SECONDS: Final = 5.0
+_WAKE_SECONDS: Final = 0.25
 
 
 def _connection_lost(error: Exception) -> bool:
@@ -43,6 +44,19 @@ class Desk:
         self.objects: Together[Sequence[Admission], None] = Together(most=MOST)
         self.records: Together[Taken, bool] = Together(most=MOST, hopeless=_connection_lost)
         self._organisations: dict[uuid.UUID, tuple[float, Organisation]] = {}
+        self._woke = 0.0
+
+    def may_wake(self, *, at_once: bool) -> bool:
+        """Whether to wake workers now: for somebody who waits always, for programs a few times a second.
+
+        Workers that are woken for each hand-in take one at a time, which costs them as much as taking ten. What comes
+        in between is found at the next wake-up, or by the scheduler within a second.
+        """
+        now = time.monotonic()
+        if not at_once and now - self._woke < _WAKE_SECONDS:
+            return False
+        self._woke = now
+        return True
 
     def organisation(self, database: Database, organisation_id: uuid.UUID) -> Organisation | None:
         """An organisation as it was at most some seconds ago; None when there is none."""

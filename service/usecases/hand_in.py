@@ -19,7 +19,7 @@ from sqlalchemy.exc import DBAPIError
 
 from service.db import deliveries, idempotency
 from service.db.ids import DELIVERY, new_id, public_id
-from service.db.jobs import JobKind
+from service.db.jobs import JobKind, Lane
 from service.db.models import Organisation
 from service.domain.errors import (
     FieldError,
@@ -242,7 +242,9 @@ def _record_all(context: Context, group: Sequence[Taken]) -> list[bool]:
         quotas.count(session, _together(uses))
         deliveries.add_submissions(session, [each.dossier.delivery for each in admitted])
         admission.record(session, admitted)
-    context.wake([JobKind.SEAL])
+    lanes = {admission.dossier.delivery.lane for taken in group for admission in taken.admissions}
+    if context.desk.may_wake(at_once=Lane.INTERACTIVE in lanes):
+        context.wake([JobKind.SEAL])
     return kept
 
 

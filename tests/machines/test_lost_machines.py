@@ -143,6 +143,9 @@ class Strict:
         )
         self._headers = {"Authorization": f"Bearer {apart.running.token()}"}
 
+    def close(self) -> None:
+        self._line.close()
+
     def send(self, request: Request) -> None:
         own = {"Idempotency-Key": request.key, "Content-Type": request.content_type}
         try:
@@ -179,6 +182,7 @@ def test_restarting_one_machine_after_the_other_under_load_loses_no_request(apar
     finally:
         stopping.set()
         sending.join()
+        strict.close()
     assert strict.counted.keys() <= {"202", "503"}, strict.counted
     assert strict.counted["202"] > len(apart.installation.roles), "requests came all the while"
     assert apart.comes_to_its_end().faults == []
