@@ -146,6 +146,7 @@ def open_container(file: Readable, *, most_bytes: int) -> Container:
         archive = zipfile.ZipFile(file)
     except UnicodeDecodeError:
         raise ContainerRefused("zip_name_not_utf8") from None
+    # NotImplementedError is how zipfile says that an archive asks for a version or a form it does not know.
     except (zipfile.BadZipFile, NotImplementedError, struct.error, ValueError, OSError, EOFError):
         raise ContainerRefused("zip_malformed") from None
     infos = archive.infolist()
