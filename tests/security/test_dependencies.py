@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from service.embedded import audit
 from tests.embedded_support import CHECKOUT
@@ -71,6 +72,23 @@ def test_every_locked_library_is_held_by_its_hash(lock: str) -> None:
     text = (CHECKOUT / "requirements" / f"{lock}.txt").read_text("utf-8")
     entries = re.split(r"\n(?=[a-zA-Z0-9])", "\n" + text)[1:]
     assert all("==" in each.split("\n")[0] and "--hash=sha256:" in each for each in entries)
+
+
+@pytest.mark.parametrize("lock", ["service", "demo", "dev"])
+def test_extras_that_libraries_ask_for_are_locked_by_name(lock: str) -> None:
+    """Without them pip takes the newest release for a library with an extra, and then refuses it for want of a hash."""
+    lines = (CHECKOUT / "requirements" / f"{lock}.txt").read_text("utf-8").splitlines()
+    held = [Requirement(line.rstrip("\\ ")) for line in lines if re.match(r"[a-zA-Z0-9]", line)]
+    locked_extras = {each.name: each.extras for each in held if each.marker is None or each.marker.evaluate()}
+    missing = set()
+    for name, asked in locked_extras.items():
+        for text in metadata.requires(name) or []:
+            needed = Requirement(text)
+            wanted = any(needed.marker is None or needed.marker.evaluate({"extra": each}) for each in ("", *asked))
+            if wanted and needed.extras - locked_extras.get(canonicalize_name(needed.name), set()):
+                missing.add(f"{name} needs {text}")
+    assert locked_extras
+    assert missing == set()
 
 
 def report(*dependencies: dict[str, Any]) -> dict[str, Any]:
