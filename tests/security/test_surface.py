@@ -5,6 +5,7 @@ import io
 import json
 import socket
 import time
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -25,13 +26,14 @@ def raw(service: RunningService, request: bytes, *, seconds: float = 30.0) -> by
     parts = urlsplit(service.base_url)
     answer = b""
     with socket.create_connection((parts.hostname, parts.port), timeout=seconds) as connection:
-        connection.sendall(request)
-        connection.shutdown(socket.SHUT_WR)
-        try:
+        # A server may close on what it refuses before everything was sent; what it said until then counts.
+        with suppress(ConnectionError):
+            connection.sendall(request)
+        with suppress(OSError):
+            connection.shutdown(socket.SHUT_WR)
+        with suppress(ConnectionError):
             while piece := connection.recv(65536):
                 answer += piece
-        except ConnectionResetError:
-            pass
     return answer
 
 
