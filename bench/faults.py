@@ -5,10 +5,14 @@ calls at one moment (see ``bench.boundaries``), goes on until everything is at i
 (``bench.truth``). Each point comes with each moment before any comes again with another of its calls.
 
 What goes wrong is printed with what replays it alone: ``--only 'POINT#NUMBER@MOMENT'``.
+
+Thousands take an hour. With ``--kept FILE`` each run is written down there as soon as it is judged, a later start goes
+on with the points and moments that did not have their turn yet, and the figures are those of all starts together.
 """
 
 import argparse
 import itertools
+import json
 import logging
 import math
 import multiprocessing
@@ -47,20 +51,28 @@ class Catalogue:
     counts: Mapping[str, int]
     several: frozenset[str]
 
-    def faults(self, chance: random.Random) -> Iterator[Fault]:
-        """Faults without end: each point with each moment, in an order by chance, then all of them once more."""
-        while True:
-            every = [(point, moment) for point in sorted(self.counts) for moment in sorted(_WITHIN)]
-            every += [(point, Moment.HALF) for point in sorted(self.several)]
+    def faults(self, chance: random.Random, done: Mapping[tuple[str, Moment], int]) -> Iterator[Fault]:
+        """Faults without end: each point with each moment, in an order by chance, then all of them once more.
+
+        Args:
+            chance: decides on the order.
+            done: how often earlier starts had which of them; those wait until the others had as many turns.
+        """
+        every = [(point, moment) for point in sorted(self.counts) for moment in sorted(_WITHIN)]
+        every += [(point, Moment.HALF) for point in sorted(self.several)]
+        for turn in itertools.count():
             chance.shuffle(every)
             for point, moment in every:
-                yield Fault(point, chance.randint(1, self.counts[point]), moment)
+                if done.get((point, moment), 0) <= turn:
+                    yield Fault(point, chance.randint(1, self.counts[point]), moment)
 
 
 @dataclass
 class Tally:
-    """What came of the runs so far."""
+    """What came of the runs so far, and of those that are kept in a file from earlier starts."""
 
+    kept: Path | None = None
+    turns: Counter[tuple[str, Moment]] = field(default_factory=Counter)
     struck: Counter[tuple[str, Moment]] = field(default_factory=Counter)
     places: set[str] = field(default_factory=set)
     seconds: list[float] = field(default_factory=list)
@@ -68,22 +80,40 @@ class Tally:
     repeated_notices: int = 0
     anomalies: list[str] = field(default_factory=list)
 
+    def __post_init__(self) -> None:
+        if self.kept is not None and self.kept.exists():
+            for line in self.kept.read_text("utf-8").splitlines():
+                self._count(**json.loads(line))
+
     def add(self, fault: Fault, run: lives.Run) -> None:
-        """Count one run; print what is wrong with it."""
-        faults = ["it came to no end"] if run.faults is None else list(run.faults)
-        if run.faults == [] and run.struck is None:
+        """Count one run, and keep it; print what is wrong with it."""
+        wrong = ["it came to no end"] if run.faults is None else list(run.faults)
+        happened = bool(wrong) or run.struck is not None
+        if not wrong and happened and run.seconds > lives.PATIENCE:
+            wrong.append(f"it took {run.seconds:.0f} s")
+        if wrong:
+            print(f"\nANOMALY --only '{fault}'", *wrong, f"met: {run.troubles[:4]}", sep="\n  ", flush=True)
+        row = {"fault": str(fault), "happened": happened, "seconds": run.seconds, "wrong": wrong}
+        row["repeated_notices"] = run.repeated_notices
+        if self.kept is not None:
+            with self.kept.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(row) + "\n")
+        self._count(**row)
+
+    def _count(
+        self, fault: str, seconds: float, repeated_notices: int, wrong: Sequence[str], *, happened: bool
+    ) -> None:
+        known = Fault.parse(fault)
+        self.turns[known.point, known.moment] += 1
+        if not happened:
             self.missed += 1
             return
-        self.struck[fault.point.partition(".")[0], fault.moment] += 1
-        self.places.add(fault.point)
-        self.seconds.append(run.seconds)
-        self.repeated_notices += run.repeated_notices
-        if run.faults == [] and run.seconds > lives.PATIENCE:
-            faults.append(f"it took {run.seconds:.0f} s")
-        elif run.faults == []:
-            return
-        self.anomalies.append(f"{fault}: {'; '.join(faults)}")
-        print(f"\nANOMALY --only '{fault}'", *faults, f"met: {run.troubles[:4]}", sep="\n  ", flush=True)
+        self.struck[known.point.partition(".")[0], known.moment] += 1
+        self.places.add(known.point)
+        self.seconds.append(seconds)
+        self.repeated_notices += repeated_notices
+        if wrong:
+            self.anomalies.append(f"{fault}: {'; '.join(wrong)}")
 
 
 def _shard(place: World, name: str, faults: Sequence[Fault | None], ends: float, line: "Connection[Any, Any]") -> None:
@@ -225,6 +255,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--jobs", type=int, default=2, help="worlds side by side")
     parser.add_argument("--minutes", type=float, default=math.inf, help="stop then, with what was done")
+    parser.add_argument("--kept", type=Path, metavar="FILE", help="keep each run there, and go on where it ends")
     parser.add_argument("--only", action="append", metavar="POINT#NUMBER@MOMENT", help="these faults alone")
     parser.add_argument("--quick", action="store_true", help=f"{QUICK} faults: under 50 seconds")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there as well")
@@ -233,7 +264,7 @@ def main() -> int:
     )
     parser.add_argument("--catalogue", action="store_true", help="only print the points")
     given = parser.parse_args()
-    tally = Tally()
+    tally = Tally(given.kept)
     # In memory where that is possible: no power is cut here, and the disk is somebody else's too.
     memory = Path("/dev/shm")  # noqa: S108  only where the folder for this run is made, for us alone
     with tempfile.TemporaryDirectory(prefix="zending-faults-", dir=memory if memory.is_dir() else None) as folder:
@@ -252,7 +283,7 @@ def main() -> int:
                 faults: Iterator[Fault] = iter([Fault.parse(text) for text in given.only])
                 campaign.hurt(faults, tally, until=len(given.only), jobs=1)
             else:
-                faults = catalogue.faults(random.Random(given.seed))
+                faults = catalogue.faults(random.Random(given.seed), tally.turns)
                 until = QUICK if given.quick else given.n
                 campaign.hurt(faults, tally, until=until, jobs=given.jobs, seconds=given.minutes * 60)
     report(_results(catalogue, tally), json_file=given.json)

@@ -3,13 +3,16 @@
 ``python -m bench.faults`` does the same with thousands.
 """
 
+import itertools
 import multiprocessing
 import random
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from bench import lives
 from bench.boundaries import Fault, Moment, Watch
 from bench.faults import Campaign, Catalogue, Tally
 from bench.world import scanner, world
@@ -98,15 +101,31 @@ def test_a_few_faults_lose_nothing_and_double_nothing(campaign: Campaign) -> Non
 
 def test_the_catalogue_gives_each_point_with_each_moment_before_any_again() -> None:
     catalogue = Catalogue({"a.b@c": 3, "d.e@f": 1}, frozenset({"a.b@c"}))
-    faults = catalogue.faults(random.Random(1))
+    faults = catalogue.faults(random.Random(1), {})
     first = [next(faults) for _ in range(7)]
     assert {(fault.point, fault.moment) for fault in first} == {
         *((point, moment) for point in catalogue.counts for moment in Moment if moment is not Moment.HALF),
         ("a.b@c", Moment.HALF),
     }
     assert all(1 <= fault.number <= catalogue.counts[fault.point] for fault in first)
-    again = catalogue.faults(random.Random(1))
+    again = catalogue.faults(random.Random(1), {})
     assert first == [next(again) for _ in range(7)]
+
+
+def test_what_earlier_starts_did_is_counted_and_waits_for_the_others(tmp_path: Path) -> None:
+    catalogue = Catalogue({"a.b@c": 3, "d.e@f": 1}, frozenset())
+    kept = tmp_path / "kept.jsonl"
+    early = Tally(kept)
+    order = catalogue.faults(random.Random(1), early.turns)
+    for struck, faults in ((1.0, []), (1.0, ["lost"]), (None, [])):
+        early.add(next(order), lives.Run("w", struck=struck, ended=4.0, faults=faults))
+    late = Tally(kept)
+    assert (sum(late.struck.values()), late.missed, late.seconds) == (2, 1, early.seconds)
+    assert late.anomalies == early.anomalies
+    assert len(late.anomalies) == 1
+    order = catalogue.faults(random.Random(2), late.turns)
+    rest = {(fault.point, fault.moment) for fault in itertools.islice(order, 3)}
+    assert rest == {(point, m) for point in catalogue.counts for m in Moment if m is not Moment.HALF} - set(late.turns)
 
 
 class Party:
