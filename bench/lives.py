@@ -78,7 +78,7 @@ WISHES: Final = (
     Wish("paper", "jan", (truth.HANDED_OVER,), documents=(_SMALL, "receipt-nl-reportlab.pdf")),
     Wish("registered", "tom", (truth.HANDED_OVER,), registered=True),
     Wish("rejected", "jan", (truth.REJECTED,), documents=(_UNSEALABLE,)),
-    Wish("cancelled", "jan", (truth.CANCELLED, truth.CANCELLED_LATER)),
+    Wish("cancelled", "jan", (truth.CANCELLED, truth.CANCELLED_SEALED, truth.CANCELLED_LATER)),
 )
 
 

@@ -43,6 +43,11 @@ class End:
     mailbox: bool = False
     letter: bool = False
 
+    @property
+    def sealed(self) -> bool:
+        """Its documents carry the seal: from then on there is evidence that the submission was accepted."""
+        return "SubmissionAcceptance" in self.evidence
+
 
 _CONSIGNED = frozenset({"SubmissionAcceptance", "ContentConsignment", "ConsignmentNotification"})
 AVAILABLE = End("available", "digital", _CONSIGNED, mailbox=True)
@@ -51,7 +56,8 @@ READ = End("opened", "digital", OPENED.evidence | {"ContentHandover"}, mailbox=T
 HANDED_OVER = End("handed_over", "paper", frozenset({"SubmissionAcceptance", "RelayToNonERDS"}), letter=True)
 REJECTED = End("rejected", None, frozenset({"SubmissionRejection"}))
 CANCELLED = End("cancelled", None, frozenset())
-CANCELLED_LATER = End("cancelled", "paper", frozenset({"SubmissionAcceptance"}))
+CANCELLED_SEALED = End("cancelled", None, frozenset({"SubmissionAcceptance"}))
+CANCELLED_LATER = End("cancelled", "paper", CANCELLED_SEALED.evidence)
 
 Expected = Mapping[str, Collection[End]]
 """The ends that each acknowledged delivery may have, by its id."""
@@ -184,16 +190,22 @@ def _ends(
     """The end at which each delivery is, and what is wrong with that."""
     ends: dict[str, End] = {}
     faults = []
-    for row in connection.execute("SELECT id, status, channel FROM delivery WHERE id >= %s", [first]):
-        each, here = _public(row[0]), (row[1], row[2])
+    rows = connection.execute(
+        "SELECT id, status, channel, (SELECT bool_and(d.sealed) FROM document d WHERE d.delivery_id = delivery.id)"
+        " FROM delivery WHERE id >= %s",
+        [first],
+    )
+    for row in rows:
+        each, here = _public(row[0]), (row[1], row[2], row[3])
         if each not in expected:
             faults.append(f"{each} is there, but was never acknowledged")
             continue
-        known = [end for end in expected[each] if (end.status, end.channel) == here]
+        known = [end for end in expected[each] if (end.status, end.channel, end.sealed) == here]
         if known:
             ends[each] = known[0]
         else:
-            faults.append(f"{each} is {here[0]} by {here[1]}, not {' or '.join(end.status for end in expected[each])}")
+            wanted = " or ".join(f"{end.status} by {end.channel}" for end in expected[each])
+            faults.append(f"{each} is {here[0]} by {here[1]}, sealed: {here[2]}, not {wanted}")
     faults += [f"{each} is lost" for each in expected.keys() - ends.keys() if not any(each in said for said in faults)]
     waiting = connection.execute("SELECT kind, parked_at IS NOT NULL, last_error FROM job").fetchall()
     faults += [f"a job {kind} is {'parked' if parked else 'left'}: {error}" for kind, parked, error in waiting]
