@@ -1,9 +1,10 @@
 """Whether a clerk waits for a large sender: with thousands of documents waiting, how long a clerk's letter takes.
 
-``python -m bench.fairness`` puts 50,000 documents of two large senders into the rows (with ``--quick`` 400), lets one
-worker with one slot go at them, and takes in letters of a clerk of one of the two as the pages do, one after the other.
-What is told: how long each took until it was sealed and until it lay in the mailbox, and what share of the work each
-large sender got meanwhile.
+``python -m bench.fairness`` puts 50,000 documents of one large sender into the rows (with ``--quick`` 1,500), lets one
+worker with one slot go at them, and takes in letters of a clerk of that same sender as the pages do, one after the
+other with a pause between. Then a second large sender comes with as many as the worker can do meanwhile, and it is
+done again. What is told: how long each letter took until it was sealed and until it lay in the mailbox, and what share
+of the work each large sender got while both were waiting.
 """
 
 import hashlib
@@ -12,13 +13,14 @@ import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 import msgspec
 from sqlalchemy import select, text
 
-from bench.measure import Result, cost, options, report
+from bench.measure import Result, cost, options, rate, report
 from bench.running import DOCUMENTS, SENDERS, Running, citizens, running
 from service.db.ids import new_id
 from service.db.jobs import JobKind, Lane
@@ -28,8 +30,12 @@ from service.inspection.scanners.base import ScanState
 from service.usecases import admission, pauses
 from service.usecases import requests as forms
 
-BULK, BULK_QUICK = 50_000, 400
-LETTERS, LETTERS_QUICK = 20, 5
+BULK, BULK_QUICK = 50_000, 1_500
+SECOND, SECOND_QUICK = 10_000, 1_000
+"""Documents of the sender who comes later: more than are sealed while the letters go."""
+LETTERS, LETTERS_QUICK = 40, 5
+"""A clerk's letters, with one large sender waiting and again with two."""
+PAUSE = 0.5
 GROUP = 200
 PROMISE = 10.0
 """Seconds within which a clerk's letter is to be sealed and in the mailbox."""
@@ -37,59 +43,88 @@ PATIENCE = 300.0
 DOCUMENT = "receipt-nl-reportlab.pdf"
 
 
+@dataclass(frozen=True)
+class Size:
+    """How much is put in: documents of the two large senders, letters of the clerk."""
+
+    first: int
+    second: int
+    letters: int
+
+
 def main() -> None:
     """Measure, and tell."""
     chosen = options("Whether a clerk waits for a large sender")
-    bulk, letters = (BULK_QUICK, LETTERS_QUICK) if chosen.quick else (BULK, LETTERS)
+    size = Size(BULK_QUICK, SECOND_QUICK, LETTERS_QUICK) if chosen.quick else Size(BULK, SECOND, LETTERS)
     with (
         tempfile.TemporaryDirectory(prefix="zending-fairness-") as folder,
         running(Path(folder) / "home", workers=1, ZENDING_WORKER_SLOTS="1") as target,
     ):
-        report(measure(target, bulk=bulk, letters=letters), json_file=chosen.json)
+        report(measure(target, size), json_file=chosen.json)
 
 
-def measure(target: Running, *, bulk: int, letters: int) -> list[Result]:
+def measure(target: Running, size: Size) -> list[Result]:
     """The figures, over a running service."""
-    context = target.application.context
-    large = [_organisation(target, sender.slug) for sender in SENDERS]
-    with context.database.transaction() as session:
-        held = [pauses.begin(session, organisation=each, reason="being filled", actor="bench") for each in large]
+    first, second = (_organisation(target, sender.slug) for sender in SENDERS)
     began = time.monotonic()
-    for organisation in large:
-        fill(target, organisation, list(citizens(bulk // 2, first=610215001)))
+    _fill_and_release(target, first, size.first)
     filled = time.monotonic() - began
-    with context.database.transaction() as session:
-        for each in held:
-            pauses.end(session, each, "bench")
-    context.wake([JobKind.SEAL])
-    _until(lambda: sum(sealed(target, large)) >= min(100, bulk // 8), "the worker to be busy")
-    before = sealed(target, large)
-    taken = []
-    for number in range(letters):
-        citizen = target.activated[number % len(target.activated)]
-        (letter,) = fill(target, large[0], [citizen], lane=Lane.INTERACTIVE)
-        context.wake([JobKind.SEAL])
-        taken.append(_times(target, large[0], letter))
-    after = sealed(target, large)
+    alone = _letters(target, first, size.letters)
+    _fill_and_release(target, second, size.second)
+    before = sealed(target, [first, second])
+    beside = _letters(target, first, size.letters)
+    after = sealed(target, [first, second])
     done = [later - earlier for later, earlier in zip(after, before, strict=True)]
-    done[0] -= letters
+    done[0] -= size.letters
+    if after[0] >= size.first or after[1] >= size.second:
+        raise RuntimeError("a large sender's documents ran out: the shares say nothing")
     return [
-        cost("large senders/documents put into the rows", float(bulk), "documents"),
-        cost("large senders/filling", filled, "s"),
-        cost("clerk's letter/sealed, median", statistics.median(seal for seal, _ in taken), "s"),
-        cost("clerk's letter/sealed, slowest", max(seal for seal, _ in taken), "s"),
-        cost("clerk's letter/in the mailbox, median", statistics.median(mailbox for _, mailbox in taken), "s"),
-        cost(
-            "clerk's letter/in the mailbox, slowest",
-            max(mailbox for _, mailbox in taken),
-            "s",
-            peer="promise",
-            peer_value=PROMISE,
+        cost("large sender/documents put into the rows", float(size.first), "documents"),
+        cost("large sender/filling", filled, "s"),
+        *_told("one large sender waits", alone),
+        *_told("two large senders wait", beside),
+        cost("large sender/still waiting at the end", float(size.first + 2 * size.letters - after[0]), "documents"),
+        rate(
+            "shares/first large sender",
+            float(done[0]),
+            "documents",
+            peer="second large sender",
+            peer_value=float(done[1]),
         ),
-        cost("large senders/sealed meanwhile, the first", float(done[0]), "documents"),
-        cost("large senders/sealed meanwhile, the second", float(done[1]), "documents"),
-        cost("large senders/still waiting at the end", float(bulk - sum(after) + letters), "documents"),
     ]
+
+
+def _fill_and_release(target: Running, organisation: uuid.UUID, count: int) -> None:
+    """Put documents in behind a pause, let them go at once, and wait until the worker is at them."""
+    context = target.application.context
+    with context.database.transaction() as session:
+        held = pauses.begin(session, organisation=organisation, reason="being filled", actor="bench")
+    fill(target, organisation, list(citizens(count, first=610215001)))
+    with context.database.transaction() as session:
+        pauses.end(session, held, "bench")
+    context.wake([JobKind.SEAL])
+    _until(lambda: sum(sealed(target, [organisation])) >= min(100, count // 8), "the worker to be busy")
+
+
+def _letters(target: Running, organisation: uuid.UUID, count: int) -> list[tuple[float, float]]:
+    """A clerk's letters one after the other; for each the seconds until it was sealed and until it lay there."""
+    taken = []
+    for number in range(count):
+        citizen = target.activated[number % len(target.activated)]
+        (letter,) = fill(target, organisation, [citizen], lane=Lane.INTERACTIVE)
+        target.application.context.wake([JobKind.SEAL])
+        taken.append(_times(target, organisation, letter))
+        time.sleep(PAUSE)
+    return taken
+
+
+def _told(case: str, taken: Sequence[tuple[float, float]]) -> Iterator[Result]:
+    for what, column in (("sealed", 0), ("in the mailbox", 1)):
+        seconds = sorted(each[column] for each in taken)
+        yield cost(f"{case}/letter {what}, p50", statistics.median(seconds), "s")
+        yield cost(f"{case}/letter {what}, p95", seconds[max(0, round(0.95 * len(seconds)) - 1)], "s")
+        slowest = seconds[-1]
+        yield cost(f"{case}/letter {what}, slowest", slowest, "s", peer="promise", peer_value=PROMISE)
 
 
 def fill(target: Running, organisation: uuid.UUID, people: Sequence[str], *, lane: Lane = Lane.BULK) -> list[uuid.UUID]:
