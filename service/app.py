@@ -12,7 +12,7 @@ from typing import Final
 from litestar import Litestar, Router
 from litestar.datastructures import State
 
-from service import logs
+from service import logs, memory
 from service.api import openapi, readiness, submission_streams
 from service.api.documentation import documentation_handlers
 from service.api.readiness import Probe, Readiness
@@ -44,6 +44,7 @@ def create_app(settings: Settings | None = None) -> RequestFrame:
     chosen = settings or read_once()
     # The server starts its workers as fresh processes, which know nothing of how the command set up the log.
     logs.configure(style=chosen.log_format)
+    memory.give_back_large_blocks()
     application = build(chosen, hands_in=True)
     begin_watching(application, "api")
     return framed(application, make_litestar(application))

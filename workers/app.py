@@ -8,7 +8,7 @@ from typing import Any
 
 from celery.signals import setup_logging, worker_init, worker_process_init, worker_process_shutdown
 
-from service import alive, logs
+from service import alive, logs, memory
 from service.bootstrap import Application, begin_watching, build
 from service.engine.wakeups import QUEUES, make_celery
 from service.settings import settings
@@ -42,6 +42,7 @@ def _configure_logs(**_: Any) -> None:
 @worker_process_init.connect
 def _open(**_: Any) -> None:
     global _application  # noqa: PLW0603  one per process, made after the fork
+    memory.give_back_large_blocks()
     _application = build(settings())
     begin_watching(_application, "worker")
     # What was loaded so far stays for good: the collector need not walk through it again and again. PDFs are many small

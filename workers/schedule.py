@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import structlog
 
-from service import alive, logs
+from service import alive, logs, memory
 from service.bootstrap import Application, begin_watching, build, retention_periods
 from service.domain.errors import ZendingError
 from service.ledger import sequencer
@@ -87,6 +87,7 @@ def run_loop(name: str, seconds: float, once: Callable[[], object], stop: thread
 def main() -> None:
     """Run all loops until a signal comes."""
     logs.configure(style=settings().log_format)
+    memory.give_back_large_blocks()
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda *_: stop.set())

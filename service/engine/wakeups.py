@@ -113,16 +113,16 @@ class Waker:
             return self._over_line(kinds)
         except Exception as error:  # noqa: BLE001  each broker has errors of its own, and none may stop the caller
             self._drop()
-            failed = error
+            failed = type(error).__name__
         if kept:
             # A kept connection may have been closed by a broker that is back by now.
             try:
                 return self._over_line(kinds)
             except Exception as error:  # noqa: BLE001  likewise
                 self._drop()
-                failed = error
+                failed = type(error).__name__
         # The scheduler's sweep wakes whoever is due, once the broker is back.
-        log.warning("wake_up_lost", error=type(failed).__name__)
+        log.warning("wake_up_lost", error=failed)
         self._rests_until = time.monotonic() + _REST
         return 0
 

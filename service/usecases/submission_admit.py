@@ -130,12 +130,14 @@ def _admit(context: Context, job: Leased, task: Task) -> Decided:
     for row in task.work.rows:
         content = submission_flow.open_content(context, row)
         try:
-            waiting[row.number] = _candidate(context, task, file, content)
+            candidate = _candidate(context, task, file, content)
         except (Invalid, PayloadTooLarge) as error:
             decided.bad[row.number] = _problems(error, in_csv=content.in_csv)
-        if sum(len(each.content) for one in waiting.values() for each in one.inspected) > GROUP_BYTES:
-            decided.made |= _stored(context, task, waiting)
-            waiting = {}
+        else:
+            if _bytes_of([*waiting.values(), candidate]) > GROUP_BYTES:
+                decided.made |= _stored(context, task, waiting)
+                waiting = {}
+            waiting[row.number] = candidate
         hold.go_on()
     decided.made |= _stored(context, task, waiting)
     return decided
@@ -175,6 +177,10 @@ def _looked_at(content: RowContent, uploads: Sequence[Upload]) -> list[Inspected
             return None
         found.append(Inspected(upload.filename, upload.content, looked.inspection(), sha256, sha256))
     return found
+
+
+def _bytes_of(candidates: Sequence[Candidate]) -> int:
+    return sum(len(each.content) for one in candidates for each in one.inspected)
 
 
 def _stored(context: Context, task: Task, candidates: dict[int, Candidate]) -> dict[int, Admission]:

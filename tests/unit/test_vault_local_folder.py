@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import os
 import random
 import signal
@@ -355,3 +356,16 @@ for number in itertools.count():
         with pytest.raises(ObjectMissing):
             store.get("d0/sealed/none", limit=LIMIT)
     assert seen > 0
+
+
+def test_what_was_stored_is_let_go_of_at_once(root: Path) -> None:
+    """A cycle of frames would hold documents until the collector comes by, which in a worker is seldom."""
+    store, content = LocalFolder(root), bytes(CONTENT)
+    gc.disable()
+    try:
+        before = sys.getrefcount(content)
+        store.put_new("d1/sealed/x", content)
+        store.put_many([(f"d{number}/sealed/x", content) for number in range(10)])
+        assert sys.getrefcount(content) == before
+    finally:
+        gc.enable()

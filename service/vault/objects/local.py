@@ -203,17 +203,17 @@ class LocalFolder:
 
         A removal that finds the folder empty may take it away in between; then it is made again.
         """
-        for _ in range(_TRIES):
+        for left in reversed(range(_TRIES)):
             try:
                 return act()
             except OSError as error:
-                # ext4 answers EPERM, not ENOENT, for a file in a folder that is removed at that moment.
-                if error.errno not in {errno.ENOENT, errno.EPERM}:
+                # ext4 answers EPERM, not ENOENT, for a file in a folder that is removed at that moment. The error is
+                # kept in no variable: with its frames it would hold the document until the collector comes by.
+                if error.errno not in {errno.ENOENT, errno.EPERM} or not left:
                     raise
-                cause = error
                 with contextlib.suppress(FileExistsError):
                     place.parent.mkdir(mode=0o700)
-        raise cause
+        raise AssertionError("the last try returns or raises")
 
     @staticmethod
     def _holds(place: Path, content: bytes) -> bool:

@@ -1,0 +1,23 @@
+"""Memory of a process that now and then holds megabytes: given back as soon as they are free."""
+
+import ctypes
+from typing import Final
+
+MEBIBYTE: Final = 1024 * 1024
+_MMAP_THRESHOLD: Final = -3
+"""``M_MMAP_THRESHOLD`` of ``mallopt(3)``."""
+
+
+def give_back_large_blocks() -> bool:
+    """Let every block of a megabyte or more go back to the system once it is freed; False where that can't be said.
+
+    By itself glibc learns from the first large block that is freed to keep such blocks for the next, up to 32 MiB of
+    them, and does so for each thread by itself: a process whose threads handle documents then holds a document for each
+    of them for ever. A block that is asked of the system costs some page faults, which is little beside its encryption.
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError):
+        return False
+    mallopt.argtypes, mallopt.restype = [ctypes.c_int, ctypes.c_int], ctypes.c_int
+    return bool(mallopt(_MMAP_THRESHOLD, MEBIBYTE))
