@@ -1,4 +1,4 @@
-"""The step ``unpack``: the ZIP is looked through and its list becomes rows, some thousand at a time.
+"""The step ``unpack``: the ZIP is looked through and its list becomes rows, ten thousand at a time.
 
 Each job reads on from where the last one ended and puts the next, in the transaction that writes its rows: a worker may
 die anywhere, and no row is written twice.
@@ -29,8 +29,9 @@ from service.usecases.submission_files import PartsFile
 from service.usecases.submission_flow import ListedFile, RowContent, Work, problem_of, problems_of
 from service.usecases.submission_lists import ListedRow, read_list
 
-SLICE: Final = 2000
-"""Rows that one job reads: a second or two of work."""
+SLICE: Final = 10_000
+"""Rows that one job reads: some seconds of work, and few enough that they fit into memory. Each job looks through the
+table of contents again, which for a hundred thousand entries takes a second."""
 LEASE_SECONDS: Final = 60
 UNPACKED_TIMES: Final = 3
 """What all entries may become together, as a multiple of the largest upload: PDFs hardly shrink."""
@@ -85,17 +86,17 @@ def step(context: Context) -> Step[Work, Slice]:
 
 def _unpack(context: Context, job: Leased, work: Work) -> Slice:
     submission = work.submission
-    file = submission_flow.open_file(context, work)
+    file, hold = submission_flow.open_file(context, work), Hold(context, job)
     made = Slice(ends=submission.list_offset)
     try:
         if submission.announced_sha256 is not None and submission.sha256 is None:
-            made.sha256 = _digest(file, Hold(context, job))
+            made.sha256 = _digest(file, hold)
             if made.sha256 != submission.announced_sha256:
                 detail = "The file's SHA-256 is not the one that was announced: it changed on its way."
                 raise Invalid(detail, code="digest_differs")  # noqa: TRY301  refused like everything else about it
         container = open_container(file, most_bytes=UNPACKED_TIMES * context.limits.submission_bytes)
         made.fingerprint = container.fingerprint
-        _read_rows(context, submission, file, container, made)
+        _read_rows(context, submission, file, container, made, hold)
     except Invalid as error:
         made.refused = problems_of(error, in_csv=True)
     return made
@@ -110,7 +111,9 @@ def _digest(file: PartsFile, hold: Hold) -> bytes:
     return digest.digest()
 
 
-def _read_rows(context: Context, submission: Submission, file: PartsFile, container: Container, made: Slice) -> None:
+def _read_rows(
+    context: Context, submission: Submission, file: PartsFile, container: Container, made: Slice, hold: Hold
+) -> None:
     pieces = stream_entry(file, container.list_entry)
     listed = read_list(container.list_name, pieces, after=submission.rows_read, at=submission.list_offset)
     in_csv = container.list_name.endswith(".csv")
@@ -120,6 +123,7 @@ def _read_rows(context: Context, submission: Submission, file: PartsFile, contai
             raise Invalid(detail, code="too_many_rows")
         made.rows.append(_row(context, submission, container, row, in_csv=in_csv))
         made.ends = row.ends
+        hold.go_on()
     made.more = len(made.rows) == SLICE
     if not made.more and submission.rows_read + len(made.rows) == 0:
         raise Invalid("The list has no rows.", code="list_empty")
