@@ -25,7 +25,9 @@ import httpx
 from bench import truth
 from bench.running import Answer, Running, hand_in, requests, running
 from service.embedded.kept import free_port
-from tests.machines_support import Processes, installed_environment, is_ready, relay
+from tests.installation_support import is_ready
+from tests.processes_support import Processes, installed_environment
+from tests.servers_support import relay
 from tests.service_support import until
 
 CHECKOUT = Path(__file__).resolve().parent.parent

@@ -33,7 +33,7 @@ sys.path.insert(0, str(CHECKOUT))
 from bench import truth
 from bench.running import hand_in, requests, running
 from service.embedded.privileges import tied
-from tests.machines_support import object_store
+from tests.servers_support import object_store
 
 DELIVERIES = 30
 PATIENCE = 120.0

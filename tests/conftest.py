@@ -26,7 +26,7 @@ from service.embedded.fictional import people_for_provider
 from service.embedded.postgres import DATABASE
 from service.embedded.stack import Stack
 from tests.embedded_support import environment
-from tests.machines_support import house_apart
+from tests.installation_support import house_apart
 from tests.pipeline_support import Pipeline, TestDatabase, fresh_database, keep_few_partitions, wired
 from tests.service_support import SETTINGS, RunningService
 
@@ -118,7 +118,7 @@ def _logs_as_before() -> Iterator[None]:
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
     """The whole service, with the demonstration's fictional world in it.
 
-    With ``ZENDING_TEST_APART=1`` in the environment its roles stand on machines of their own (tests/machines_support).
+    With ``ZENDING_TEST_APART=1`` in the environment its roles stand on machines of their own.
     """
     home = tmp_path_factory.mktemp("service") / "home"
     notices: list[str] = []

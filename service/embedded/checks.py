@@ -22,6 +22,12 @@ TOOLS: Final = {
     "clamd": "clamav-daemon",
     "ip": "iproute2",
     "rabbitmq-server": "rabbitmq-server",
+    "ceph": "ceph-common",
+    "radosgw-admin": "ceph-common",
+    "monmaptool": "ceph-base",
+    "ceph-mon": "ceph-mon",
+    "ceph-osd": "ceph-osd",
+    "radosgw": "radosgw",
 }
 """Programs that tests judge results with, and the Debian package of each."""
 

@@ -12,6 +12,7 @@ import pytest
 
 from service.vault.errors import ObjectExists, ObjectMissing, StoreMisconfigured, VaultIntegrityError
 from service.vault.objects import ObjectStore, local, open_store
+from tests.ceph_support import ceph_server
 from tests.s3_support import S3, s3_server
 from tests.vault_support import small_s3
 
@@ -25,7 +26,14 @@ def server() -> Iterator[S3]:
         yield running
 
 
-@pytest.fixture(params=["local folder", "local folder with named drafts", "memory", "small s3", "s3 server"])
+@pytest.fixture(scope="module")
+def ceph(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3]:
+    """An object store that institutions run, on a disk."""
+    with ceph_server(tmp_path_factory.mktemp("ceph")) as running:
+        yield running
+
+
+@pytest.fixture(params=["local folder", "local folder with named drafts", "memory", "small s3", "s3 server", "ceph"])
 def store(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ObjectStore]:
     match request.param:
         case "local folder with named drafts":
@@ -36,8 +44,8 @@ def store(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
             yield open_store((tmp_path / "store").as_uri())
         case "memory":
             yield open_store("memory:", allow_memory=True)
-        case "s3 server":
-            running: S3 = request.getfixturevalue("server")
+        case "s3 server" | "ceph":
+            running: S3 = request.getfixturevalue("ceph" if request.param == "ceph" else "server")
             for name, value in running.credentials.items():
                 monkeypatch.setenv(name, value)
             yield open_store(running.address(uuid.uuid4().hex))

@@ -21,17 +21,10 @@ from bench import truth
 from bench.running import Answer, Request, connect, requests, running
 from service.db.jobs import JobKind
 from tests.faults_support import Service
-from tests.machines_support import (
-    MACHINES,
-    Installation,
-    Machine,
-    free_address,
-    installation,
-    needs_machines,
-    network,
-    object_store,
-    rabbitmq,
-)
+from tests.installation_support import MACHINES, Installation, installation
+from tests.machines_support import Machine, needs_machines, network
+from tests.processes_support import free_address
+from tests.servers_support import object_store, rabbitmq
 
 pytestmark = pytest.mark.machines
 

@@ -13,7 +13,7 @@ from bench.running import hand_in, requests, running
 from service.api import readiness
 from service.db.jobs import JobKind
 from service.engine.wakeups import QUEUES, Waker, make_celery
-from tests.machines_support import rabbitmq
+from tests.servers_support import rabbitmq
 
 SLOTS = 2
 COUNT = 20
