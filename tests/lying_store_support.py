@@ -25,6 +25,10 @@ WRITING: Final = ("error before", "error after", "lost", "part kept")
 """What it may do wrong when it is given one; the last two are acknowledged."""
 
 
+LISTING: Final = ("all of it old", "nothing there", "every other left out", "each twice", "under other names")
+"""What it may do wrong when it is asked what it has."""
+
+
 def twisted(lie: str, content: bytes, others: Sequence[bytes]) -> bytes | None:
     """What a lying store gives instead of ``content``; None where it gives nothing."""
     middle = len(content) // 2
@@ -42,6 +46,29 @@ def twisted(lie: str, content: bytes, others: Sequence[bytes]) -> bytes | None:
             return (wanted[0] if lie == "another's" else wanted[-1]) if wanted else bytes(len(content))
         case _:
             return None
+
+
+def listed(lie: str, answer: bytes) -> bytes:
+    """What a lying S3 server says instead of ``answer`` to ListObjectsV2."""
+    number = 0
+
+    def changed(found: re.Match[bytes]) -> bytes:
+        nonlocal number
+        number += 1
+        match lie:
+            case "all of it old":
+                return re.sub(rb"<LastModified>[^<]*", b"<LastModified>2001-01-01T00:00:00.000Z", found[0])
+            case "nothing there":
+                return b""
+            case "every other left out":
+                return found[0] if number % 2 else b""
+            case "each twice":
+                return found[0] * 2
+            case _:
+                # The first digits of the id, so that it is another's; or nobody's.
+                return re.sub(rb"(<Key>[^<]*/)[0-9a-f]{8}(-[0-9a-f-]{27}/)", rb"\g<1>01234567\2", found[0])
+
+    return re.sub(rb"<Contents>.*?</Contents>", changed, answer, flags=re.DOTALL)
 
 
 @dataclass
@@ -96,11 +123,12 @@ class LyingStore:
 
 @dataclass
 class LyingProxy:
-    """What a running `lying_proxy` does to requests: lies of `READING` and `WRITING`, or hanging."""
+    """What a running `lying_proxy` does to requests: lies of `READING`, `WRITING` and `LISTING`, or hanging."""
 
     url: str
     reading: str | None = None
     writing: str | None = None
+    listing: str | None = None
     hang: bool = False
     share: float = 1.0
     """Of so many requests, at random."""
@@ -110,7 +138,7 @@ class LyingProxy:
     released: threading.Event = field(default_factory=threading.Event)
 
     def tell_the_truth(self) -> None:
-        self.reading = self.writing = None
+        self.reading = self.writing = self.listing = None
         self.hang = False
         self.released.set()
 
@@ -125,7 +153,7 @@ class _Handler(BaseHTTPRequestHandler):
         """Say nothing."""
 
     def do_GET(self) -> None:
-        self._pass(self.state.reading if "list-type" not in self.path else None)
+        self._pass(self.state.reading if "list-type" not in self.path else self.state.listing)
 
     def do_PUT(self) -> None:
         self._pass(self.state.writing)
@@ -157,6 +185,8 @@ class _Handler(BaseHTTPRequestHandler):
         status, headers, content = self._ask(body)
         if lie == "error after":
             self._answer(500, b"<Error><Code>InternalError</Code></Error>", {})
+        elif lie in LISTING:
+            self._answer(status, listed(lie, content), headers)
         elif lie is not None and status == 200:
             given = twisted(lie, content, state.seen)
             state.seen = [content, *state.seen[:20]]

@@ -1,6 +1,7 @@
 """Ids: UUIDv7 inside, with a prefix that says what they name outside."""
 
 import uuid
+from datetime import UTC, datetime
 from typing import Final
 
 from uuid_utils import compat
@@ -12,11 +13,17 @@ SUBMISSION: Final = "sub"
 EVIDENCE: Final = "evd"
 BATCH: Final = "prt"
 ORGANISATION: Final = "org"
+_TELLS_TIME: Final = 7
 
 
 def new_id() -> uuid.UUID:
     """A fresh UUIDv7 (RFC 9562, section 5.7): ids made later sort later, to the millisecond."""
     return compat.uuid7()
+
+
+def moment_of(value: uuid.UUID) -> datetime | None:
+    """When an id of ours was made; None for one that tells no time."""
+    return datetime.fromtimestamp((value.int >> 80) / 1000, UTC) if value.version == _TELLS_TIME else None
 
 
 def public_id(prefix: str, value: uuid.UUID) -> str:

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from service.db import jobs, queues, retention
 from service.db import printing as print_rows
+from service.db.ids import moment_of
 from service.db.models import Job, VaultObject, WebSession
 from service.db.session import widen
 from service.usecases.context import Context
@@ -94,10 +95,11 @@ def unknown_objects(context: Context, *, window: timedelta) -> Iterator[str]:
     """Paths of objects that no row knows of, stored before the recovery window: what a restore has forgotten.
 
     Reads the whole listing of the store, and only looks. What stands under other names than a delivery's, a batch's or
-    a submission's (the ledger's head) is nothing of the vault and left alone.
+    a submission's (the ledger's head) is nothing of the vault and left alone. Of the store's word for when it took an
+    object nothing is believed that the object's own id contradicts: a store whose clock is wrong loses nothing.
     """
     before = context.clock() - window
-    old = (found.path for found in context.vault.stored() if found.modified < before and subject_of(found.path))
+    old = (found.path for found in context.vault.stored() if found.modified < before and _is_old(found.path, before))
     while chunk := list(itertools.islice(old, COLLECT)):
         with context.database.transaction() as session:
             widen(session, print_rows.every_organisation(session))
@@ -106,6 +108,11 @@ def unknown_objects(context: Context, *, window: timedelta) -> Iterator[str]:
             )
             known = set(session.scalars(query))
         yield from (path for path in chunk if path not in known)
+
+
+def _is_old(path: str, before: datetime) -> bool:
+    subject = subject_of(path)
+    return subject is not None and ((made := moment_of(subject)) is None or made < before)
 
 
 def subject_of(path: str) -> uuid.UUID | None:

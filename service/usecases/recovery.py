@@ -8,7 +8,7 @@ database, is ahead of it.
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 import structlog
@@ -21,7 +21,7 @@ from service.db import ledger as ledger_rows
 from service.db import pauses as pause_rows
 from service.db import printing as print_rows
 from service.db import recovery as rows
-from service.db.ids import BATCH, DELIVERY, ORGANISATION, new_id, public_id
+from service.db.ids import BATCH, DELIVERY, ORGANISATION, moment_of, new_id, public_id
 from service.db.jobs import JobKind
 from service.db.models import PrintBatch, VaultObject
 from service.db.retention import RetentionYear
@@ -41,7 +41,6 @@ NUMBERS_SKIPPED: Final = 1000
 BEHIND: Final = "restored_behind"
 _CHUNK: Final = 500
 _SLACK: Final = timedelta(hours=1)
-_UUID7: Final = 7
 
 
 @dataclass(frozen=True)
@@ -262,12 +261,16 @@ def _lost(context: Context, letters: Sequence[rows.GoneOut], notices: Sequence[r
     with context.database.transaction() as session:
         widen(session, print_rows.every_organisation(session))
         newest = rows.newest_delivery(session)
-    first = datetime.min.replace(tzinfo=UTC) if newest is None else _moment(newest) - _SLACK
+    since = None if newest is None else moment_of(newest)
     objects: dict[uuid.UUID, list[str]] = {}
+    moments: dict[uuid.UUID, datetime] = {}
     for found in context.vault.stored():
-        subject = _subject(found.path)
-        if subject is not None and _moment(subject) >= first:
+        subject = subject_of(found.path)
+        # An id that tells no time is none of ours.
+        made = None if subject is None else moment_of(subject)
+        if subject is not None and made is not None and (since is None or made >= since - _SLACK):
             objects.setdefault(subject, []).append(found.path)
+            moments[subject] = made
     owners = {facts.id: facts.organisation for facts in context.keyring.listing()}
     printed, noticed = {row.delivery_id for row in letters}, {row.delivery_id for row in notices}
     for chunk in _chunks(sorted(objects)):
@@ -279,7 +282,7 @@ def _lost(context: Context, letters: Sequence[rows.GoneOut], notices: Sequence[r
             if each not in known and "batch" not in roles:
                 yield LostDelivery(
                     public_id(DELIVERY, each),
-                    _moment(each),
+                    moments[each],
                     _organisation(context, objects[each], owners),
                     len(objects[each]),
                     each in printed,
@@ -333,13 +336,3 @@ def _behind(context: Context) -> bool:
     with context.database.transaction() as session:
         head = ledger_rows.head(session)
     return head is None or (head.log_origin == context.log_origin and head.size < signed)
-
-
-def _subject(path: str) -> uuid.UUID | None:
-    """Whose object it is, by an id that tells its time; None for what is nothing of the vault."""
-    subject = subject_of(path)
-    return subject if subject is not None and subject.version == _UUID7 else None
-
-
-def _moment(uuid7: uuid.UUID) -> datetime:
-    return datetime.fromtimestamp((uuid7.int >> 80) / 1000, UTC)

@@ -1,6 +1,5 @@
 """What may go when its period is over, goes, and nothing else; interruptions and two schedulers change nothing."""
 
-import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -9,7 +8,7 @@ from typing import Any
 import pytest
 
 from service.db import retention as due
-from service.db.ids import DELIVERY, parse_id
+from service.db.ids import DELIVERY, new_id, parse_id
 from service.domain.errors import Erased
 from service.usecases import deliveries, housekeeping, mailbox, retention
 from service.usecases.retention import Periods
@@ -291,7 +290,7 @@ def test_objects_that_a_restore_forgot_are_found_and_nothing_else(
     sender = organisation()
     deliver(pipeline, sender, "jan")
     pipeline.sequence()
-    lost = uuid.uuid4()
+    lost = new_id()
     forgotten = pipeline.context.vault.prepare(sender, 2036, lost, "sealed-0", b"x")
     pipeline.context.vault.write(forgotten)
     assert list(housekeeping.unknown_objects(pipeline.context, window=WINDOW)) == []
