@@ -1,8 +1,8 @@
 """The largest submissions, for real: 100,000 deliveries in one ZIP, and 10 GB over a line that breaks.
 
 ``python -m bench.submissions`` uploads to a running API process and lets workers go at what came; ``--only rows`` or
-``--only bytes`` does one of the two, ``--quick`` both of them small. Rows: a dry run, then for real, until each row is
-a delivery; documents are small valid PDFs, no two alike. Bytes: a few hundred documents just below the limit of 30 MB,
+``--only bytes`` does one of the two, ``--quick`` both of them small. Rows: for real, until each row is a delivery, and
+as a dry run; documents are small valid PDFs, no two alike. Bytes: a few hundred documents just below the limit of 30 MB,
 uploaded resumably; the connection is cut in the middle several times and the upload goes on from where the stored bytes
 end. Sealing is held back: here is measured what comes before it.
 
@@ -45,6 +45,9 @@ PART: Final = 8 * MEBIBYTE
 SAMPLE: Final = 512 * MEBIBYTE
 """Bytes of the file that an upload is compared with."""
 PATIENCE: Final = 3 * 3600.0
+_TELL: Final = 60.0
+_SILENCE: Final = 900.0
+"""Seconds without a word: a machine that is shared may hold everything up for a while."""
 
 
 def main() -> None:
@@ -183,8 +186,8 @@ class Bench:
         archive = packed(uuid.uuid4().hex[:8], documents)
         case = f"{count:,} rows"
         yield cost(f"{case}/length of the ZIP", archive.size / MEBIBYTE, "MiB")
-        yield from self._through(f"{case}, dry run", archive, count, dry_run=True)
         yield from self._through(case, archive, count)
+        yield from self._through(f"{case}, dry run", archive, count, dry_run=True)
 
     def many_bytes(self, gigabytes: float) -> Iterator[Result]:
         """A submission of many gigabytes, over a line that breaks."""
@@ -264,7 +267,7 @@ class Bench:
             f"Authorization: Bearer {self._fresh()}\r\nContent-Type: application/partial-upload\r\n"
             f"Upload-Offset: {at}\r\nUpload-Complete: ?1\r\nContent-Length: {archive.size - at}\r\n\r\n"
         )
-        with socket.create_connection((str(place.hostname), place.port or 80), timeout=120) as line:
+        with socket.create_connection((str(place.hostname), place.port or 80), timeout=_SILENCE) as line:
             line.sendall(head.encode())
             for content in archive.read_from(at):
                 for piece in (content[start : start + PIECE] for start in range(0, len(content), PIECE)):
@@ -280,7 +283,7 @@ class Bench:
         """Where the stored bytes end, once no connection that broke is still being stored."""
         last = -1
         while True:
-            with closing(connect(self.target.stack.base_url)) as line:
+            with closing(connect(self.target.stack.base_url, timeout=_SILENCE)) as line:
                 line.request("HEAD", f"/v1/submissions/{public}/content", headers=self._headers())
                 answer = line.getresponse()
                 now = int(answer.headers["Upload-Offset"])
@@ -311,7 +314,7 @@ class Bench:
         return written / MEBIBYTE / spent
 
     def _report_lines(self, public: str) -> int:
-        with closing(connect(self.target.stack.base_url, timeout=600)) as line:
+        with closing(connect(self.target.stack.base_url, timeout=_SILENCE)) as line:
             headers = self._headers() | {"Accept": "text/csv"}
             line.request("GET", f"/v1/submissions/{public}/rows", headers=headers)
             answer = line.getresponse()
@@ -321,18 +324,21 @@ class Bench:
         return lines
 
     def _until(self, public: str, look: Any) -> dict[str, Any]:
-        ends = time.monotonic() + PATIENCE
+        ends, told = time.monotonic() + PATIENCE, time.monotonic()
         while True:
             _, found = self._call("GET", f"/v1/submissions/{public}")
             if look(found):
                 return found
+            if time.monotonic() - told > _TELL:
+                told = time.monotonic()
+                _say(f"  {found['state']}, {found['progress']:.0%}")
             if time.monotonic() > ends:
                 raise RuntimeError(f"it did not come in {PATIENCE:.0f} s: {found['state']} {found['rows']}")
             time.sleep(0.5)
 
     def _call(self, method: str, path: str, body: Any = None) -> tuple[int, dict[str, Any]]:
         headers = self._headers() | {"Content-Type": "application/json", "Idempotency-Key": uuid.uuid4().hex}
-        with closing(connect(self.target.stack.base_url, timeout=120)) as line:
+        with closing(connect(self.target.stack.base_url, timeout=_SILENCE)) as line:
             line.request(method, path, None if body is None else json.dumps(body), headers)
             answer = line.getresponse()
             return answer.status, json.loads(answer.read())

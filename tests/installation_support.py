@@ -55,13 +55,17 @@ class Installation:
         self.roles[name][0].plug_in()
         self.start(name)
 
+    def address(self, name: str) -> str:
+        """Where an API machine listens, past the balancer."""
+        return f"http://{self.roles[name][0].address}:{API_PORT}"
+
     def of(self, role: str) -> list[Machine]:
         """The machines with a role."""
         return [machine for machine, has in self.roles.values() if has == role]
 
     def wait_until_ready(self, name: str) -> None:
         """Wait until an API machine takes requests."""
-        target = f"{self.roles[name][0].address}:{API_PORT}"
+        target = place_of(self.address(name))
         with httpx.Client(trust_env=False, timeout=10.0) as client:
             until(lambda: is_ready(client, target), f"{target} to be ready")
 

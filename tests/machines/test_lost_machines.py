@@ -9,22 +9,28 @@ import json
 import os
 import signal
 import threading
+import uuid
+import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any
 
+import httpx
 import psycopg
 import pytest
 
 from bench import truth
 from bench.running import Answer, Request, connect, requests, running
 from service.db.jobs import JobKind
+from service.usecases.submission_files import PART_BYTES
 from tests.faults_support import Service
 from tests.installation_support import MACHINES, Installation, installation
 from tests.machines_support import Machine, needs_machines, network
 from tests.processes_support import free_address
 from tests.servers_support import object_store, rabbitmq
+from tests.service_support import until
+from tests.submission_support import PDF, line, packed
 
 pytestmark = pytest.mark.machines
 
@@ -123,6 +129,45 @@ def test_a_lost_api_machine_loses_no_hand_in_and_doubles_none(apart: Apart) -> N
     assert len(apart.answers) == before + IN_FLIGHT
     assert apart.comes_to_its_end().faults == []
     apart.installation.replace("api-1")
+
+
+def test_an_upload_that_a_lost_machine_took_in_goes_on_at_another(apart: Apart) -> None:
+    """Its parts lie in the store and their count in the database: no machine holds anything of an upload."""
+    mark = uuid.uuid4().hex[:8]
+    lines = [line("jan", f"{number}.pdf", reference=f"{mark}-{number}") for number in range(3)]
+    padding = os.urandom(PART_BYTES)
+    files = {f"{number}.pdf": PDF + b"\n%" + padding[number:].hex().encode()[:PART_BYTES] for number in range(3)}
+    content = packed(lines, files, method=zipfile.ZIP_STORED)
+    headers = {
+        "Authorization": f"Bearer {apart.running.token()}",
+        "Content-Type": "application/partial-upload",
+        "Idempotency-Key": mark,
+    }
+    first, second = (apart.installation.address(name) for name in ("api-1", "api-2"))
+    with httpx.Client(headers=headers, trust_env=False, timeout=60.0) as client:
+        asked = {"size": len(content), "dry_run": True}
+        made = client.post(f"{first}/v1/submissions", json=asked, headers={"Content-Type": "application/json"})
+        assert made.status_code == httpx.codes.CREATED, made.text
+        place = f"/v1/submissions/{made.json()['id']}"
+
+        def upload(base: str, at: int, end: int) -> httpx.Response:
+            more = {"Upload-Offset": str(at), "Upload-Complete": "?1" if end == len(content) else "?0"}
+            return client.patch(f"{base}{place}/content", content=content[at:end], headers=more)
+
+        at = PART_BYTES + 1000
+        assert upload(first, 0, at).headers["Upload-Offset"] == str(at)
+        apart.machine("api-1").lose()
+        assert client.head(f"{second}{place}/content").headers["Upload-Offset"] == str(at)
+        assert upload(second, at, 2 * at).headers["Upload-Offset"] == str(2 * at)
+        apart.installation.replace("api-1")
+        apart.installation.wait_until_ready("api-1")
+        done = upload(first, 2 * at, len(content))
+        assert (done.status_code, done.headers["Upload-Complete"]) == (httpx.codes.NO_CONTENT, "?1"), done.text
+        found = until(
+            lambda: (seen := client.get(f"{second}{place}").json())["state"] in ("checked", "refused") and seen,
+            "the rows to be checked",
+        )
+    assert (found["state"], found["rows"]["good"]) == ("checked", len(lines)), found
 
 
 class Strict:
