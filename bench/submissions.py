@@ -2,9 +2,9 @@
 
 ``python -m bench.submissions`` uploads to a running API process and lets workers go at what came; ``--only rows`` or
 ``--only bytes`` does one of the two, ``--quick`` both of them small. Rows: for real, until each row is a delivery, and
-as a dry run; documents are small valid PDFs, no two alike. Bytes: a few hundred documents just below the limit of 30 MB,
-uploaded resumably; the connection is cut in the middle several times and the upload goes on from where the stored bytes
-end. Sealing is held back: here is measured what comes before it.
+as a dry run; documents are small valid PDFs, no two alike. Bytes: a few hundred documents just below the limit of
+30 MB, uploaded resumably; the connection is cut in the middle several times and the upload goes on from where the
+stored bytes end. Sealing is held back: here is measured what comes before it.
 
 The ZIP is made while it is sent (bench/virtual_zip.py). Memory is the highest that any process of a role came to in a
 phase (VmHWM, which is set back before each). What an upload is compared with is the same bytes written to a file on the

@@ -143,6 +143,8 @@ def test_an_upload_that_a_lost_machine_took_in_goes_on_at_another(apart: Apart) 
         "Content-Type": "application/partial-upload",
         "Idempotency-Key": mark,
     }
+    for name in ("api-1", "api-2"):
+        apart.installation.wait_until_ready(name)
     first, second = (apart.installation.address(name) for name in ("api-1", "api-2"))
     with httpx.Client(headers=headers, trust_env=False, timeout=60.0) as client:
         asked = {"size": len(content), "dry_run": True}
