@@ -66,7 +66,8 @@ class Alarm:
         left = f"{self.metric}{{{labels}}}" if labels else self.metric
         sign = "<" if self.below else ">"
         if isinstance(self.beyond, str):
-            return f"{left} {sign} on(instance, {', '.join(self.on)}) {self.beyond}"
+            # With all that a scrape adds: what is left out is missing in the alarm too.
+            return f"{left} {sign} on(job, instance, {', '.join(self.on)}) {self.beyond}"
         return f"{left} {sign} {self.beyond:g}"
 
     def _concerns(self, sample: Sample) -> bool:

@@ -28,6 +28,8 @@ TOOLS: Final = {
     "ceph-mon": "ceph-mon",
     "ceph-osd": "ceph-osd",
     "radosgw": "radosgw",
+    "promtool": "prometheus",
+    "prometheus": "prometheus",
 }
 """Programs that tests judge results with, and the Debian package of each."""
 

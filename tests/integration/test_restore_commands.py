@@ -1,9 +1,6 @@
 """The commands of the runbooks, as they are written there, each in a process of its own."""
 
 import json
-import os
-import subprocess
-import sys
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -12,33 +9,18 @@ import pytest
 
 from service.embedded.stack import Stack
 from tests.pipeline_support import Pipeline, TestDatabase
+from tests.roles_support import Roles
 
 Sender = Callable[..., uuid.UUID]
 ORIGIN = "zending.invalid/log"
 
 
 @pytest.fixture
-def zending(stack: Stack, pipeline: Pipeline, database: TestDatabase, tmp_path: Path) -> Callable[..., str]:
-    settings = pipeline.application.settings
-    own = {
-        "DATABASE_URL": database.app_url,
-        "DATABASE_OWNER_URL": database.owner_url,
-        "STORAGE_URL": settings.storage_url.get_secret_value(),
-        "ZENDING_KEYS_FOLDER": str(settings.keys_folder),
-        "ZENDING_PRINT_FOLDER": str(settings.print_folder),
-        "ZENDING_HOME": str(tmp_path),
-        "COLUMNS": "200",
-    }
+def zending(stack: Stack, pipeline: Pipeline, database: TestDatabase) -> Callable[..., str]:
+    roles = Roles(stack, pipeline.application, database)
 
     def run(*arguments: str, fails: bool = False, **environment: str) -> str:
-        done = subprocess.run(
-            [sys.executable, "-m", "service.cli", *arguments],
-            env=os.environ | stack.environment | own | environment,
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
+        done = roles.zending(*arguments, **environment)
         assert bool(done.returncode) == fails, done.stderr + done.stdout
         assert "Traceback" not in done.stderr
         return done.stderr if fails else done.stdout

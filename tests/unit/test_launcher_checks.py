@@ -23,6 +23,7 @@ def test_each_missing_package_is_named_once(tmp_path: Path, monkeypatch: pytest.
         "clamav-daemon",
         "iproute2",
         "rabbitmq-server",
+        "prometheus",
     )
     assert checks.missing_packages(programs(tmp_path, *checks.TOOLS)) == ()
 
