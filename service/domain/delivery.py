@@ -259,13 +259,17 @@ def report_attempt(report: Report) -> int:
 
 
 def weighty(legs: Iterable[AnyLeg]) -> AnyLeg | None:
-    """The leg that has legal weight now: the first to have effect, else the newest; a withdrawn one only when alone."""
+    """The leg that has legal weight now: the first to have effect, else the newest.
+
+    A withdrawn leg has none while another one stands: that one took over from it.
+    """
     known = sorted(legs, key=lambda leg: leg.number)
-    standing = [leg for leg in known if leg.state != LegState.WITHDRAWN] or known
-    effective = [(leg.effective_at, leg.number, leg) for leg in standing if leg.effective_at is not None]
+    if any(_stands(leg) for leg in known):
+        known = [leg for leg in known if leg.state != LegState.WITHDRAWN]
+    effective = [(leg.effective_at, leg.number, leg) for leg in known if leg.effective_at is not None]
     if effective:
         return min(effective, key=lambda each: each[:2])[2]
-    return standing[-1] if standing else None
+    return known[-1] if known else None
 
 
 def public_status(delivery_state: DeliveryState, legs: Iterable[Weighed]) -> str:
@@ -324,6 +328,14 @@ def withdrawable(delivery: Delivery, legs: Iterable[Leg]) -> tuple[Leg, ...]:
     standing = tuple(leg for leg in known if not (_given_up(leg) and leg.effective_at is None))
     possible = all((SCOPES[leg.kind], leg.state, Event.CONSIGNMENT_WITHDRAWAL) in BY_EVENT for leg in standing)
     return standing if possible else ()
+
+
+def _stands(leg: Weighed) -> bool:
+    """Whether the leg brought the delivery, or still may."""
+    if leg.state == LegState.WITHDRAWN:
+        return False
+    ended = leg.state == LegState.UNDELIVERABLE or is_final(SCOPES[LegKind(leg.kind)], LegState(leg.state))
+    return leg.effective_at is not None or not ended
 
 
 def _given_up(leg: Leg) -> bool:

@@ -37,7 +37,7 @@ STATUS: Final[Mapping[str, Status]] = MappingProxyType(
         "offered": Status(N_("Offered"), N_("The recipient was asked to accept the letter."), "waiting"),
         "refused": Status(N_("Refused"), N_("The recipient did not accept the letter."), "stopped"),
         "expired": Status(N_("Expired"), N_("The recipient did not answer in time."), "stopped"),
-        "withdrawn": Status(N_("Withdrawn"), N_("The letter was taken out of the mailbox."), "stopped"),
+        "withdrawn": Status(N_("Withdrawn"), N_("The sender took the letter back. Nobody had it yet."), "stopped"),
         "to_print": Status(N_("Waiting to be printed"), N_("The letter goes along with the next print run."), "going"),
         "batched": Status(N_("In a print run"), N_("The letter is on its way to the print house."), "going"),
         "handed_over": Status(N_("At the print house"), N_("The print house has the letter."), "done"),

@@ -11,7 +11,7 @@ from service.db.ids import DELIVERY, parse_id
 from service.db.jobs import JobKind
 from service.domain.errors import Invalid, NotFound, TransitionRefused
 from service.domain.evidence import WITHDRAWAL_REASONS
-from service.usecases import deliveries, mailbox
+from service.usecases import activation, deliveries, mailbox
 from service.usecases.mailbox import Reader
 from tests.engine_support import execute
 from tests.pipeline_support import Pipeline, TestDatabase
@@ -72,6 +72,21 @@ def test_a_letter_can_be_withdrawn_until_its_batch_is_closed(pipeline: Pipeline,
     pipeline.work()
     assert refused(pipeline, sender, late) == "too_late_to_withdraw"
     assert (status(pipeline, sender, early), status(pipeline, sender, late)) == ("withdrawn", "handed_over")
+
+
+def test_a_letter_that_followed_a_mailbox_which_failed_is_withdrawn_in_the_eyes_of_all(
+    pipeline: Pipeline, organisation: Sender
+) -> None:
+    with_post(pipeline)
+    sender, an = organisation(), activate(pipeline)
+    delivery = pipeline.hand_in(sender, "an").delivery_id
+    pipeline.work(JobKind.SEAL, JobKind.ROUTE)
+    activation.revoke(pipeline.context, an)
+    pipeline.work()
+    assert status(pipeline, sender, delivery) == "to_print"
+    assert withdraw(pipeline, sender, delivery) == "withdrawn"
+    seen = deliveries.get(pipeline.context, sender, delivery)
+    assert (seen.status, seen.channel) == ("withdrawn", "paper")
 
 
 def test_a_refused_withdrawal_changes_nothing(pipeline: Pipeline, organisation: Sender, database: TestDatabase) -> None:

@@ -24,6 +24,7 @@ from service.domain.delivery import (
     public_status,
     rank_reports,
     settle,
+    weighty,
     withdrawable,
 )
 from service.domain.errors import TransitionRefused
@@ -46,11 +47,29 @@ reports = st.lists(
 )
 
 
+ways = st.lists(st.tuples(kinds, histories), min_size=1, max_size=3)
+withdrawal = Occurrence(Event.CONSIGNMENT_WITHDRAWAL, NOON + timedelta(days=30), Actor.SENDER, "wrong_recipient")
+
+
 def _try(leg: Leg, what: Occurrence) -> Leg:
     try:
         return advance(leg, what)
     except TransitionRefused:
         return leg
+
+
+def _lived(lives: list[tuple[LegKind, list[Occurrence]]]) -> list[Leg]:
+    """The legs of one delivery; the next one begins when the one before failed, or has effect and is not enough."""
+    legs: list[Leg] = []
+    for number, (kind, history) in enumerate(lives, 1):
+        leg = open_leg(LEG_ID, DELIVERY_ID, kind, number, NOON)
+        for what in history:
+            leg = _try(leg, what)
+        legs.append(leg)
+        failed = leg.state in {LegState.REFUSED, LegState.EXPIRED, LegState.UNDELIVERABLE}
+        if not failed and (leg.effective_at is None or leg.state is LegState.WITHDRAWN):
+            break
+    return legs
 
 
 @settings(deadline=None)
@@ -109,10 +128,12 @@ def test_nothing_with_legal_effect_can_be_cancelled(kind: LegKind, history: list
 
 
 @settings(deadline=None)
-@given(st.lists(st.tuples(kinds, histories), min_size=1, max_size=3))
-def test_a_withdrawal_takes_back_what_nobody_has_and_nothing_else(ways: list[tuple[LegKind, list[Occurrence]]]) -> None:
+@given(ways)
+def test_a_withdrawal_takes_back_what_nobody_has_and_nothing_else(
+    lives: list[tuple[LegKind, list[Occurrence]]],
+) -> None:
     legs = []
-    for number, (kind, history) in enumerate(ways, 1):
+    for number, (kind, history) in enumerate(lives, 1):
         leg = open_leg(LEG_ID, DELIVERY_ID, kind, number, NOON)
         for what in history:
             leg = _try(leg, what)
@@ -123,13 +144,36 @@ def test_a_withdrawal_takes_back_what_nobody_has_and_nothing_else(ways: list[tup
     had |= {LegState.DELIVERED, LegState.RETURNED}
     if any(leg.state in had for leg in legs):
         assert ended == ()
-    what = Occurrence(Event.CONSIGNMENT_WITHDRAWAL, NOON, Actor.SENDER, "wrong_recipient")
-    after = [advance(leg, what) if leg in ended else leg for leg in legs]
+    after = [advance(leg, withdrawal) if leg in ended else leg for leg in legs]
     assert all(leg.state is LegState.WITHDRAWN for leg in after if leg.number in {each.number for each in ended})
     assert withdrawable(delivery, after) == ()
     for state in DeliveryState:
         if state is not DeliveryState.SEALED:
             assert withdrawable(Delivery(DELIVERY_ID, state, NOON), legs) == ()
+
+
+@settings(deadline=None)
+@given(ways)
+def test_what_the_sender_withdrew_is_publicly_withdrawn(lives: list[tuple[LegKind, list[Occurrence]]]) -> None:
+    legs = _lived(lives)
+    ended = withdrawable(Delivery(DELIVERY_ID, DeliveryState.SEALED, NOON), legs)
+    after = [advance(leg, withdrawal) if leg in ended else leg for leg in legs]
+    assert not ended or public_status(DeliveryState.SEALED, after) == "withdrawn"
+
+
+@settings(deadline=None)
+@given(ways)
+def test_the_weight_is_with_the_first_to_have_effect_or_else_the_newest(
+    lives: list[tuple[LegKind, list[Occurrence]]],
+) -> None:
+    legs = _lived(lives)
+    over = {LegState.WITHDRAWN, LegState.REFUSED, LegState.EXPIRED, LegState.UNDELIVERABLE}
+    others = [leg for leg in legs if leg.state is not LegState.WITHDRAWN]
+    if any(leg.effective_at is not None or leg.state not in over for leg in others):
+        # Another leg took over from what was withdrawn.
+        legs = others
+    effective = sorted((leg for leg in legs if leg.effective_at), key=lambda leg: (leg.effective_at, leg.number))
+    assert weighty(legs) is (effective[0] if effective else legs[-1])
 
 
 def test_every_state_of_the_table_can_be_reached_and_every_row_leads_on_from_one() -> None:

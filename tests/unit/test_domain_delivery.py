@@ -222,11 +222,17 @@ def test_a_stored_row_weighs_like_the_leg_it_holds() -> None:
     assert public_status(DeliveryState.SEALED, rows) == "sealed"
 
 
-def test_a_withdrawn_leg_has_weight_only_when_it_is_alone() -> None:
+def test_a_withdrawn_leg_has_weight_unless_another_one_took_over() -> None:
     withdrawn = _mailbox(LegState.WITHDRAWN, effective=NOON)
     letter = _paper(LegState.HANDED_OVER, number=2, effective=LATER, handed_over=LATER)
     assert weighty([withdrawn, letter]) is letter
     assert weighty([withdrawn]) is withdrawn
+    failed, taken_back = _mailbox(LegState.UNDELIVERABLE), _paper(LegState.WITHDRAWN, number=2)
+    assert weighty([failed, taken_back]) is taken_back
+    assert channel([failed, taken_back]) == "paper"
+    never_printed = _paper(LegState.UNDELIVERABLE, number=2)
+    assert weighty([withdrawn, never_printed]) is withdrawn
+    assert weighty([_paper(LegState.WITHDRAWN), _mailbox(LegState.UNDELIVERABLE, number=2)]).number == 2
 
 
 def test_a_cancelled_delivery_is_cancelled_whatever_its_legs_say() -> None:
