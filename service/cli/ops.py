@@ -108,9 +108,10 @@ def list_pauses() -> None:
         found = pauses.listing(application.context)
     table = Table("id", "what", "since", "by", "reason")
     for each in found:
-        what = [each.organisation, each.submission, each.kind, each.channel, each.provider]
+        named = ("organisation", "submission", "kind", "channel", "provider")
+        what = [f"{name} {word}" for name in named if (word := getattr(each, name))]
         since = f"{each.since:%Y-%m-%d %H:%M} UTC"
-        table.add_row(each.id, " ".join(word for word in what if word), since, each.actor or "", Text(each.reason))
+        table.add_row(each.id, ", ".join(what), since, each.actor or "", Text(each.reason))
     _console().print(table if found else "Nothing is paused.")
 
 

@@ -101,7 +101,14 @@ class Finding:
 
 
 def judge(samples: Sequence[Sample], alarms: Sequence["Alarm"]) -> list[Finding]:
-    """Everything that is wrong, worst first; alike ones in the order of the table."""
+    """Everything that is wrong, worst first; alike ones in the order of the table.
+
+    What an alarm says is left out where a graver one rings for the same sample.
+    """
+    ringing = [(alarm, sample) for alarm in alarms for sample in alarm.rings(samples)]
+    gravest: dict[int, Severity] = {}
+    for alarm, sample in ringing:
+        gravest[id(sample)] = max(alarm.severity, gravest.get(id(sample), alarm.severity))
     found = [
         Finding(
             code=alarm.name,
@@ -112,8 +119,8 @@ def judge(samples: Sequence[Sample], alarms: Sequence["Alarm"]) -> list[Finding]
             labels=sample.labels,
             value=sample.value,
         )
-        for alarm in alarms
-        for sample in alarm.rings(samples)
+        for alarm, sample in ringing
+        if alarm.severity == gravest[id(sample)]
     ]
     return sorted(found, key=lambda each: -each.severity)
 

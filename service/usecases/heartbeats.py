@@ -90,15 +90,17 @@ class Machine:
 
 
 def disks(places: Mapping[str, Path]) -> dict[str, float]:
-    """How much of the disk under each place is free, as a share; places that are not there are left out."""
-    found: dict[str, float] = {}
+    """How much of each disk is free, as a share, by the names of the places on it; what is not there is left out."""
+    free: dict[int, float] = {}
+    names: dict[int, list[str]] = {}
     for name, place in places.items():
         try:
-            usage = shutil.disk_usage(place)
+            usage, disk = shutil.disk_usage(place), place.stat().st_dev
         except OSError:
             continue
-        found[name] = round(usage.free / usage.total, 4) if usage.total else 0.0
-    return found
+        free[disk] = round(usage.free / usage.total, 4) if usage.total else 0.0
+        names.setdefault(disk, []).append(name)
+    return {" and ".join(names[disk]): share for disk, share in free.items()}
 
 
 def seals(context: Context, folder: Path) -> dict[str, float | None]:

@@ -7,6 +7,7 @@ import yaml  # type: ignore[import-untyped]
 
 from service.domain.alarms import ALARMS, Alarm, Sample, Severity, judge, spoken
 from service.operations_rules import rules
+from service.usecases.heartbeats import disks
 from service.web.metrics import HELP
 
 ROOT = Path(__file__).parents[2]
@@ -55,6 +56,21 @@ def test_the_worst_comes_first() -> None:
     severities = [each.severity for each in found]
     assert severities == sorted(severities, reverse=True)
     assert {Severity.CRITICAL, Severity.WARNING} == set(severities)
+
+
+def test_a_graver_alarm_speaks_for_a_milder_one_of_the_same_sample_and_no_other() -> None:
+    full = Sample("zending_disk_free_ratio", 0.01, {"host": "a", "disk": "store"})
+    filling = Sample("zending_disk_free_ratio", 0.1, {"host": "b", "disk": "store"})
+    found = judge([filling, full], ALARMS)
+    assert [(each.code, each.labels["host"]) for each in found] == [("DiskFull", "a"), ("DiskFilling", "b")]
+
+
+def test_places_on_one_disk_are_one_disk(tmp_path: Path) -> None:
+    (tmp_path / "print").mkdir()
+    places = {"home": tmp_path, "print": tmp_path / "print", "gone": tmp_path / "gone", "memory": Path("/proc")}
+    found = disks(places)
+    assert list(found) == ["home and print", "memory"]
+    assert 0 <= found["home and print"] <= 1
 
 
 def test_names_are_told_apart_and_every_runbook_is_there() -> None:
