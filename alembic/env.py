@@ -1,13 +1,13 @@
 """Runs the migrations as the owner, with bounds on locks and statements, one at a time however many machines start."""
 
+import time
+
 from alembic import context
-from sqlalchemy import create_engine, text
+from sqlalchemy import Connection, create_engine, text
 
 from service.db.base import Base
+from service.db.migrations import MIGRATION_LOCK, OPTIONS
 from service.db.session import psycopg_url
-
-MIGRATION_LOCK = 2053467748
-OPTIONS = "-c lock_timeout=10s -c statement_timeout=300s -c timezone=UTC"
 
 
 def run() -> None:
@@ -15,11 +15,7 @@ def run() -> None:
     engine = create_engine(psycopg_url(url), connect_args={"options": OPTIONS, "connect_timeout": 10})
     try:
         with engine.connect() as connection:
-            # Whoever comes second waits for the first one's migrations, longer than for a lock on a table.
-            connection.execute(text("SET lock_timeout = 0"))
-            connection.execute(text("SELECT pg_advisory_lock(:lock)"), {"lock": MIGRATION_LOCK})
-            connection.execute(text("RESET lock_timeout"))
-            connection.commit()
+            take_turn(connection)
             context.configure(connection=connection, target_metadata=Base.metadata, transaction_per_migration=True)
             with context.begin_transaction():
                 context.run_migrations()
@@ -28,6 +24,15 @@ def run() -> None:
             connection.commit()
     finally:
         engine.dispose()
+
+
+def take_turn(connection: Connection) -> None:
+    # Asked for again and again, in transactions that end: a concurrent build waits for every statement that began
+    # before it, one that waits for this lock included.
+    while not connection.scalar(text("SELECT pg_try_advisory_lock(:lock)"), {"lock": MIGRATION_LOCK}):
+        connection.commit()
+        time.sleep(0.2)
+    connection.commit()
 
 
 run()

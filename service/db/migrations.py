@@ -6,16 +6,25 @@ release before is gone (docs/runbooks/upgrade.md).
 """
 
 import ast
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from alembic import command
 from alembic.config import Config
+from psycopg.errors import DeadlockDetected, LockNotAvailable
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from service.db.session import Database, psycopg_url
 
+MIGRATION_LOCK: Final = 2053467748
+"""Held by whoever runs the steps."""
+OPTIONS: Final = "-c lock_timeout=2s -c statement_timeout=300s -c timezone=UTC"
+"""Of the connection that runs them: whoever waits for a lock on a table holds up all that come after."""
+_PAUSES: Final = (1.0, 2.0, 3.0, 5.0, 5.0, 10.0, 10.0, 20.0, 20.0, 30.0, 30.0, 60.0)
 _SCRIPTS = Path(__file__).parents[2] / "alembic"
 _VERSION = text("SELECT version_num FROM alembic_version")
 
@@ -40,11 +49,28 @@ def migrations() -> list[Migration]:
     ]
 
 
-def migrate(owner_url: str) -> None:
-    """Run all migrations that the database does not have yet, as its owner; safe to repeat and to run twice at once."""
+def migrate(owner_url: str, *, sleep: Callable[[float], None] = time.sleep) -> None:
+    """Run all migrations that the database does not have yet, as its owner; safe to repeat and to run twice at once.
+
+    A step whose lock is not free within two seconds is undone and tried again, for some minutes.
+
+    Raises:
+        OperationalError: a lock was not free in all that time; the steps before it are done.
+    """
     config = Config()
     config.set_main_option("script_location", str(_SCRIPTS))
     config.attributes["url"] = owner_url
+    for pause in _PAUSES:
+        try:
+            command.upgrade(config, "head")
+        except (LockNotAvailable, DeadlockDetected):
+            sleep(pause)
+        except OperationalError as error:
+            if not isinstance(error.orig, LockNotAvailable | DeadlockDetected):
+                raise
+            sleep(pause)
+        else:
+            return
     command.upgrade(config, "head")
 
 

@@ -3,11 +3,13 @@
 import subprocess
 import sys
 import threading
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -19,7 +21,7 @@ from sqlalchemy import text
 
 from service.db.deliveries import lowest_id
 from service.db.ids import new_id
-from service.db.migrations import migrate
+from service.db.migrations import MIGRATION_LOCK, migrate
 from service.embedded.postgres import OWNER, Urls
 from service.embedded.stack import Stack
 from service.usecases import housekeeping
@@ -108,9 +110,35 @@ def _upgrade(url: str) -> None:
 _ROOT = Path(__file__).parents[2]
 
 
-def test_a_migration_waits_for_another_longer_than_for_a_lock_on_a_table() -> None:
-    source = (_ROOT / "alembic" / "env.py").read_text("utf-8")
-    assert source.index("SET lock_timeout = 0") < source.index("pg_advisory_lock") < source.index("RESET lock_timeout")
+def test_a_migration_waits_for_another_and_stands_in_no_concurrent_builds_way(urls: Urls) -> None:
+    with empty_database(urls) as url, psycopg.connect(url.replace("+psycopg", "", 1), autocommit=True) as first:
+        first.execute("CREATE TABLE there (id integer)")
+        first.execute("SELECT pg_advisory_lock(%s)", (MIGRATION_LOCK,))
+        second = threading.Thread(target=_upgrade, args=(url,))
+        second.start()
+        try:
+            _until_asked_for(first)
+            # A build waits for every statement that began before it: one that waited for our lock would never end.
+            first.execute("SET statement_timeout = '20s'")
+            first.execute("CREATE INDEX CONCURRENTLY ix_there ON there (id)")
+            assert second.is_alive()
+            assert "delivery" not in tables(url)
+        finally:
+            first.execute("SELECT pg_advisory_unlock(%s)", (MIGRATION_LOCK,))
+            second.join()
+        assert "delivery" in tables(url)
+
+
+def _until_asked_for(connection: "psycopg.Connection[tuple[Any, ...]]") -> None:
+    query = (
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        " AND query ~ 'advisory_lock|COMMIT|ROLLBACK'"
+    )
+    for _ in range(600):
+        if connection.execute(query).fetchone() != (0,):
+            return
+        time.sleep(0.05)
+    raise AssertionError("nobody asked for the lock")
 
 
 def test_the_first_schema_is_not_taken_back(urls: Urls) -> None:
