@@ -3,17 +3,66 @@
 import uuid
 from collections.abc import Collection, Sequence
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import select, text, update
 from sqlalchemy.orm import Session
 
-from service.db.models import Activation, ActivationCode, Mailbox, MailboxItem
+from service.db.models import Activation, ActivationCode, Lookup, Mailbox, MailboxItem
+
+# Many hashes travel as one value: written out as an array, a thousand take the driver longer than the query takes.
+_HASHES = """
+    (SELECT array_agg(substr(CAST(:hashes AS bytea), 1 + 32 * n, 32))
+     FROM generate_series(0, CAST(:last AS integer)) AS n)
+"""
+_ACTIVATED = text(f"SELECT zending_activated({_HASHES})")
+# Two look-ups at once of one organisation wait for one another, so that neither slips under the quota; what the first
+# wrote is seen by a statement that begins after the lock is there.
+_QUOTA = text("SELECT lookup_quota, pg_advisory_xact_lock(:lock) FROM organisation WHERE id = :organisation")
+# One statement for all: a thousand rows one by one take longer than everything else of a look-up.
+_NOTE_LOOKUP = text(
+    f"""
+    WITH used AS (
+        SELECT coalesce(sum(recipients), 0) AS number FROM lookup WHERE organisation_id = :organisation AND at > :since
+    ), noted AS (
+        INSERT INTO lookup (id, organisation_id, client_id, purpose, recipients, at)
+        SELECT :id, :organisation, :client, :purpose, CAST(:recipients AS integer), :at FROM used
+        WHERE number + CAST(:recipients AS integer) <= CAST(:quota AS bigint)
+        RETURNING id
+    )
+    INSERT INTO lookup_recipient (recipient_hash, lookup_id, organisation_id)
+    SELECT hash, noted.id, :organisation FROM noted, unnest({_HASHES}) AS hash
+    """  # noqa: S608  all of it stands here
+)
 
 
 def activated(session: Session, hashes: Collection[bytes]) -> frozenset[bytes]:
     """Which of these recipients have an activated mailbox: the one question a sender's transaction may ask."""
-    query = text("SELECT zending_activated(CAST(:hashes AS bytea[]))")
-    return frozenset(bytes(each) for each in session.scalars(query, {"hashes": list(hashes)}))
+    if not hashes:
+        return frozenset()
+    return frozenset(bytes(each) for each in session.scalars(_ACTIVATED, _as_one(hashes)))
+
+
+def note_lookup(session: Session, lookup: Lookup, hashes: Collection[bytes], *, since: datetime) -> bool:
+    """Keep who asked about whom; False, and nothing kept, when the organisation asked too much since that moment."""
+    organisation = lookup.organisation_id
+    lock = {"lock": organisation.int % 2**62, "organisation": organisation}
+    values = {
+        "id": lookup.id,
+        "organisation": organisation,
+        "client": lookup.client_id,
+        "purpose": lookup.purpose,
+        "recipients": lookup.recipients,
+        "at": lookup.at,
+        "since": since,
+        "quota": session.scalar(_QUOTA, lock) or 0,
+    }
+    noted = session.execute(_NOTE_LOOKUP, values | _as_one(hashes))
+    return bool(noted.rowcount)  # type: ignore[attr-defined]
+
+
+def _as_one(hashes: Collection[bytes]) -> dict[str, Any]:
+    return {"hashes": b"".join(sorted(hashes)), "last": len(hashes) - 1}
 
 
 _DEPOSIT = text(

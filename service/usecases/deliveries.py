@@ -39,7 +39,9 @@ def get(context: Context, organisation_id: uuid.UUID, delivery_id: str) -> Deliv
         NotFound: there is none by this id, or it is another organisation's.
     """
     with context.database.transaction(organisations=[organisation_id]) as session:
-        return delivery_view(context, _own(session, context, organisation_id, delivery_id))
+        row = _own_row(session, organisation_id, delivery_id)
+        (outline,) = dossiers.outlines(session, context, [row])
+        return delivery_view(context, outline)
 
 
 def list_page(
@@ -53,9 +55,9 @@ def list_page(
     before = read_cursor(cursor, limit)
     with context.database.transaction(organisations=[organisation_id]) as session:
         found = rows.page(session, organisation_id, filters, before=before, limit=limit + 1)
-        loaded = dossiers.load(session, context, [row.id for row in found[:limit]])
+        shown = dossiers.outlines(session, context, found[:limit])
     return DeliveryPage(
-        items=[delivery_view(context, loaded[row.id]) for row in found[:limit]],
+        items=[delivery_view(context, outline) for outline in shown],
         next_cursor=public_id(DELIVERY, found[limit - 1].id) if len(found) > limit else None,
     )
 

@@ -1,7 +1,7 @@
 """A delivery with all that belongs to it, read for a whole chunk at once."""
 
 import uuid
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -16,23 +16,29 @@ from service.vault.errors import KeyDestroyed, KeyLost
 log = structlog.get_logger()
 
 
-@dataclass
-class Dossier:
-    """One delivery's rows, its sender, and its personal part in the clear.
-
-    The rows are plain values: changing one writes nothing. ``Progress`` writes what changed, for a chunk at once.
-    """
+@dataclass(kw_only=True)
+class Outline:
+    """What its sender is shown of a delivery: its row, its documents, and its personal part in the clear."""
 
     delivery: DeliveryRow
-    legs: list[LegRow]
     documents: list[DocumentRow]
-    organisation: Organisation
     personal: Personal
 
     @property
     def id(self) -> uuid.UUID:
         """The delivery's id."""
         return self.delivery.id
+
+
+@dataclass(kw_only=True)
+class Dossier(Outline):
+    """One delivery's rows, its sender, and its personal part in the clear.
+
+    The rows are plain values: changing one writes nothing. ``Progress`` writes what changed, for a chunk at once.
+    """
+
+    legs: list[LegRow]
+    organisation: Organisation
 
     def leg(self, number: int) -> LegRow:
         """A leg by its number.
@@ -44,6 +50,23 @@ class Dossier:
             if leg.number == number:
                 return leg
         raise KeyError(number)
+
+
+def outlines(session: Session, context: Context, rows: Sequence[DeliveryRow]) -> list[Outline]:
+    """What is shown of deliveries that were read already, in their order: one query for all.
+
+    Raises:
+        KeyLost: the key of one of them is lost; KeyDestroyed likewise.
+    """
+    documents = deliveries.documents(session, [row.id for row in rows])
+    return [
+        Outline(
+            delivery=row,
+            documents=documents[row.id],
+            personal=open_personal(context, row.personal, row.organisation_id, row.id),
+        )
+        for row in rows
+    ]
 
 
 def load(

@@ -5,12 +5,10 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import func, select, text
-from sqlalchemy.orm import Session
-
 from service.channels.base import Consent
+from service.db import mailboxes
 from service.db.ids import new_id
-from service.db.models import Lookup, Organisation
+from service.db.models import Lookup
 from service.domain.errors import FieldError, Invalid, QuotaExceeded
 from service.domain.identifiers import NumberInvalid, RecipientId, RecipientKind
 from service.usecases.context import Context
@@ -18,12 +16,6 @@ from service.usecases.personal import find_hash
 
 PURPOSE_LENGTH = 200
 _DAY = 24 * 3600
-_ASKED = text(
-    """
-    INSERT INTO lookup_recipient (recipient_hash, lookup_id, organisation_id)
-    SELECT hash, :lookup, :organisation FROM unnest(CAST(:hashes AS bytea[])) AS hash
-    """
-)
 
 
 def look_up(
@@ -39,23 +31,22 @@ def look_up(
     """
     asked = _read(context, recipients, purpose)
     now = context.clock()
+    lookup = Lookup(
+        id=new_id(),
+        organisation_id=organisation_id,
+        client_id=client_id,
+        purpose=purpose.strip(),
+        recipients=len(asked),
+        at=now,
+    )
+    hashes = {find_hash(context, each) for each in asked}
     with context.database.transaction(organisations=[organisation_id]) as session:
-        _count(session, organisation_id, len(asked), now - timedelta(seconds=_DAY))
-        lookup_id = new_id()
-        session.add(
-            Lookup(
-                id=lookup_id,
-                organisation_id=organisation_id,
-                client_id=client_id,
-                purpose=purpose.strip(),
-                recipients=len(asked),
-                at=now,
+        if not mailboxes.note_lookup(session, lookup, hashes, since=now - timedelta(seconds=_DAY)):
+            raise QuotaExceeded(
+                "Your organisation has asked about more recipients than its daily quota allows.",
+                retry_after=3600,
+                code="lookup_quota",
             )
-        )
-        session.flush()
-        hashes = {find_hash(context, each) for each in asked}
-        # One statement for all: a thousand rows one by one take longer than everything else of a look-up.
-        session.execute(_ASKED, {"hashes": sorted(hashes), "lookup": lookup_id, "organisation": organisation_id})
     digital = context.channel.activated(set(asked), Consent(str(organisation_id), registered=False))
     return [
         {"type": each.kind.value, "id": number, "channel": "digital" if each in digital else "paper"}
@@ -83,21 +74,3 @@ def _read(context: Context, recipients: Sequence[tuple[str, str]], purpose: str)
     if found:
         raise Invalid(code="lookup_invalid", errors=found)
     return asked
-
-
-def _count(session: Session, organisation_id: uuid.UUID, number: int, since: Any) -> None:
-    # Two look-ups at once of one organisation wait for one another, so that neither slips under the quota.
-    query = select(Organisation.lookup_quota).where(Organisation.id == organisation_id)
-    quota = session.scalar(query) or 0
-    session.execute(select(func.pg_advisory_xact_lock(organisation_id.int % 2**62)))
-    used = session.scalar(
-        select(func.coalesce(func.sum(Lookup.recipients), 0)).where(
-            Lookup.organisation_id == organisation_id, Lookup.at > since
-        )
-    )
-    if int(used or 0) + number > quota:
-        raise QuotaExceeded(
-            "Your organisation has asked about more recipients than its daily quota allows.",
-            retry_after=3600,
-            code="lookup_quota",
-        )

@@ -9,7 +9,7 @@ import msgspec
 from service.db.ids import DELIVERY, SUBMISSION, public_id
 from service.db.models import DeliveryEvent
 from service.usecases.context import Context
-from service.usecases.dossiers import Dossier
+from service.usecases.dossiers import Outline
 from service.usecases.personal import open_text
 
 
@@ -145,9 +145,9 @@ class File:
     content: bytes = field(repr=False)
 
 
-def delivery_view(context: Context, dossier: Dossier) -> DeliveryView:
+def delivery_view(context: Context, outline: Outline) -> DeliveryView:
     """A delivery for its sender."""
-    delivery = dossier.delivery
+    delivery = outline.delivery
     own = f"/v1/deliveries/{public_id(DELIVERY, delivery.id)}"
     return DeliveryView(
         id=public_id(DELIVERY, delivery.id),
@@ -156,21 +156,21 @@ def delivery_view(context: Context, dossier: Dossier) -> DeliveryView:
         channel=delivery.channel,
         registered=delivery.registered,
         document_type=delivery.document_type,
-        subject=dossier.personal.subject,
+        subject=outline.personal.subject,
         created_at=delivery.created_at,
         updated_at=delivery.updated_at,
         effective_at=delivery.effective_at,
         documents=[
             DocumentView(
                 role=row.role,
-                filename=file_name(context, dossier, row.position),
+                filename=file_name(context, outline, row.position),
                 pages=row.pages,
                 size=row.size,
                 sha256=row.sha256.hex(),
                 submitted_sha256=row.submitted_sha256.hex(),
                 url=own + ("/document" if row.position == 0 else f"/attachments/{row.position}"),
             )
-            for row in dossier.documents
+            for row in outline.documents
         ],
         problems=[msgspec.convert(problem, ProblemView) for problem in delivery.problems],
         links=LinksView(events=f"{own}/events", evidence=f"{own}/evidence"),
@@ -179,9 +179,9 @@ def delivery_view(context: Context, dossier: Dossier) -> DeliveryView:
     )
 
 
-def file_name(context: Context, dossier: Dossier, position: int) -> str:
+def file_name(context: Context, outline: Outline, position: int) -> str:
     """The name a document was handed in under."""
-    row = dossier.documents[position]
+    row = outline.documents[position]
     return open_text(
         context,
         row.filename,
