@@ -1,12 +1,25 @@
 """The declarative base: one naming convention and one mapping of Python types to columns for every table."""
 
 import uuid
+from collections.abc import Collection
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, Date, DateTime, LargeBinary, MetaData, Text, Uuid
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    ColumnElement,
+    Date,
+    DateTime,
+    LargeBinary,
+    MetaData,
+    Text,
+    Uuid,
+    any_,
+    literal,
+)
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.orm import DeclarativeBase
+from sqlalchemy.orm import DeclarativeBase, InstrumentedAttribute
 
 
 class Base(DeclarativeBase):
@@ -35,3 +48,11 @@ class Base(DeclarativeBase):
         list[str]: JSONB,
         list[dict[str, Any]]: JSONB,
     }
+
+
+def among(column: InstrumentedAttribute[Any], values: Collection[Any]) -> ColumnElement[bool]:
+    """Whether a column has one of these values: as one array, so that a statement's text is the same for any number.
+
+    A list of parameters would make another text for each number of them, and connections could keep none prepared.
+    """
+    return column == any_(literal(list(values), ARRAY(column.type)))

@@ -4,12 +4,12 @@ import uuid
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import bindparam, func, select, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
+from service.db.base import among
 from service.db.models import (
     DeliveryEvent,
     DeliveryRow,
@@ -20,6 +20,7 @@ from service.db.models import (
     Submission,
     VaultObject,
 )
+from service.db.writing import Part, change, insertion, values_of, write
 from service.domain.errors import Retryable
 
 
@@ -30,13 +31,13 @@ def organisation(session: Session, organisation_id: uuid.UUID) -> Organisation |
 
 def organisations(session: Session, ids: Collection[uuid.UUID]) -> dict[uuid.UUID, Organisation]:
     """Organisations by id."""
-    rows = session.scalars(select(Organisation).where(Organisation.id.in_(ids)))
+    rows = session.scalars(select(Organisation).where(among(Organisation.id, ids)))
     return {row.id: row for row in rows}
 
 
 def by_ids(session: Session, ids: Collection[uuid.UUID], *, lock: bool = False) -> dict[uuid.UUID, DeliveryRow]:
     """Deliveries by id; locked in one order, so that two chunks can't wait for one another."""
-    query = select(DeliveryRow).where(DeliveryRow.id.in_(ids)).order_by(DeliveryRow.id)
+    query = select(DeliveryRow).where(among(DeliveryRow.id, ids)).order_by(DeliveryRow.id)
     if lock:
         query = query.with_for_update().execution_options(populate_existing=True)
     found = {row.id: row for row in session.scalars(query)}
@@ -51,7 +52,7 @@ def legs(session: Session, ids: Collection[uuid.UUID]) -> dict[uuid.UUID, list[L
     """The legs of deliveries, oldest first."""
     query = (
         select(LegRow)
-        .where(LegRow.delivery_id.in_(ids))
+        .where(among(LegRow.delivery_id, ids))
         .order_by(LegRow.delivery_id, LegRow.number)
         .execution_options(populate_existing=True)
     )
@@ -65,7 +66,7 @@ def documents(session: Session, ids: Collection[uuid.UUID]) -> dict[uuid.UUID, l
     """The documents of deliveries, the main one first."""
     query = (
         select(DocumentRow)
-        .where(DocumentRow.delivery_id.in_(ids))
+        .where(among(DocumentRow.delivery_id, ids))
         .order_by(DocumentRow.delivery_id, DocumentRow.position)
         .execution_options(populate_existing=True)
     )
@@ -129,124 +130,79 @@ def evidence(session: Session, delivery_id: uuid.UUID, evidence_id: uuid.UUID) -
     return session.get(EvidenceRow, (delivery_id, evidence_id))
 
 
-def add_submissions(session: Session, rows: Collection[DeliveryRow]) -> None:
-    """Write the rows of what was handed in together, for deliveries that are about to be added."""
-    submissions = {
-        row.submission_id: {
-            "id": row.submission_id,
-            "organisation_id": row.organisation_id,
-            "mark": row.mark,
-            "lane": row.lane,
-            "created_at": row.created_at,
-        }
-        for row in rows
-    }
-    if submissions:
-        session.connection().execute(insert(Submission.__table__), list(submissions.values()))  # type: ignore[arg-type]
+SUBMISSIONS: Final = insertion(Submission, "id", "organisation_id", "mark", "lane", "created_at")
+DELIVERIES: Final = insertion(DeliveryRow)
+DOCUMENTS: Final = insertion(DocumentRow)
+LEGS: Final = insertion(LegRow)
+EVENTS: Final = insertion(DeliveryEvent)
+_EVIDENCE = insertion(EvidenceRow, conflict="ON CONFLICT (delivery_id, leg, event, attempt) DO NOTHING RETURNING id")
+_INTENTS = insertion(
+    VaultObject,
+    "subject_id",
+    "path",
+    "organisation_id",
+    "role",
+    "sha256",
+    "size",
+    conflict="ON CONFLICT DO NOTHING",
+)
+_STATES = change(
+    DeliveryRow, ("id",), ("state", "status", "channel", "reason", "problems", "updated_at", "effective_at")
+)
+_LEG_STATES = change(LegRow, ("delivery_id", "number"), ("state", "reason", "since", "handed_over_at", "effective_at"))
+_OBJECTS = change(DocumentRow, ("delivery_id", "position"), ("path", "sha256", "size", "sealed"))
 
 
-def add(session: Session, rows: Sequence[DeliveryRow], documents: Sequence[DocumentRow]) -> None:
-    """Write new deliveries and their documents; the rows stay plain values of the caller's."""
-    for model, group in ((DeliveryRow, rows), (DocumentRow, documents)):
-        table = model.__table__
-        if group:
-            names = [column.key for column in table.columns]
-            session.connection().execute(
-                insert(table),  # type: ignore[arg-type]
-                [{name: getattr(row, name) for name in names} for row in group],
-            )
+def add(
+    session: Session,
+    rows: Sequence[DeliveryRow],
+    documents: Sequence[DocumentRow],
+    *also: tuple[Part, Sequence[Mapping[str, Any]]],
+    with_submissions: bool = False,
+) -> None:
+    """Write new deliveries and what belongs to them, in one statement; the rows stay plain values of the caller's.
+
+    Args:
+        session: a transaction of the caller's.
+        rows: the deliveries.
+        documents: theirs.
+        also: rows of further tables.
+        with_submissions: what they were handed in with has no row yet.
+    """
+    submissions = {row.submission_id: {**values_of(row, SUBMISSIONS), "id": row.submission_id} for row in rows}
+    write(
+        session,
+        (SUBMISSIONS, list(submissions.values()) if with_submissions else []),
+        (DELIVERIES, [values_of(row, DELIVERIES) for row in rows]),
+        (DOCUMENTS, [values_of(row, DOCUMENTS) for row in documents]),
+        *also,
+    )
 
 
 def add_evidence(session: Session, rows: Sequence[Mapping[str, Any]]) -> set[uuid.UUID]:
     """Append evidence; return the ids of those that were not there yet by delivery, leg, event and attempt."""
-    if not rows:
-        return set()
-    query = (
-        insert(EvidenceRow)
-        .on_conflict_do_nothing(index_elements=["delivery_id", "leg", "event", "attempt"])
-        .returning(EvidenceRow.id)
+    return {row.id for row in write(session, (_EVIDENCE, rows))}
+
+
+def save(session: Session, rows: Collection[DeliveryRow], legs: Collection[LegRow] = ()) -> None:
+    """Write the changed state of deliveries that this transaction has locked, and of their legs."""
+    write(
+        session,
+        (_STATES, [values_of(row, _STATES) for row in rows]),
+        (_LEG_STATES, [values_of(leg, _LEG_STATES) for leg in legs]),
+        keys={row.id for row in rows} | {leg.delivery_id for leg in legs},
     )
-    return set(session.scalars(query, [dict(row) for row in rows]))
-
-
-def add_events(session: Session, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Append lines to timelines."""
-    if rows:
-        session.execute(insert(DeliveryEvent), [dict(row) for row in rows], execution_options={"render_nulls": True})
-
-
-_DELIVERY_CHANGE = (
-    update(DeliveryRow.__table__)  # type: ignore[arg-type]
-    .where(DeliveryRow.__table__.c.id == bindparam("key"))
-    .values(
-        {
-            name: bindparam(f"new_{name}")
-            for name in ("state", "status", "channel", "reason", "problems", "updated_at", "effective_at")
-        }
-    )
-)
-_LEG_CHANGE = (
-    update(LegRow.__table__)  # type: ignore[arg-type]
-    .where(LegRow.__table__.c.delivery_id == bindparam("key"), LegRow.__table__.c.number == bindparam("key_number"))
-    .values({name: bindparam(f"new_{name}") for name in ("state", "reason", "since", "handed_over_at", "effective_at")})
-)
-
-
-def save(session: Session, rows: Collection[DeliveryRow]) -> None:
-    """Write the changed state of deliveries that this transaction has locked."""
-    if rows:
-        session.connection().execute(
-            _DELIVERY_CHANGE,
-            [
-                {
-                    "key": row.id,
-                    "new_state": row.state,
-                    "new_status": row.status,
-                    "new_channel": row.channel,
-                    "new_reason": row.reason,
-                    "new_problems": row.problems,
-                    "new_updated_at": row.updated_at,
-                    "new_effective_at": row.effective_at,
-                }
-                for row in rows
-            ],
-        )
-
-
-def save_legs(session: Session, new: Sequence[LegRow], changed: Sequence[LegRow]) -> None:
-    """Write new and changed legs of deliveries that this transaction has locked."""
-    if new:
-        columns = [column.key for column in LegRow.__table__.columns]
-        session.execute(
-            insert(LegRow),
-            [{name: getattr(row, name) for name in columns} for row in new],
-            execution_options={"render_nulls": True},
-        )
-    if changed:
-        session.connection().execute(
-            _LEG_CHANGE,
-            [
-                {
-                    "key": row.delivery_id,
-                    "key_number": row.number,
-                    "new_state": row.state,
-                    "new_reason": row.reason,
-                    "new_since": row.since,
-                    "new_handed_over_at": row.handed_over_at,
-                    "new_effective_at": row.effective_at,
-                }
-                for row in changed
-            ],
-        )
-
-
-_INTEND = insert(VaultObject.__table__).on_conflict_do_nothing()  # type: ignore[arg-type]
 
 
 def intend(session: Session, rows: Sequence[Mapping[str, Any]]) -> None:
     """Write down which objects are about to be stored; commit before storing them. Safe to repeat."""
-    if rows:
-        session.connection().execute(_INTEND, [dict(row) for row in rows])
+    write(session, (_INTENTS, rows))
+
+
+_KEEP = text(
+    "UPDATE vault_object SET kept_at = clock_timestamp()"
+    " WHERE subject_id = ANY(CAST(:subjects AS uuid[])) AND path = ANY(CAST(:paths AS text[]))"
+)
 
 
 def keep(session: Session, subject_ids: Collection[uuid.UUID], paths: Collection[str]) -> None:
@@ -257,33 +213,11 @@ def keep(session: Session, subject_ids: Collection[uuid.UUID], paths: Collection
             took what it had written. Nothing may name that any more.
     """
     if paths:
-        result = session.execute(
-            update(VaultObject)
-            .where(VaultObject.subject_id.in_(subject_ids), VaultObject.path.in_(paths))
-            .values(kept_at=func.clock_timestamp())
-            .execution_options(synchronize_session=False)
-        )
+        result = session.execute(_KEEP, {"subjects": list(subject_ids), "paths": list(paths)})
         if result.rowcount != len(set(paths)):  # type: ignore[attr-defined]
             raise Retryable("This took too long and must be done again.", code="stored_too_long_ago")
 
 
 def replace_documents(session: Session, rows: Collection[DocumentRow]) -> None:
     """Name the objects that count from now on."""
-    table = DocumentRow.__table__
-    if rows:
-        session.connection().execute(
-            update(table)  # type: ignore[arg-type]
-            .where(table.c.delivery_id == bindparam("key"), table.c.position == bindparam("key_position"))
-            .values({name: bindparam(f"new_{name}") for name in ("path", "sha256", "size", "sealed")}),
-            [
-                {
-                    "key": row.delivery_id,
-                    "key_position": row.position,
-                    "new_path": row.path,
-                    "new_sha256": row.sha256,
-                    "new_size": row.size,
-                    "new_sealed": row.sealed,
-                }
-                for row in rows
-            ],
-        )
+    write(session, (_OBJECTS, [values_of(row, _OBJECTS) for row in rows]), keys={row.delivery_id for row in rows})

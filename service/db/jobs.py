@@ -5,11 +5,13 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum, StrEnum
+from typing import Any, Final
 
 from sqlalchemy import RowMapping, text
 from sqlalchemy.orm import Session
 
 from service.db.ids import new_id
+from service.db.writing import GIVEN, Part, write
 
 
 class JobKind(StrEnum):
@@ -68,34 +70,47 @@ class Leased:
     created_at: datetime
 
 
-_PUT = text(
-    """
+PUT: Final = Part(
+    "job",
+    f"""
     INSERT INTO job (id, kind, organisation_id, lane, subject_id, leg, due_at, wanted_at)
-    SELECT :id, :kind, :organisation, :lane, :subject, :leg, due.at, due.at
-    FROM (SELECT coalesce(CAST(:due_at AS timestamptz), clock_timestamp()) AS at) AS due
+    SELECT id, kind, organisation_id, lane, subject_id, leg, coalesce(due_at, clock_timestamp()),
+           coalesce(due_at, clock_timestamp())
+    FROM {GIVEN}
     ON CONFLICT (kind, subject_id, leg) DO NOTHING
-    """
+    """,  # noqa: S608  no value is ever put into the text
+    (
+        ("id", "uuid"),
+        ("kind", "text"),
+        ("organisation_id", "uuid"),
+        ("lane", "smallint"),
+        ("subject_id", "uuid"),
+        ("leg", "smallint"),
+        ("due_at", "timestamptz"),
+    ),
 )
+"""Jobs that are there already stay as they are."""
+
+
+def rows(jobs: Collection[NewJob]) -> list[dict[str, Any]]:
+    """Jobs as ``PUT`` takes them."""
+    return [
+        {
+            "id": new_id(),
+            "kind": job.kind.value,
+            "organisation_id": job.organisation_id,
+            "lane": int(job.lane),
+            "subject_id": job.subject_id,
+            "leg": job.leg,
+            "due_at": job.due_at,
+        }
+        for job in jobs
+    ]
 
 
 def put(session: Session, jobs: Collection[NewJob]) -> None:
     """Write jobs in the transaction of the state they follow from; one that is there already stays as it is."""
-    if jobs:
-        session.execute(
-            _PUT,
-            [
-                {
-                    "id": new_id(),
-                    "kind": job.kind.value,
-                    "organisation": job.organisation_id,
-                    "lane": int(job.lane),
-                    "subject": job.subject_id,
-                    "leg": job.leg,
-                    "due_at": job.due_at,
-                }
-                for job in jobs
-            ],
-        )
+    write(session, (PUT, rows(jobs)))
 
 
 # The organisations with due rows of a kind and lane, found by jumping along the index: the cost grows with the number

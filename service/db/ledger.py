@@ -15,13 +15,13 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from service.db.base import Base
+from service.db.writing import insertion, write
 
 # One number each in the database's space of advisory locks.
 SEQUENCER_LOCK = 0x7A656E64_00000001
 PUBLISHER_LOCK = 0x7A656E64_00000002
 
 _HASH = 32
-_INSERT_CHUNK = 5000
 
 
 class LedgerPending(Base):
@@ -220,12 +220,12 @@ def try_lock(session: Session, lock: int) -> bool:
 # --- pending ----------------------------------------------------------------------------------------------------------
 
 
+_QUEUE = insertion(LedgerPending, "evidence_id", "leaf_hash", conflict="ON CONFLICT (evidence_id) DO NOTHING")
+
+
 def put_pending(session: Session, leaves: Iterable[tuple[uuid.UUID, bytes]]) -> None:
     """Queue ``(evidence_id, leaf_hash)`` for the log; an evidence that is queued already stays as it is."""
-    rows = [{"evidence_id": evidence_id, "leaf_hash": leaf} for evidence_id, leaf in leaves]
-    for start in range(0, len(rows), _INSERT_CHUNK):
-        chunk = rows[start : start + _INSERT_CHUNK]
-        session.execute(insert(LedgerPending).values(chunk).on_conflict_do_nothing(index_elements=["evidence_id"]))
+    write(session, (_QUEUE, [{"evidence_id": evidence_id, "leaf_hash": leaf} for evidence_id, leaf in leaves]))
 
 
 def has_pending(session: Session) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import select, text, update
 from sqlalchemy.orm import Session
 
+from service.db.base import among
 from service.db.models import Activation, ActivationCode, Lookup, Mailbox, MailboxItem
 
 # Many hashes travel as one value: written out as an array, a thousand take the driver longer than the query takes.
@@ -87,7 +88,7 @@ def deposit(session: Session, rows: Sequence[tuple[uuid.UUID, uuid.UUID, bytes, 
 
 def items(session: Session, deliveries: Collection[uuid.UUID]) -> dict[uuid.UUID, MailboxItem]:
     """Items by their delivery."""
-    query = select(MailboxItem).where(MailboxItem.delivery_id.in_(deliveries))
+    query = select(MailboxItem).where(among(MailboxItem.delivery_id, deliveries))
     return {row.delivery_id: row for row in session.scalars(query)}
 
 
@@ -135,7 +136,7 @@ def page(session: Session, recipient: bytes, *, before: uuid.UUID | None, limit:
 
 def mailboxes(session: Session, recipients: Collection[bytes]) -> dict[bytes, Mailbox]:
     """Mailboxes of these recipients; the transaction must be theirs."""
-    query = select(Mailbox).where(Mailbox.recipient_hash.in_(recipients))
+    query = select(Mailbox).where(among(Mailbox.recipient_hash, recipients))
     return {row.recipient_hash: row for row in session.scalars(query)}
 
 

@@ -9,7 +9,7 @@ from sqlalchemy import ARRAY, Integer, SmallInteger, Uuid, func, select, text, u
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from service.db.base import Base
+from service.db.base import Base, among
 from service.db.models import DeliveryRow, PrintBatch, Submission
 
 LETTER: Final = "letter"
@@ -69,7 +69,7 @@ def gone(session: Session, what: str, deliveries: Collection[uuid.UUID]) -> list
     """What of these deliveries went out before the restore."""
     if not deliveries:
         return []
-    query = select(GoneOut).where(GoneOut.what == what, GoneOut.delivery_id.in_(deliveries))
+    query = select(GoneOut).where(GoneOut.what == what, among(GoneOut.delivery_id, deliveries))
     return list(session.scalars(query))
 
 

@@ -1,7 +1,7 @@
 """Taking deliveries in, one or a chunk, for the single hand-in and for submissions.
 
 The order that makes a crash harmless (docs/crash-order.md) is the caller's to keep: ``inspect``, ``prepare``,
-``store``, then ``record`` in the transaction that makes the deliveries true, beside or after their submission's row.
+``store``, then ``record`` in the transaction that makes the deliveries true, with or after their submission's row.
 """
 
 import hashlib
@@ -213,16 +213,27 @@ def store_group(context: Context, admissions: Sequence[Admission]) -> None:
     context.vault.write_many([prepared for each in admissions for prepared in each.objects])
 
 
-def record(session: Session, admissions: Sequence[Admission]) -> None:
-    """Make the deliveries true: rows, timeline, first jobs, objects kept; one statement per table for all of them.
+def record(session: Session, admissions: Sequence[Admission], *, with_submissions: bool = False) -> None:
+    """Make the deliveries true: rows, timeline, first jobs, objects kept; one statement for all new rows.
 
-    The submission's row is there already, in this transaction or before it.
+    Args:
+        session: a transaction of the caller's.
+        admissions: the deliveries.
+        with_submissions: what they were handed in with has no row yet.
     """
     rows = [each.dossier.delivery for each in admissions]
     paths = [prepared.path for each in admissions for prepared in each.objects]
-    deliveries.add(session, rows, [document for each in admissions for document in each.dossier.documents])
-    deliveries.add_events(session, [_event(each) for each in admissions])
-    jobs.put(session, [NewJob(JobKind.SEAL, row.organisation_id, row.id, lane=Lane(row.lane)) for row in rows])
+    deliveries.add(
+        session,
+        rows,
+        [document for each in admissions for document in each.dossier.documents],
+        (deliveries.EVENTS, [_event(each) for each in admissions]),
+        (
+            jobs.PUT,
+            jobs.rows([NewJob(JobKind.SEAL, row.organisation_id, row.id, lane=Lane(row.lane)) for row in rows]),
+        ),
+        with_submissions=with_submissions,
+    )
     deliveries.keep(session, [row.id for row in rows], paths)
 
 

@@ -17,7 +17,7 @@ import rfc8785
 import structlog
 from sqlalchemy.exc import DBAPIError
 
-from service.db import deliveries, idempotency
+from service.db import idempotency
 from service.db.ids import DELIVERY, new_id, public_id
 from service.db.jobs import JobKind, Lane
 from service.db.models import Organisation
@@ -240,8 +240,7 @@ def _record_all(context: Context, group: Sequence[Taken]) -> list[bool]:
         admitted = [each for taken, mine in zip(group, kept, strict=True) if mine for each in taken.admissions]
         uses = ((each.dossier.delivery.organisation_id, 1, _size(each)) for each in admitted)
         quotas.count(session, _together(uses))
-        deliveries.add_submissions(session, [each.dossier.delivery for each in admitted])
-        admission.record(session, admitted)
+        admission.record(session, admitted, with_submissions=True)
     lanes = {admission.dossier.delivery.lane for taken in group for admission in taken.admissions}
     if context.desk.may_wake(at_once=Lane.INTERACTIVE in lanes):
         context.wake([JobKind.SEAL])

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from service.db import mailboxes
 from service.db import recovery as recovery_rows
+from service.db.base import among
 from service.db.jobs import JobKind, Leased
 from service.db.models import EvidenceRow
 from service.domain import calendar
@@ -89,7 +90,7 @@ def step(context: Context) -> Step[NoticeWork, str | None]:
 def _told(session: Session, deliveries: Collection[uuid.UUID]) -> set[tuple[uuid.UUID, int]]:
     """The legs whose notice came to an end before, good or bad: nobody is told twice."""
     query = select(EvidenceRow.delivery_id, EvidenceRow.leg).where(
-        EvidenceRow.delivery_id.in_(deliveries), EvidenceRow.event.in_([event.value for event in _ENDS])
+        among(EvidenceRow.delivery_id, deliveries), EvidenceRow.event.in_([event.value for event in _ENDS])
     )
     return {(delivery, leg) for delivery, leg in session.execute(query)}
 

@@ -15,6 +15,7 @@ from service.db import deliveries, jobs
 from service.db.ids import new_id
 from service.db.jobs import JobKind, Lane, NewJob
 from service.db.models import DeliveryRow, LegRow
+from service.db.writing import values_of, write
 from service.domain import calendar
 from service.domain import delivery as rules
 from service.domain.delivery import Delivery, Leg, Occurrence
@@ -118,11 +119,14 @@ class Progress:
     def write(self, session: Session) -> None:
         """Write all of it into the running transaction."""
         changed = [leg for key, leg in self._changed_legs.items() if key not in self._new_legs]
-        deliveries.save(session, [dossier.delivery for dossier in self._touched.values()])
-        deliveries.save_legs(session, list(self._new_legs.values()), changed)
-        deliveries.add_events(session, self._events)
+        deliveries.save(session, [dossier.delivery for dossier in self._touched.values()], changed)
+        write(
+            session,
+            (deliveries.LEGS, [values_of(leg, deliveries.LEGS) for leg in self._new_legs.values()]),
+            (deliveries.EVENTS, self._events),
+            (jobs.PUT, jobs.rows(self._jobs)),
+        )
         evidence.write(session, self._context, self._evidence)
-        jobs.put(session, self._jobs)
 
     def _settle(self, dossier: Dossier) -> None:
         legs = [_leg_value(leg) for leg in dossier.legs]

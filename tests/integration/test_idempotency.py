@@ -204,7 +204,7 @@ def test_a_crash_before_the_record_frees_the_key_after_its_lease(
     class Killed(BaseException):
         """Nothing of ours runs after it."""
 
-    def die(*_: object) -> None:
+    def die(*_: object, **__: object) -> None:
         raise Killed
 
     sender = pipeline.organisation()

@@ -13,6 +13,7 @@ from sqlalchemy.types import TypeEngine
 from service.db import deliveries, ids, ledger, mailboxes, models, printing
 from service.db import retention as _retention  # noqa: F401  its tables must be known
 from service.db.base import Base
+from service.db.writing import values_of, write
 from service.domain.errors import NotFound
 from service.embedded.postgres import DATABASE
 from service.embedded.stack import Stack
@@ -113,7 +114,8 @@ def test_states_of_locked_deliveries_and_legs_are_written(shared: TestDatabase, 
     with shared.database.transaction(organisations=[sender]) as session:
         made = [delivery(session, sender) for _ in range(2)]
         keys = [row.id for row in made]
-        deliveries.save_legs(session, [leg(made[0]), leg(made[0], 2)], [])
+        legs_made = [values_of(leg(made[0], number), deliveries.LEGS) for number in (1, 2)]
+        write(session, (deliveries.LEGS, legs_made))
     with shared.database.transaction(organisations=[sender]) as session:
         rows = deliveries.by_ids(session, keys, lock=True)
         legs = deliveries.legs(session, keys)
@@ -121,8 +123,7 @@ def test_states_of_locked_deliveries_and_legs_are_written(shared: TestDatabase, 
         assert legs[keys[1]] == []
         rows[keys[0]].state, rows[keys[0]].problems = "sealed", [{"code": "x"}]
         legs[keys[0]][1].state = "to_print"
-        deliveries.save(session, rows.values())
-        deliveries.save_legs(session, [], [legs[keys[0]][1]])
+        deliveries.save(session, rows.values(), [legs[keys[0]][1]])
         deliveries.save(session, [])
     with shared.database.transaction(organisations=[sender]) as session:
         again = deliveries.by_ids(session, keys)
@@ -170,14 +171,12 @@ def test_evidence_is_written_once_and_read_in_order(shared: TestDatabase, sender
         assert isinstance(later["id"], uuid.UUID)
         assert deliveries.evidence(session, row.id, later["id"]) is not None
         assert deliveries.evidence(session, ids.new_id(), later["id"]) is None
-        deliveries.add_events(session, [])
-        deliveries.add_events(
-            session,
-            [
-                {"delivery_id": row.id, "id": ids.new_id(), "organisation_id": sender, "event": "routed", "at": NOW,
-                 "status": "sealed", "channel": None, "actor": "service", "reason": None}
-            ],
-        )  # fmt: skip
+        event = {
+            "delivery_id": row.id, "id": ids.new_id(), "organisation_id": sender, "event": "routed", "at": NOW,
+            "status": "sealed", "channel": None, "actor": "service", "reason": None,
+        }  # fmt: skip
+        write(session, (deliveries.EVENTS, []))
+        write(session, (deliveries.EVENTS, [event]))
         assert [each.event for each in deliveries.timeline(session, row.id)] == ["routed"]
 
 
