@@ -40,6 +40,11 @@ STANDING_SECONDS: Final = 3.0
 """For so long a process believes what it last read of a client: a client that is switched off is out after that."""
 _REST: Final = 5.0
 _KEPT: Final = 50_000
+_LOT: Final = 10
+_LOT_SHARE: Final = 100
+"""A lot is at most this part of a burst: a caller with few tokens loses none to a process that took them in advance."""
+_LOT_SECONDS: Final = 0.5
+"""Tokens of a lot are good for so long; who was not asked for that long is asked for one at a time again."""
 _NETWORK_SCHEMES: Final = frozenset({"redis", "rediss", "valkey", "valkeys"})
 _SCRIPT: Final = """
 local t = redis.call('TIME')
@@ -71,6 +76,15 @@ class Rate:
     name: str
     per_second: float
     burst: int
+
+
+@dataclass(slots=True)
+class _Lot:
+    """Tokens that a process took in advance; ``left`` of the bucket are those that remain besides."""
+
+    tokens: int
+    left: int
+    until: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,13 +123,16 @@ class Buckets:
         self._shared: Redis | None = None
         self._script: Any = None
         self._own: OrderedDict[str, float] = OrderedDict()
+        self._lots: OrderedDict[str, _Lot] = OrderedDict()
 
     async def take(self, rate: Rate, key: str, *, cost: int = 1, look: bool = False) -> Taken:
         """Take ``cost`` tokens of the bucket of ``key``; with ``look`` only say whether they could be taken."""
         name = f"zending:rate:{rate.name}:{hashlib.sha256(key.encode('utf-8', 'replace')).hexdigest()[:32]}"
         if self._url is not None and self._clock() >= self._rests_until:
             try:
-                return await self._take_shared(rate, name, cost, store=not look)
+                if look or cost != 1:
+                    return await self._take_shared(rate, name, cost, store=not look)
+                return await self._take_one(rate, name)
             except (RedisError, OSError, TimeoutError) as error:
                 log.warning("limits_not_shared", error=type(error).__name__)
                 self._rests_until = self._clock() + _REST
@@ -137,6 +154,36 @@ class Buckets:
         if self._shared is not None:
             shared, self._shared = self._shared, None
             await shared.aclose()
+
+    async def _take_one(self, rate: Rate, name: str) -> Taken:
+        """Take one token, from the lot where there is one: a caller at full speed costs a tenth of the questions.
+
+        What is allowed never grows by it: a lot is taken from the bucket before it is used, and what is left of it in
+        the end is lost to the caller.
+        """
+        lot, now = self._lots.get(name), self._clock()
+        if lot is not None and now < lot.until and lot.tokens:
+            lot.tokens -= 1
+            return Taken(True, lot.left + lot.tokens, 0.0)
+        in_a_hurry = lot is not None and now < lot.until
+        size = max(1, min(_LOT, rate.burst // _LOT_SHARE)) if in_a_hurry else 1
+        taken = await self._take_shared(rate, name, size, store=True)
+        if not taken.allowed and size > 1:
+            size, taken = 1, await self._take_shared(rate, name, 1, store=True)
+        if taken.allowed:
+            self._keep(name, _Lot(size - 1, taken.left, now + _LOT_SECONDS))
+            return Taken(True, taken.left + size - 1, 0.0)
+        return taken
+
+    def _keep(self, name: str, lot: _Lot) -> None:
+        # Others may have taken a lot while this one was asked for; both count.
+        other = self._lots.get(name)
+        if other is not None and self._clock() < other.until:
+            lot.tokens += other.tokens
+        self._lots[name] = lot
+        self._lots.move_to_end(name)
+        while len(self._lots) > _KEPT:
+            self._lots.popitem(last=False)
 
     async def _take_shared(self, rate: Rate, name: str, cost: int, *, store: bool) -> Taken:
         if self._shared is None:
