@@ -16,7 +16,7 @@ CHUNK_SECONDS: Final = 30.0
 PART_SECONDS: Final = 300.0
 """How long a whole piece may take: slower than some 28 kB a second is not waited for."""
 MEMORY: Final = 3 * PART_BYTES
-"""What taking in a file holds: a piece as it comes, as it is, and encrypted."""
+"""What is kept free for taking in a file; with copies on their way it holds twice that for a moment."""
 
 
 def announced(request: Request[Any, Any, Any], *, most: int) -> int | None:

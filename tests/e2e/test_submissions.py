@@ -300,7 +300,7 @@ def test_three_hundred_megabytes_go_through_in_little_memory(service: RunningSer
         assert answer.status_code == 201, answer.text
         assert answer.json()["size"] == size * MEBIBYTE
         taken.append((watch.most - watch.least) / MEBIBYTE)
-    # A piece as it comes, as it is, encrypted and in its container: six times 8 MiB at most, whatever the file's length.
+    # A piece as it comes, as it is, encrypted, in its container: six times 8 MiB at most, whatever the length.
     assert max(taken) < 64, "it holds what comes"
     found = ended(tax, answer.json()["id"])
     assert [each["code"] for each in found["problems"]] == ["zip_malformed"]
