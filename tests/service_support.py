@@ -1,8 +1,10 @@
 """The whole service running for tests: what its callers see of it, and waiting for what must come."""
 
+import json
 import subprocess
 import tempfile
 import time
+import zipfile
 from collections.abc import Callable, Collection, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -202,3 +204,22 @@ def checked_by_qpdf(pdf: bytes) -> str:
         done = subprocess.run([program("qpdf"), "--check", str(file)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
+
+
+def batches_with(service: RunningService, delivery_id: str) -> list[tuple[dict[str, Any], bytes]]:
+    """Manifest and PDF of each parcel at the print house that holds a letter of this delivery."""
+    found = []
+    for parcel in sorted(service.print_folder.glob("PRT_*.ZIP")):
+        with zipfile.ZipFile(parcel) as opened:
+            manifest = json.loads(opened.read("manifest.json"))
+            if any(letter["id"].startswith(delivery_id) for letter in manifest["letters"]):
+                found.append((manifest, opened.read(manifest["files"][0]["name"])))
+    return found
+
+
+def parts_of(delivery: dict[str, Any], pdf: bytes) -> list[tuple[str, tuple[str | None, bytes, str]]]:
+    """The parts of a hand-in's body."""
+    return [
+        ("delivery", (None, json.dumps(delivery).encode(), "application/json")),
+        ("document", ("brief.pdf", pdf, "application/pdf")),
+    ]

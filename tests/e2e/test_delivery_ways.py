@@ -4,8 +4,6 @@ import hashlib
 import http.client
 import io
 import json
-import zipfile
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from email import policy
 from email.parser import BytesParser
@@ -21,8 +19,15 @@ from service.cli.demo_calls import CallRefused, Paper
 from signing.report import Level
 from signing.trust import load_certificates
 from signing.validate import validate
-from tests.inspection_support import document
-from tests.service_support import DOCUMENTS, RunningService, checked_by_qpdf, delivery_for, signatures, until
+from tests.service_support import (
+    DOCUMENTS,
+    RunningService,
+    batches_with,
+    checked_by_qpdf,
+    delivery_for,
+    parts_of,
+    signatures,
+)
 
 LETTER = (DOCUMENTS / "notice-nl-ghostscript.pdf").read_bytes()
 
@@ -33,24 +38,10 @@ def refusal(act: Any) -> CallRefused:
     return caught.value
 
 
-def batches_with(service: RunningService, delivery_id: str) -> list[tuple[dict[str, Any], bytes]]:
-    """Manifest and PDF of each parcel at the print house that holds a letter of this delivery."""
-    found = []
-    for parcel in sorted(service.print_folder.glob("PRT_*.ZIP")):
-        with zipfile.ZipFile(parcel) as opened:
-            manifest = json.loads(opened.read("manifest.json"))
-            if any(letter["id"].startswith(delivery_id) for letter in manifest["letters"]):
-                found.append((manifest, opened.read(manifest["files"][0]["name"])))
-    return found
-
-
 def assert_holds(service: RunningService, evidence: dict[str, Any]) -> None:
     checks = service.verify(evidence)
     assert [check for check in checks if check.ok is False] == []
     assert {"record", "inclusion", "checkpoint"} <= {check.name for check in checks if check.ok}
-
-
-# ------------------------------------------------------------------------------------------------------------ mailbox
 
 
 def test_a_letter_for_an_active_mailbox_is_read_there_and_each_step_is_evidenced(service: RunningService) -> None:
@@ -123,9 +114,6 @@ def test_nobody_sees_a_message_that_is_somebody_elses(service: RunningService) -
     assert handed["id"] not in {item["id"] for item in stranger.ask("GET", "/v1/mailbox/messages").json()["items"]}
 
 
-# -------------------------------------------------------------------------------------------------------------- paper
-
-
 def test_a_letter_without_mailbox_is_printed_once_and_handed_over_with_evidence(service: RunningService) -> None:
     handed = service.hand_in("jan", attachments=[(DOCUMENTS / "letter-fr-chromium.pdf").read_bytes()])
     delivery = service.until_status(handed["id"], "handed_over")
@@ -177,9 +165,6 @@ def test_a_letter_abroad_carries_its_country(service: RunningService) -> None:
     assert len(letter["address_lines"]) == 4
 
 
-# ------------------------------------------------------------------------------------------------------------ refusals
-
-
 def test_a_refused_document_leaves_nothing_and_frees_its_key(service: RunningService) -> None:
     reference, key = f"ref-{uuid4().hex[:8]}", uuid4().hex
     stored = _objects(service)
@@ -204,7 +189,7 @@ def test_every_mistake_in_a_hand_in_is_pointed_out_at_once(service: RunningServi
     wrong["postal_address"] = wrong["postal_address"] | {"postcode": "90"}
     answer = service.http.post(
         "/v1/deliveries",
-        files=_parts(wrong, LETTER),
+        files=parts_of(wrong, LETTER),
         headers={"Authorization": f"Bearer {service.token()}", "Idempotency-Key": uuid4().hex},
     )
     assert answer.status_code == 422
@@ -233,134 +218,6 @@ def test_a_body_that_says_it_is_too_long_is_refused_before_it_is_sent(service: R
     finally:
         connection.close()
 
-
-# --------------------------------------------------------------------------------------------------------- idempotency
-
-
-def _parts(delivery: dict[str, Any], pdf: bytes) -> list[tuple[str, tuple[str | None, bytes, str]]]:
-    return [
-        ("delivery", (None, json.dumps(delivery).encode(), "application/json")),
-        ("document", ("brief.pdf", pdf, "application/pdf")),
-    ]
-
-
-def test_twenty_copies_of_a_hand_in_at_once_make_one_delivery(service: RunningService) -> None:
-    delivery, key, token = delivery_for("an"), uuid4().hex, service.token()
-
-    def send(_: int) -> tuple[int, dict[str, Any]]:
-        answer = service.http.post(
-            "/v1/deliveries",
-            files=_parts(delivery, LETTER),
-            headers={"Authorization": f"Bearer {token}", "Idempotency-Key": key},
-        )
-        return answer.status_code, answer.json()
-
-    with ThreadPoolExecutor(20) as pool:
-        answers = list(pool.map(send, range(20)))
-    assert {status for status, _ in answers} <= {202, 409}
-    taken = [body for status, body in answers if status == 202]
-    assert taken
-    assert all(body == taken[0] for body in taken)
-    assert {body["code"] for status, body in answers if status == 409} <= {"idempotency_key_running"}
-    assert send(0) == (202, taken[0])
-    found = service.agency().ask("GET", "/v1/deliveries", params={"reference": delivery["reference"]}).json()["items"]
-    assert [item["id"] for item in found] == [taken[0]["id"]]
-
-
-def test_a_key_belongs_to_one_request_of_one_organisation(service: RunningService) -> None:
-    fields: dict[str, Any] = {"reference": f"ref-{uuid4().hex[:8]}"}
-    key = uuid4().hex
-    first = service.hand_in("an", key=key, **fields)
-    assert service.hand_in("an", key=key, **fields) == first
-    other_name = refusal(lambda: service.hand_in("an", key=key, name="andere.pdf", **fields))
-    other_file = refusal(lambda: service.hand_in("an", document(), key=key, **fields))
-    other_text = refusal(lambda: service.hand_in("an", key=key, subject="Anders", **fields))
-    assert {each.status for each in (other_name, other_file, other_text)} == {422}
-    assert {each.code for each in (other_name, other_file, other_text)} == {"idempotency_key_mismatch"}
-    assert service.hand_in("an", key=key, sender="voorbeeldegem", **fields)["id"] != first["id"]
-
-
-def test_a_hand_in_without_key_is_refused(service: RunningService) -> None:
-    answer = service.http.post(
-        "/v1/deliveries",
-        files=_parts(delivery_for("an"), LETTER),
-        headers={"Authorization": f"Bearer {service.token()}"},
-    )
-    assert (answer.status_code, answer.json()["code"]) == (400, "idempotency_key_missing")
-
-
-# ------------------------------------------------------------------------------------------------- tenants and look-up
-
-
-def test_tenants_never_see_one_another(service: RunningService) -> None:
-    handed = service.hand_in("an", sender="tax")
-    service.until_status(handed["id"], "available")
-    [evidence, *_] = service.agency().evidence(handed["id"])
-    other, place = service.agency("voorbeeldegem"), f"/v1/deliveries/{handed['id']}"
-    calls = [("GET", place), ("POST", f"{place}/cancel")]
-    calls += [("GET", f"{place}/{part}") for part in ("document", "attachments/1", "events", "evidence")]
-    calls += [("GET", f"{place}/evidence/{evidence['id']}")]
-    for method, path in calls:
-        assert refusal(lambda method=method, path=path: other.ask(method, path)).status == 404
-    assert other.find(handed["reference"]) is None
-
-
-def test_a_token_of_a_citizen_is_no_token_of_a_sender(service: RunningService) -> None:
-    for path in ("/v1/deliveries", "/v1/deliveries/dlv_0199f0c24d6a7c3e8b1f5a2d9e4c7b60"):
-        assert refusal(lambda path=path: service.person("an").ask("GET", path)).status == 403
-    assert refusal(lambda: service.agency().ask("GET", "/v1/mailbox/messages")).status == 403
-    assert service.http.get("/v1/deliveries").status_code == 401
-
-
-def test_a_look_up_tells_who_is_reached_digitally_and_treats_the_unknown_like_paper(service: RunningService) -> None:
-    asked = [
-        {"type": "citizen", "id": service.recipients["an"].number},
-        {"type": "citizen", "id": service.recipients["tom"].number},
-        {"type": "enterprise", "id": service.recipients["bakery"].number},
-    ]
-    answer = service.agency().ask("POST", "/v1/recipients/lookup", json={"purpose": "sending", "recipients": asked})
-    assert [item["channel"] for item in answer.json()["items"]] == ["digital", "paper", "paper"]
-
-
-def test_a_delivery_can_be_taken_back_until_the_printer_has_it(service: RunningService) -> None:
-    handed = service.hand_in("tom")
-    cancelled = service.agency().ask("POST", f"/v1/deliveries/{handed['id']}/cancel").json()
-    assert cancelled["status"] == "cancelled"
-    late = service.hand_in("tom")
-    service.until_status(late["id"], "handed_over")
-    refused = refusal(lambda: service.agency().ask("POST", f"/v1/deliveries/{late['id']}/cancel"))
-    assert refused.status == 409
-    # The later letter left with its batch: the one that was taken back is in none.
-    assert batches_with(service, handed["id"]) == []
-    assert service.agency().delivery(handed["id"])["status"] == "cancelled"
-
-
-def test_a_timeline_tells_what_happened_in_order(service: RunningService) -> None:
-    handed = service.hand_in("jan")
-    service.until_status(handed["id"], "handed_over")
-    events = service.agency().ask("GET", f"/v1/deliveries/{handed['id']}/events").json()["items"]
-    assert [event["event"] for event in events] == [
-        "handed_in",
-        "SubmissionAcceptance",
-        "routed",
-        "letter_composed",
-        "batched",
-        "RelayToNonERDS",
-    ]
-    assert [event["at"] for event in events] == sorted(event["at"] for event in events)
-
-
-def test_evidence_is_published_within_moments(service: RunningService) -> None:
-    handed = service.hand_in("an")
-
-    def look() -> Any:
-        items = service.agency().evidence(handed["id"])
-        return items and all(item["published"] for item in items)
-
-    assert until(look, "published evidence", seconds=30.0)
-
-
-# --------------------------------------------------------------------------------------------------- every real sample
 
 SAMPLES = Path(__file__).parents[3] / "shared" / "samples"
 ALL = sorted(DOCUMENTS.glob("*.pdf")) + sorted(SAMPLES.glob("*.pdf"))
