@@ -32,19 +32,29 @@ from tests.service_support import until
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 ROLES = ("api", "worker", "scheduler")
+BEFORE = "8baab4c"
+"""The release before, as git names it."""
 
 
 def main() -> int:
     """Run both and print what was found; 0 when nothing was lost or doubled."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--before", default="8baab4c", help="the release before, as git names it")
+    parser.add_argument("--before", default=BEFORE, help="the release before, as git names it")
     parser.add_argument("-n", type=int, default=100, help="hand-ins while both run, and again while the old one stops")
     given = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="upgrade") as folder, ExitStack() as closing:
-        return _try(Path(folder), given.before, given.n, closing)
+    with tempfile.TemporaryDirectory(prefix="upgrade") as folder:
+        faults = side_by_side(Path(folder), given.before, given.n)
+    print("\n".join(faults) or "Nothing was lost and nothing happened twice.", flush=True)
+    return 1 if faults else 0
 
 
-def _try(folder: Path, before: str, count: int, closing: ExitStack) -> int:
+def side_by_side(folder: Path, before: str, count: int) -> list[str]:
+    """Run both releases in an empty folder; what was wrong."""
+    with ExitStack() as closing:
+        return _run(folder, before, count, closing)
+
+
+def _run(folder: Path, before: str, count: int, closing: ExitStack) -> list[str]:
     old = _unpacked(before, folder / "before")
     base = f"127.0.0.1:{free_port()}"
     settings: dict[str, Any] = {"ZENDING_BASE_URL": f"http://{base}", "ZENDING_PRINT_CUTOFF_SECONDS": "4"}
@@ -72,8 +82,7 @@ def _try(folder: Path, before: str, count: int, closing: ExitStack) -> int:
     print(f"{len(answers)} after the old release was stopped under load (statuses {ended})", flush=True)
     faults += [f"the {name} release's worker did nothing" for name, chunks in worked.items() if not chunks]
     faults += [f"the old {role} ended with status {status}" for role, status in ended.items() if status]
-    print("\n".join(faults) or "Nothing was lost and nothing happened twice.", flush=True)
-    return 1 if faults else 0
+    return faults
 
 
 def _unpacked(revision: str, folder: Path) -> Path:

@@ -142,3 +142,17 @@ def _text(mail: Message) -> str:
 
 
 Walk = Callable[..., Walker]
+
+
+@contextmanager
+def walks(browser: Browser, base_url: str) -> Iterator[Walk]:
+    """Walkers one after the other or side by side, who all leave at the end of the block."""
+    walkers: list[Walker] = []
+
+    def begin(**how: Any) -> Walker:
+        walkers.append(Walker(browser, base_url, **how))
+        return walkers[-1]
+
+    yield begin
+    for walker in walkers:
+        walker.close()

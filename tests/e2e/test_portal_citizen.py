@@ -3,35 +3,15 @@
 import hashlib
 import io
 import json
-from collections.abc import Iterator
 
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import expect
 
-from tests.portal_walk_support import Walk, Walker, chromium, code_sent_to, codes_sent_to
+from tests.portal_walk_support import Walk, code_sent_to, codes_sent_to
 from tests.service_support import RunningService, until
 
 pytestmark = pytest.mark.browser
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as made:
-        yield made
-
-
-@pytest.fixture
-def walk(browser: Browser, service: RunningService) -> Iterator[Walk]:
-    walkers: list[Walker] = []
-
-    def begin(**how: object) -> Walker:
-        walkers.append(Walker(browser, service.base_url, **how))  # type: ignore[arg-type]
-        return walkers[-1]
-
-    yield begin
-    for walker in walkers:
-        walker.close()
 
 
 def test_a_citizen_switches_the_mailbox_on_and_off_again(service: RunningService, walk: Walk) -> None:

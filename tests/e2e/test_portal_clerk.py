@@ -3,35 +3,15 @@
 import json
 import re
 import uuid
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import expect
 
-from tests.portal_walk_support import PATIENCE, Walk, Walker, chromium
+from tests.portal_walk_support import PATIENCE, Walk, Walker
 from tests.service_support import DOCUMENTS, RunningService, checked_by_qpdf, signatures
 
 pytestmark = pytest.mark.browser
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as made:
-        yield made
-
-
-@pytest.fixture
-def walk(browser: Browser, service: RunningService) -> Iterator[Walk]:
-    walkers: list[Walker] = []
-
-    def begin(**how: object) -> Walker:
-        walkers.append(Walker(browser, service.base_url, **how))  # type: ignore[arg-type]
-        return walkers[-1]
-
-    yield begin
-    for walker in walkers:
-        walker.close()
 
 
 def fill(clerk: Walker, number: str, **changes: str) -> str:

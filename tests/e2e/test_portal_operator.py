@@ -1,36 +1,15 @@
 """Operators at their pages: what is wrong, what is paused, and a job that two of them bring to an end."""
 
 import uuid
-from collections.abc import Iterator
 
 import psycopg
 import pytest
-from playwright.sync_api import Browser
 
 from service.db.ids import ORGANISATION, public_id
-from tests.portal_walk_support import Walk, Walker, chromium
+from tests.portal_walk_support import Walk
 from tests.service_support import RunningService
 
 pytestmark = pytest.mark.browser
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as made:
-        yield made
-
-
-@pytest.fixture
-def walk(browser: Browser, service: RunningService) -> Iterator[Walk]:
-    walkers: list[Walker] = []
-
-    def begin(**how: object) -> Walker:
-        walkers.append(Walker(browser, service.base_url, **how))  # type: ignore[arg-type]
-        return walkers[-1]
-
-    yield begin
-    for walker in walkers:
-        walker.close()
 
 
 def rows(service: RunningService, statement: str, *values: object) -> list[tuple[object, ...]]:

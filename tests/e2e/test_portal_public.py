@@ -1,33 +1,12 @@
 """What everybody sees: the start page, logging in and out, a session that is over, an address that is wrong."""
 
-from collections.abc import Iterator
-
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import expect
 
-from tests.portal_walk_support import Walk, Walker, chromium
+from tests.portal_walk_support import Walk
 from tests.service_support import RunningService
 
 pytestmark = pytest.mark.browser
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as made:
-        yield made
-
-
-@pytest.fixture
-def walk(browser: Browser, service: RunningService) -> Iterator[Walk]:
-    walkers: list[Walker] = []
-
-    def begin(**how: object) -> Walker:
-        walkers.append(Walker(browser, service.base_url, **how))  # type: ignore[arg-type]
-        return walkers[-1]
-
-    yield begin
-    for walker in walkers:
-        walker.close()
 
 
 def test_the_start_page_explains_the_service_in_both_languages(walk: Walk) -> None:
