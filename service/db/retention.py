@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import Integer, SmallInteger, delete, func, select, text, update
+from sqlalchemy import Integer, SmallInteger, delete, func, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
@@ -183,8 +183,13 @@ def span_years(session: Session, rows: Iterable[DeliveryRow]) -> None:
     for row in rows:
         spans.setdefault((row.organisation_id, row.retention_year), []).append(row.id)
     for (organisation, year), ids in spans.items():
-        values = {"organisation": organisation, "year": year, "first": min(ids), "last": max(ids), "nobody": NOBODY}
-        session.execute(_SPAN, values)
+        span_year(session, organisation, year, ids)
+
+
+def span_year(session: Session, organisation: uuid.UUID, year: int, ids: Collection[uuid.UUID]) -> None:
+    """Note that a retention year of an organisation has these deliveries, or batches."""
+    values = {"organisation": organisation, "year": year, "first": min(ids), "last": max(ids), "nobody": NOBODY}
+    session.execute(_SPAN, values)
 
 
 def held(session: Session, deliveries: Collection[uuid.UUID]) -> set[uuid.UUID]:
@@ -286,6 +291,15 @@ def year_waits(session: Session, organisation: uuid.UUID, year: int) -> bool:
         RetentionLater.organisation_id == organisation,
         RetentionLater.retention_year == year,
         RetentionLater.stage == "evidence",
+    )
+    return session.scalar(query.limit(1)) is not None
+
+
+def batches_wait(session: Session, year: int) -> bool:
+    """Whether a batch that was frozen in that year, in Brussels, has its file still, or is still to be handed over."""
+    frozen = func.extract("year", func.timezone("Europe/Brussels", PrintBatch.frozen_at))
+    query = select(PrintBatch.id).where(
+        frozen == year, or_(PrintBatch.state != "handed_over", PrintBatch.path.is_not(None))
     )
     return session.scalar(query.limit(1)) is not None
 

@@ -23,11 +23,12 @@ from printing.manifest import BatchKey, Manifest, ManifestLetter, describe_file,
 from printing.providers.base import Parcel, hand_over
 from service.db import deliveries, jobs
 from service.db import printing as rows
+from service.db import retention as due
 from service.db.ids import DELIVERY, new_id, public_id
 from service.db.jobs import JobKind, Lane, Leased, NewJob
 from service.db.models import PrintBatch, PrintCutoff, PrintLetter
 from service.db.session import widen
-from service.domain import addresses
+from service.domain import addresses, calendar
 from service.domain.errors import Conflict, Retryable
 from service.domain.states import Actor, Event, LegState
 from service.engine.steps import Outcome, Step, attempt
@@ -36,7 +37,7 @@ from service.usecases.admission import intents
 from service.usecases.adoption import adopt
 from service.usecases.context import Context
 from service.usecases.dossiers import Dossier
-from service.usecases.personal import PLATFORM, PLATFORM_YEAR
+from service.usecases.personal import PLATFORM
 from service.usecases.products import read_product, relay
 from service.usecases.progress import Cause, Progress
 from service.usecases.receipts import BatchReceipt, LetterReceipt
@@ -156,6 +157,7 @@ def _freeze(
         letters=len(letters),
     )
     rows.freeze(session, batch, letters)
+    due.span_year(session, PLATFORM, _year(batch), [batch.id])
     progress = Progress(context, now=now)
     for letter in letters:
         dossier = found[letter.delivery_id]
@@ -291,7 +293,7 @@ def _content(context: Context, work: BatchWork) -> bytes:
     batch = work.batch
     if batch.path is None:
         content, pages, sheets = _make(context, work)
-        prepared = context.vault.prepare(PLATFORM, PLATFORM_YEAR, batch.id, ROLE, content)
+        prepared = context.vault.prepare(PLATFORM, _year(batch), batch.id, ROLE, content)
         with context.database.transaction(organisations=[PLATFORM]) as session:
             deliveries.intend(session, intents(PLATFORM, batch.id, [prepared]))
         context.vault.write(prepared)
@@ -307,6 +309,11 @@ def _content(context: Context, work: BatchWork) -> bytes:
     if batch.path is None:
         raise Conflict("Somebody else hands this batch over.", code="lease_lost")
     return context.vault.read(batch.path, PLATFORM, batch.id, ROLE)
+
+
+def _year(batch: PrintBatch) -> int:
+    """Whose key closes the file: it mixes senders, so the platform's own of the year it was frozen in."""
+    return calendar.retention_year(batch.frozen_at)
 
 
 def _make(context: Context, work: BatchWork) -> tuple[bytes, int, int]:

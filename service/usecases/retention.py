@@ -19,7 +19,7 @@ from service.db import deliveries as rows
 from service.db import retention as due
 from service.db.models import DeliveryRow, LegRow, VaultObject
 from service.db.printing import every_organisation
-from service.db.retention import Removal, RetentionLater, RetentionRule, RetentionWalk
+from service.db.retention import Removal, RetentionLater, RetentionRule, RetentionWalk, RetentionYear
 from service.db.session import widen
 from service.domain import calendar
 from service.domain.states import DeliveryState, LegKind, LegState
@@ -289,7 +289,7 @@ def _end_years(session: Session, _context: Context, _periods: Periods, now: date
         _end(session, [row for row in found if row.retention_year == year.year], now)
         if found:
             year.position = found[-1].id
-        elif not due.year_waits(session, year.organisation_id, year.year):
+        elif not _waits(session, year, now):
             year.rows_gone_at = now
             log.info("retention_year_over", organisation=str(year.organisation_id), year=year.year)
         else:
@@ -297,6 +297,14 @@ def _end_years(session: Session, _context: Context, _periods: Periods, now: date
         session.flush()
         return True
     return False
+
+
+def _waits(session: Session, year: RetentionYear, now: datetime) -> bool:
+    """Whether something of a year is still held, unfinished, or kept for another period that is not over."""
+    if year.organisation_id == PLATFORM:
+        # Another machine's clock may still freeze a batch in the old year.
+        return calendar.local_date(now - MARGIN).year <= year.year or due.batches_wait(session, year.year)
+    return due.year_waits(session, year.organisation_id, year.year)
 
 
 def _end(session: Session, chunk: Sequence[DeliveryRow], now: datetime) -> None:
