@@ -180,7 +180,7 @@ class _Helper:
         environment = {"PYTHONPATH": str(_ROOT), "PATH": os.defpath, "LANG": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1"}
         with far:
             self._process = subprocess.Popen(
-                [sys.executable, "-P", "-s", "-m", program, *arguments],
+                [sys.executable, "-P", "-s", "-m", "service.inspection.start", program, *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 env=environment,

@@ -1,6 +1,6 @@
 """The walls around a document's reader: user, network, memory, time, files, system calls.
 
-`confine_helper` is called once in the helper, `confine_child` in each child right after the fork.
+`confine_helper` is called once in the helper; `ChildWalls` are made there and closed in each child after the fork.
 """
 
 import ctypes
@@ -17,6 +17,13 @@ _PR_SET_DUMPABLE: Final = 4
 _CLONE_NEWNET: Final = 0x40000000
 _CLONE_NEWIPC: Final = 0x08000000
 _NOBODY: Final = 65534
+_NOTHING_OF: Final = (
+    resource.RLIMIT_CORE,
+    resource.RLIMIT_FSIZE,
+    resource.RLIMIT_MEMLOCK,
+    resource.RLIMIT_NOFILE,
+    resource.RLIMIT_NPROC,
+)
 
 
 def confine_helper() -> dict[str, bool]:
@@ -35,7 +42,7 @@ def confine_helper() -> dict[str, bool]:
         walls["no_network"] = libc.unshare(_CLONE_NEWNET | _CLONE_NEWIPC) == 0
         walls["unprivileged"] = _become_nobody()
     seccomp.forbid_new_privileges()
-    seccomp.prctl(_PR_SET_DUMPABLE, 0)
+    seccomp.property_of_process(_PR_SET_DUMPABLE, 0)()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     return walls
 
@@ -51,33 +58,44 @@ def _become_nobody() -> bool:
     return True
 
 
-def confine_child(limits: InspectionLimits, helper: int) -> None:
-    """Bound this process and shut it in; `helper` is the parent's process id.
+class ChildWalls:
+    """What bounds and shuts in a child, made ready by the helper, whose process id is `helper`.
+
+    A child copies each page it writes, so what can be worked out beforehand is not worked out in it.
 
     Raises:
-        seccomp.SandboxMissing: the filter cannot be put on; the caller must read nothing.
+        seccomp.SandboxMissing: no filter is written for this machine.
     """
-    # The signal is bound to the thread that forked: the helper has only one.
-    seccomp.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != helper:
-        os._exit(1)
-    seconds = max(1, int(limits.wall + 0.999))
-    bounds = {
-        resource.RLIMIT_AS: limits.address_space,
-        resource.RLIMIT_CORE: 0,
-        resource.RLIMIT_FSIZE: 0,
-        resource.RLIMIT_MEMLOCK: 0,
-        resource.RLIMIT_NOFILE: 0,
-        resource.RLIMIT_NPROC: 0,
-    }
-    for kind, bound in bounds.items():
-        _lower(kind, bound, bound)
-    _lower(resource.RLIMIT_CPU, seconds, seconds + 1)
-    seccomp.install()
+
+    def __init__(self, limits: InspectionLimits, helper: int) -> None:
+        seconds = max(1, int(limits.wall + 0.999))
+        self._helper = helper
+        self._bounds = [
+            _no_higher(resource.RLIMIT_AS, limits.address_space),
+            *(_no_higher(kind, 0) for kind in _NOTHING_OF),
+            _no_higher(resource.RLIMIT_CPU, seconds, seconds + 1),
+        ]
+        # The signal is bound to the thread that forked: the helper has only one.
+        self._die_with_helper = seccomp.property_of_process(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        self._filter = seccomp.Filter()
+
+    def close(self) -> None:
+        """Bound this process and shut it in; there is no way back.
+
+        Raises:
+            seccomp.SandboxMissing: the filter cannot be put on; the caller must read nothing.
+        """
+        self._die_with_helper()
+        if os.getppid() != self._helper:
+            os._exit(1)
+        for kind, bound in self._bounds:
+            resource.setrlimit(kind, bound)
+        self._filter.put_on()
 
 
-def _lower(kind: int, soft: int, hard: int) -> None:
-    """Set a limit, keeping a hard one that is tighter already."""
+def _no_higher(kind: int, soft: int, hard: int | None = None) -> tuple[int, tuple[int, int]]:
+    """A limit for `setrlimit`, keeping a hard one that is tighter already."""
+    hard = soft if hard is None else hard
     _, present = resource.getrlimit(kind)
     hard = hard if present == resource.RLIM_INFINITY else min(hard, present)
-    resource.setrlimit(kind, (min(soft, hard), hard))
+    return kind, (min(soft, hard), hard)

@@ -1,7 +1,7 @@
 """A seccomp filter for a process that reads what it was given, computes and answers, and does nothing else.
 
 It is an allow-list: a system call that is not on it fails with EPERM. So there is no opening of files, no socket, no
-program to start, no process or thread to make, no signal to others; memory can be had but never made executable.
+program to start, no process or thread to make, no signal to anybody; memory can be had but never made executable.
 """
 
 import ctypes
@@ -9,7 +9,7 @@ import errno
 import os
 import platform
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -51,7 +51,6 @@ class _Machine:
     mmap: int
     mprotect: int
     fcntl: int
-    tgkill: int
 
 
 # asm/unistd_64.h: read write close fstat poll lseek munmap brk rt_sigaction rt_sigprocmask rt_sigreturn pread64 readv
@@ -66,7 +65,6 @@ _X86_64: Final = _Machine(
     mmap=9,
     mprotect=10,
     fcntl=72,
-    tgkill=234,
 )
 # asm-generic/unistd.h: the same calls; poll does not exist there, ppoll takes its place
 _AARCH64: Final = _Machine(
@@ -78,7 +76,6 @@ _AARCH64: Final = _Machine(
     mmap=222,
     mprotect=226,
     fcntl=25,
-    tgkill=131,
 )
 _MACHINES: Final = {"x86_64": _X86_64, "aarch64": _AARCH64}
 
@@ -97,8 +94,8 @@ def _argument(number: int, position: int, verdict: Sequence[bytes]) -> list[byte
     return [_step(_JUMP_EQUAL, number, 0, len(body)), *body]
 
 
-def program(machine: str, pid: int) -> bytes:
-    """The filter's instructions for process `pid` on `machine` ("x86_64", "aarch64").
+def program(machine: str) -> bytes:
+    """The filter's instructions on `machine` ("x86_64", "aarch64").
 
     Raises:
         SandboxMissing: no filter is written for this machine.
@@ -122,40 +119,54 @@ def program(machine: str, pid: int) -> bytes:
     steps += _argument(calls.mprotect, 2, no_exec)
     only_reading = [_step(_JUMP_EQUAL, _F_GETFD, 1, 0), _step(_JUMP_EQUAL, _F_GETFL, 0, 1), allow, refuse]
     steps += _argument(calls.fcntl, 1, only_reading)
-    # abort() signals its own process; no other may be signalled.
-    steps += _argument(calls.tgkill, 0, [_step(_JUMP_EQUAL, pid, 0, 1), allow, refuse])
     return b"".join([*steps, refuse])
 
 
-def prctl(option: int, value: int, pointer: int = 0) -> None:
-    """Change a property of this process; the manual page is prctl in section 2.
+def property_of_process(option: int, value: int, pointer: int = 0) -> Callable[[], None]:
+    """The call that changes a property of the process it is made in; the manual page is prctl in section 2.
+
+    Made before a fork and called after it, it costs the child no more than the system call.
 
     Raises:
-        OSError: the kernel refused.
+        OSError: the kernel refused; raised by the call.
     """
     libc = ctypes.CDLL(None, use_errno=True)
-    arguments = [ctypes.c_ulong(number) for number in (value, pointer, 0, 0)]
-    if libc.prctl(ctypes.c_int(option), *arguments) != 0:
-        code = ctypes.get_errno()
-        raise OSError(code, os.strerror(code))
+    call, number = libc.prctl, ctypes.c_int(option)
+    arguments = [ctypes.c_ulong(each) for each in (value, pointer, 0, 0)]
+
+    def change() -> None:
+        if call(number, *arguments) != 0:
+            code = ctypes.get_errno()
+            raise OSError(code, os.strerror(code))
+
+    return change
 
 
 def forbid_new_privileges() -> None:
     """From here on no set-user-id program can give this process or its children anything."""
-    prctl(_PR_SET_NO_NEW_PRIVS, 1)
+    property_of_process(_PR_SET_NO_NEW_PRIVS, 1)()
 
 
-def install() -> None:
-    """Put the filter on this process; there is no way back.
+class Filter:
+    """The filter, compiled once for all children.
 
     Raises:
-        SandboxMissing: the kernel or the processor has no such filter.
+        SandboxMissing: no filter is written for this machine.
     """
-    instructions = program(platform.machine(), os.getpid())
-    buffer = ctypes.create_string_buffer(instructions, len(instructions))
-    fprog = _Program(len(instructions) // 8, ctypes.addressof(buffer))
-    forbid_new_privileges()
-    try:
-        prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, ctypes.addressof(fprog))
-    except OSError as error:
-        raise SandboxMissing("the kernel refuses a seccomp filter, so no document can be read safely") from error
+
+    def __init__(self) -> None:
+        instructions = program(platform.machine())
+        self._instructions = ctypes.create_string_buffer(instructions, len(instructions))
+        self._program = _Program(len(instructions) // 8, ctypes.addressof(self._instructions))
+        self._put_on = property_of_process(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, ctypes.addressof(self._program))
+
+    def put_on(self) -> None:
+        """Put the filter on this process, which must have given up new privileges; there is no way back.
+
+        Raises:
+            SandboxMissing: the kernel or the processor has no such filter.
+        """
+        try:
+            self._put_on()
+        except OSError as error:
+            raise SandboxMissing("the kernel refuses a seccomp filter, so no document can be read safely") from error

@@ -175,6 +175,11 @@ def test_every_document_has_a_child_of_its_own(probes: Inspector) -> None:
     assert len({probes.inspect(b"probe:pid").pages for _ in range(3)}) == 3
 
 
+def test_a_child_runs_nothing_that_modules_ask_to_have_run_after_a_fork(probes: Inspector) -> None:
+    # `random` would begin anew in each.
+    assert len({probes.inspect(b"probe:random").pages for _ in range(3)}) == 1
+
+
 @pytest.mark.parametrize("probe", ["crash", "abort", "error", "flood"])
 def test_a_crash_is_a_refusal(probes: Inspector, probe: str) -> None:
     before = probes.helper_pid
