@@ -295,7 +295,7 @@ PROBES: dict[str, Callable[[], Answer]] = {
     "say_wrong_sizes": lambda: _say(_header(attached=[2**31])),
     "say_version": lambda: _say(_header(pdf_version="<script>")),
     "pid": lambda: Answer(Findings(pages=os.getpid(), pdf_version="1.7")),
-    "random": lambda: Answer(Findings(pages=1 + random.getrandbits(20), pdf_version="1.7")),  # noqa: S311 - no secret
+    "random": lambda: Answer(Findings(pages=1 + random.getrandbits(20), pdf_version="1.7")),
     "environment": lambda: Answer(Findings(pages=1 + len(os.environ), pdf_version="1.7")),
     "descriptors": lambda: Answer(Findings(pages=1 + _open_descriptors(), pdf_version="1.7")),
     **{f"try_{name}": partial(_try, name) for name in ATTEMPTS},

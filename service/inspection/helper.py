@@ -196,8 +196,6 @@ def _warm_up(work: Examine, limits: InspectionLimits) -> bytes:
     return whole
 
 
-
-
 def main(arguments: list[str], work: Examine = examine) -> None:
     """Run the helper; `arguments` are the limits as JSON, the control socket's number, the parent's process id."""
     limits = msgspec.json.decode(arguments[0], type=InspectionLimits)

@@ -15,6 +15,6 @@ def _ask_for_nothing(**_: object) -> None:
 
 
 if __name__ == "__main__":
-    os.register_at_fork = _ask_for_nothing  # type: ignore[assignment]
+    os.register_at_fork = _ask_for_nothing
     del sys.argv[0]
     runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)

@@ -23,6 +23,11 @@ def test_each_missing_package_is_named_once(tmp_path: Path, monkeypatch: pytest.
         "clamav-daemon",
         "iproute2",
         "rabbitmq-server",
+        "ceph-common",
+        "ceph-base",
+        "ceph-mon",
+        "ceph-osd",
+        "radosgw",
         "prometheus",
     )
     assert checks.missing_packages(programs(tmp_path, *checks.TOOLS)) == ()
