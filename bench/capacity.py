@@ -223,7 +223,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there as well")
     parser.add_argument("--sizes", type=int, nargs="+", metavar="N", help="how many deliveries are in the tables")
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep filled databases and figures there")
-    parser.add_argument("--fill", action="store_true", help="only fill (15 million deliveries: 63 GB, an hour)")
+    parser.add_argument("--fill", action="store_true", help="only fill (15 million: 63 GB, up to an hour)")
     parser.add_argument("--piece", choices=("steps", "answers", "report"), help="only this; needs --keep")
     parser.add_argument("--rounds", type=int, help="how often each size has its turn")
     chosen = parser.parse_args()

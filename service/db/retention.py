@@ -136,6 +136,16 @@ _EMPTY = text(
 )
 
 
+# An upload's key is as old as its submission, within minutes: the times keep the search to a few pages of the table.
+_FORGET_KEYS = text(
+    """
+    DELETE FROM idempotency_key WHERE subject_id = ANY (:ids) AND created_at BETWEEN
+        (SELECT min(zending_id_time(id)) - interval '2 days' FROM unnest(CAST(:ids AS uuid[])) AS id)
+        AND (SELECT max(zending_id_time(id)) + interval '2 days' FROM unnest(CAST(:ids AS uuid[])) AS id)
+    """
+)
+
+
 def begin_walks(session: Session, *, now: datetime) -> None:
     """See to it that each organisation, and each document type with a period of its own, is walked."""
     session.execute(_BEGIN_WALKS, {"nobody": NOBODY, "now": now})
@@ -318,6 +328,7 @@ def end_submissions(session: Session, *, year: int, limit: int, now: datetime) -
         for table in ("submission_row", "submission_part"):
             session.execute(text(f"DELETE FROM {table} WHERE submission_id = ANY (:ids)"), {"ids": list(over)})  # noqa: S608
         session.execute(_EMPTY, {"ids": list(over)})
+        session.execute(_FORGET_KEYS, {"ids": list(over)})
     return len(over)
 
 

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import uuid
+import zipfile
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -12,19 +13,31 @@ import pikepdf
 import pytest
 
 from service.db import ledger
-from service.db.jobs import Lane
+from service.db.ids import public_id
+from service.db.jobs import JobKind, Lane
 from service.domain.identifiers import RecipientId, RecipientKind
 from service.ledger import merkle
 from service.ledger.verify import verify_evidence
-from service.usecases import activation, deliveries, housekeeping, mailbox, sessions
+from service.usecases import (
+    activation,
+    deliveries,
+    housekeeping,
+    mailbox,
+    recipients,
+    sessions,
+    submission_uploads,
+    submissions,
+)
 from service.usecases.admission import Sender as By
 from service.usecases.admission import Upload
 from service.usecases.hand_in import hand_in
+from service.usecases.submission_uploads import SubmissionOptions
 from signing.errors import Unsealable
 from tests.engine_support import execute
 from tests.everything_support import ENCRYPTED, everything, files
 from tests.integration.test_retention import WINDOW, rounds, rows, years_pass
 from tests.pipeline_support import Pipeline, TestDatabase
+from tests.submission_support import all_rows, packed, upload
 from tests.tenancy_support import tables
 from tests.usecase_support import Sender, activate, change, reader, status
 
@@ -71,7 +84,7 @@ def pdf() -> bytes:
         return out.getvalue()
 
 
-def handed_in(pipeline: Pipeline, sender: uuid.UUID, **changes: Any) -> str:
+def form(**changes: Any) -> dict[str, Any]:
     fields: dict[str, Any] = {
         "recipient": {"type": "citizen", "id": NUMBERS[0], "name": NAME},
         "postal_address": {"name": NAME, "street": STREET, "number": "7", "postcode": "9990", "municipality": PLACE},
@@ -81,10 +94,34 @@ def handed_in(pipeline: Pipeline, sender: uuid.UUID, **changes: Any) -> str:
         "language": "nl",
         "payment": {"amount": "12.50", "currency": "EUR", "iban": IBAN},
     }
+    return fields | changes
+
+
+def handed_in(pipeline: Pipeline, sender: uuid.UUID, **changes: Any) -> str:
     uploads = [Upload("document", f"{FILE}.pdf", pdf()), Upload("attachment", f"{FILE}-2.pdf", pdf())]
     by = By(sender, Lane.INTERACTIVE)
-    body = json.dumps(fields | changes).encode()
+    body = json.dumps(form(**changes)).encode()
     return hand_in(pipeline.context, by, body, uploads, key=uuid.uuid4().hex).delivery_id
+
+
+def submitted(pipeline: Pipeline, sender: uuid.UUID) -> str:
+    """Many at once in each way it can end: a row that is taken and one that can't be, none taken, and never sent."""
+    good, bad = form(document=f"{FILE}.pdf"), form(document=f"{FILE}-weg.pdf", recipient={"type": "postal"})
+
+    def archive(*lines: dict[str, Any]) -> bytes:
+        return packed(lines, {f"{FILE}.pdf": pdf()}, method=zipfile.ZIP_STORED)
+
+    taken = upload(pipeline, sender, archive(good, bad), name=f"Lijst {NAME}", on_error="continue")
+    upload(pipeline, sender, archive(good | {"subject": f"{SUBJECT} 2"}, bad), name=f"Geweigerd {NAME}")
+    begun = submission_uploads.begin(
+        pipeline.context, sender, SubmissionOptions(name=f"Half {NAME}"), key=uuid.uuid4().hex, kind="empty"
+    )
+    unfinished = submission_uploads.find(pipeline.context, sender, public_id("sub", begun.id))
+    submission_uploads.append(pipeline.context, unfinished, 0, archive(good)[:2000])
+    pipeline.work(JobKind.UNPACK, JobKind.CHECK, JobKind.ADMIT)
+    told = {row.state: row for row in all_rows(pipeline, sender, taken)}
+    assert told.keys() == {"admitted", "bad"}
+    return told["admitted"].delivery_id or ""
 
 
 def found(pipeline: Pipeline, database: TestDatabase, temporary: Path) -> dict[str, set[str]]:
@@ -107,7 +144,10 @@ def lead_lives(pipeline: Pipeline, sender: uuid.UUID) -> dict[str, str]:
         "paper": handed_in(pipeline, sender, recipient=paper),
         "registered": handed_in(pipeline, sender, registered=True),
         "postal": handed_in(pipeline, sender, recipient=postal),
+        "listed": submitted(pipeline, sender),
     }
+    about = [("citizen", number) for number in NUMBERS]
+    recipients.look_up(pipeline.context, sender, "client", about, f"Brief aan {NAME}")
     pipeline.work()
     mailbox.open_message(pipeline.context, who, ids["mailbox"])
     mailbox.document(pipeline.context, who, ids["mailbox"], 0)
@@ -143,7 +183,8 @@ def test_nothing_personal_is_left_after_the_periods_and_the_ledger_still_verifie
     ids = lead_lives(pipeline, sender)
     states = {way: status(pipeline, sender, each) for way, each in ids.items()}
     assert states == {"mailbox": "opened", "paper": "handed_over", "registered": "handed_over",
-                      "postal": "handed_over", "cancelled": "cancelled", "rejected": "rejected"}  # fmt: skip
+                      "postal": "handed_over", "listed": "available", "cancelled": "cancelled",
+                      "rejected": "rejected"}  # fmt: skip
     pipeline.sequence()
     proofs = [
         deliveries.evidence_one(pipeline.context, sender, each, entry.id)
@@ -153,12 +194,16 @@ def test_nothing_personal_is_left_after_the_periods_and_the_ledger_still_verifie
     with pipeline.context.database.transaction() as session:
         old = ledger.newest_checkpoint(session)
     # The search finds what is there: else finding nothing later would say nothing.
-    assert found(pipeline, database, own_temporary_folder).keys() == {token.decode() for token in TOKENS}
+    there = found(pipeline, database, own_temporary_folder)
+    assert there.keys() == {token.decode() for token in TOKENS}
+    assert {"lookup.purpose", "submission.name", "submission_row.reference"} <= there[NAME] | there[REFERENCE]
+    assert any("part" in place for place in there[TEXT]), "nobody looked into what was uploaded"
 
     activation.revoke(pipeline.context, reader(pipeline))
     rounds(pipeline, days=1)
     years_pass(pipeline, database, 12)
     for _ in range(3):
+        submissions.tidy(pipeline.context, upload_seconds=3600, keep_seconds=3600)
         rounds(pipeline)
         housekeeping.collect_orphans(pipeline.context, window=WINDOW)
         while housekeeping.collect_removed(pipeline.context, window=WINDOW):
