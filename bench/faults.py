@@ -28,14 +28,15 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Final
 
-import psycopg
 import structlog
 
-from bench import lives, truth
+from bench import lives
 from bench.boundaries import Fault, Moment
 from bench.measure import Result, cost, report
 from bench.running import Answer, running
 from bench.schedulers import side_by_side
+from bench.verdict import world_faults
+from bench.wishes import Run
 from bench.world import World, parties, world
 
 QUICK: Final = 12
@@ -85,7 +86,7 @@ class Tally:
             for line in self.kept.read_text("utf-8").splitlines():
                 self._count(**json.loads(line))
 
-    def add(self, fault: Fault, run: lives.Run) -> None:
+    def add(self, fault: Fault, run: Run) -> None:
         """Count one run, and keep it; print what is wrong with it."""
         wrong = ["it came to no end"] if run.faults is None else list(run.faults)
         happened = bool(wrong) or run.struck is not None
@@ -127,8 +128,7 @@ def _shard(place: World, name: str, faults: Sequence[Fault | None], ends: float,
         line.send(run)
         if run.faults:
             return
-    with psycopg.connect(place.owner_url) as connection:
-        line.send([*truth.ledger_faults(connection)])
+    line.send([*world_faults(place)])
 
 
 class Campaign:
@@ -188,7 +188,7 @@ class Campaign:
         # A fresh world now and then, so that none grows so large that judging it takes longer than living in it.
         return min(150, -(-left // jobs))
 
-    def _runs(self, faults: Sequence[Fault | None], ends: float = math.inf) -> Iterator[lives.Run]:
+    def _runs(self, faults: Sequence[Fault | None], ends: float = math.inf) -> Iterator[Run]:
         """The runs in one world; fewer than asked for when one left something behind."""
         number = next(self._names)
         folder = self._home / f"world-{number}"
@@ -199,17 +199,24 @@ class Campaign:
             process.start()
             theirs.close()
             try:
-                while True:
-                    told = ours.recv()
-                    if isinstance(told, lives.Run):
+                while (told := _received(ours)) is not None:
+                    if isinstance(told, Run):
                         yield told
                     elif told:
-                        raise RuntimeError(f"the log of a world is not right: {told}")
-            except EOFError:
-                pass
+                        raise RuntimeError(f"a world is not right at its end: {told}")
             finally:
                 ours.close()
                 process.join()
+            if process.exitcode != 0:
+                # Whatever it would still have said about the world, nobody heard it.
+                raise RuntimeError(f"a world's process ended with {process.exitcode}")
+
+
+def _received(line: "Connection[Any, Any]") -> Any:
+    try:
+        return line.recv()
+    except EOFError:
+        return None
 
 
 def _results(catalogue: Catalogue, tally: Tally) -> list[Result]:

@@ -13,26 +13,31 @@ import json
 import os
 import select
 import signal
-import socket
 import time
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, Final, cast
-from urllib.parse import urlsplit
 
 import psycopg
 
-from bench import truth
 from bench.boundaries import Fault, Watch, watched
 from bench.running import DOCUMENTS
-from bench.truth import End
-from bench.world import World
+from bench.verdict import verdict
+from bench.wishes import UNSEALABLE, WISHES, Run, Wish
+from bench.world import World, empty_broker
 from service.bootstrap import Application, build
-from service.db.jobs import Lane
-from service.domain.errors import TransitionRefused
+from service.domain.errors import (
+    Conflict,
+    Forbidden,
+    IdempotencyRunning,
+    Invalid,
+    NotFound,
+    PayloadTooLarge,
+    TransitionRefused,
+    Unauthenticated,
+)
 from service.domain.identifiers import RecipientId, RecipientKind
 from service.embedded.fictional import RECIPIENTS, request
 from service.settings import read_settings
@@ -52,85 +57,11 @@ LIVES: Final = 3
 PATIENCE: Final = 120.0
 """Seconds, moved on or real, from a fault until everything is at its end."""
 _HANGS: Final = 300.0
-_SMALL: Final = "notice-nl-ghostscript.pdf"
-_UNSEALABLE: Final = "form-filled-fr.pdf"
 # What the sealer of a run refuses for good, as it does with a file that no seal can be put into.
-_REFUSED: Final = hashlib.sha256((DOCUMENTS / _UNSEALABLE).read_bytes()).digest()
+_REFUSED: Final = hashlib.sha256((DOCUMENTS / UNSEALABLE).read_bytes()).digest()
+_REFUSALS: Final = (Invalid, NotFound, Conflict, Forbidden, Unauthenticated, PayloadTooLarge)
 _LEDGER_LOOPS: Final = ("sequence", "stamp")
 _write, _fork = os.write, os.fork
-
-
-@dataclass(frozen=True)
-class Wish:
-    """One delivery that somebody wants: whose it is, how it goes, and where it may end."""
-
-    name: str
-    recipient: str
-    ends: tuple[End, ...]
-    lane: Lane = Lane.BULK
-    documents: tuple[str, ...] = (_SMALL,)
-    registered: bool = False
-
-
-WISHES: Final = (
-    Wish("mailbox", "an", (truth.AVAILABLE,)),
-    Wish("portal", "cem", (truth.READ,), lane=Lane.INTERACTIVE),
-    Wish("paper", "jan", (truth.HANDED_OVER,), documents=(_SMALL, "receipt-nl-reportlab.pdf")),
-    Wish("registered", "tom", (truth.HANDED_OVER,), registered=True),
-    Wish("rejected", "jan", (truth.REJECTED,), documents=(_UNSEALABLE,)),
-    Wish("cancelled", "jan", (truth.CANCELLED, truth.CANCELLED_SEALED, truth.CANCELLED_LATER)),
-)
-
-
-@dataclass
-class Run:
-    """What is known outside of the lives: what was asked for, what was answered, how long it took.
-
-    Attributes:
-        name: unlike that of every other run in the same world; keys and references begin with it.
-        began: seconds since 1970.
-        acknowledged: ids by wish.
-        cancelled: what the sender was told about taking its delivery back; None before an answer.
-        read: the recipient has the document.
-        waited: seconds by which time was moved on since the fault.
-        struck: when the fault happened; None as long as it did not.
-        faults: what was wrong at the end; None before it.
-        troubles: errors that the parts met, by class, for whoever wants to know why.
-    """
-
-    name: str
-    began: float = field(default_factory=time.time)
-    acknowledged: dict[str, str] = field(default_factory=dict)
-    cancelled: bool | None = None
-    read: bool = False
-    waited: float = 0.0
-    struck: float | None = None
-    ended: float | None = None
-    faults: list[str] | None = None
-    repeated_notices: int = 0
-    counts: dict[str, int] = field(default_factory=dict)
-    several: list[str] = field(default_factory=list)
-    troubles: list[str] = field(default_factory=list)
-    lives: int = 0
-
-    @property
-    def seconds(self) -> float:
-        """From the fault to the end of everything, real and moved on."""
-        since = self.struck or self.began
-        return (self.ended or time.time()) - since + self.waited
-
-    @property
-    def first(self) -> str:
-        """No delivery of this run has a lower id."""
-        return f"dlv_{int(self.began * 1000):012x}"
-
-    def take(self, line: dict[str, Any]) -> None:
-        """Take in what a life tells."""
-        for name, value in line.items():
-            if isinstance(value, dict):
-                getattr(self, name).update(value)
-            else:
-                setattr(self, name, value)
 
 
 def run(world: World, name: str, fault: Fault | None, *, skew: float = 0.0) -> Run:
@@ -231,7 +162,7 @@ class Life:
             for _ in range(ROUNDS):
                 self._round()
                 with self._watch.aside(), closing(self._owner()) as connection:
-                    found = self._judge(connection)
+                    found = verdict(self._world, self._run, connection, self._application)
                     faults = found.faults
                     if not faults:
                         break
@@ -251,13 +182,13 @@ class Life:
 
     def _round(self) -> None:
         with self._watch.aside():
-            self._fetch()
+            self._begin_round()
         for wish in WISHES:
             if wish.name not in self._run.acknowledged:
-                self._try(partial(self._hand_in, wish))
+                self._ask(partial(self._hand_in, wish))
         self._work()
         if self._run.cancelled is None and "cancelled" in self._run.acknowledged:
-            self._try(self._cancel)
+            self._ask(self._cancel)
         for once in self._loops.values():
             self._try(once)
         self._work()
@@ -272,6 +203,23 @@ class Life:
             act()
         except Exception as error:  # noqa: BLE001  each part goes on as its real one does
             self._run.troubles.append(f"{type(error).__name__}: {error}"[:300])
+        # The print house takes what is there away as soon as it is there: nothing may lean on it to lie there still.
+        with self._watch.aside():
+            self._world.fetch(self._run.name)
+
+    def _ask(self, act: Callable[[], object]) -> None:
+        """Do what a sender asks for; an answer that does not say "try again" would have made them give up."""
+
+        def asked() -> None:
+            try:
+                act()
+            except _REFUSALS as error:
+                if not isinstance(error, IdempotencyRunning):
+                    self._run.refused.append(str(error))
+                    self._tell(refused=self._run.refused)
+                raise
+
+        self._try(asked)
 
     def _struck(self) -> None:
         if self._run.struck is None:
@@ -314,42 +262,19 @@ class Life:
         reader = Reader(find_hash(self._context, recipient), RecipientKind.CITIZEN, "substantial")
         delivery = self._run.acknowledged["portal"]
         mailbox.open_message(self._context, reader, delivery)
-        mailbox.document(self._context, reader, delivery, 0)
-        self._run.read = True
-        self._tell(read=True)
+        file = mailbox.document(self._context, reader, delivery, 0)
+        self._run.read, self._run.got = True, hashlib.sha256(file.content).hexdigest()
+        self._tell(read=True, got=self._run.got)
 
     def _owner(self) -> "psycopg.Connection[Any]":
         return psycopg.connect(self._world.owner_url, autocommit=True)
 
-    def _fetch(self) -> None:
-        """What earlier runs brought to the print house is fetched, the broker's messages are taken, a cut-off comes."""
-        for path in self._world.printed.glob("*.ZIP"):
-            if path.stat().st_mtime < self._run.began:
-                path.unlink()
-        _empty_broker(str(self._world.settings["redis_url"]))
+    def _begin_round(self) -> None:
+        """The print house comes by, the broker's messages are taken, a cut-off comes."""
+        self._world.fetch(self._run.name)
+        empty_broker(str(self._world.settings["redis_url"]))
         with closing(self._owner()) as connection:
             connection.execute("UPDATE print_cutoff SET next_at = now() - interval '1 second'")
-
-    def _judge(self, connection: "psycopg.Connection[Any]") -> truth.Found:
-        known = self._run
-        lost = [f"{wish.name} was never acknowledged" for wish in WISHES if wish.name not in known.acknowledged]
-        if known.cancelled is None or not known.read:
-            lost.append("somebody still has no answer")
-        expected = {
-            known.acknowledged[wish.name]: self._ends(wish) for wish in WISHES if wish.name in known.acknowledged
-        }
-        since = datetime.fromtimestamp(known.began, UTC).strftime("%Y%m%dT%H%M%S")
-        found = truth.judge_stored(
-            connection, expected, self._world.printed, self._world.mail, since=since, first=known.first
-        )
-        objects = truth.object_faults(connection, self._application.store, known.first)
-        return truth.Found([*lost, *found.faults, *objects], found.repeated_notices)
-
-    def _ends(self, wish: Wish) -> tuple[End, ...]:
-        if wish.name != "cancelled" or self._run.cancelled is not False:
-            return wish.ends
-        # It was told that it is too late: true, unless an earlier try came through unheard.
-        return (*wish.ends, truth.HANDED_OVER)
 
     def _move_on(self, connection: "psycopg.Connection[Any]") -> None:
         """Wait for what waits, by moving it here instead: jobs that are due later or leased, keys that are claimed."""
@@ -387,13 +312,3 @@ class _Sealer:
         if hashlib.sha256(pdf).digest() == _REFUSED:
             raise PdfUnreadable("The document cannot be read.")
         return bytes(self._real.seal(pdf, at=at))
-
-
-def _empty_broker(url: str) -> None:
-    parts = urlsplit(url)
-    with socket.create_connection((parts.hostname or "", parts.port or 0), timeout=5) as line:
-        commands = [f"AUTH {parts.username or 'default'} {parts.password}"] if parts.password else []
-        for command in (*commands, f"SELECT {parts.path.strip('/') or 0}", "FLUSHDB"):
-            line.sendall(f"{command}\r\n".encode())
-            if line.recv(100) != b"+OK\r\n":
-                raise RuntimeError("the broker does not let itself be emptied")

@@ -21,7 +21,9 @@ from typing import Any
 import psycopg
 
 from bench import told
+from bench.rows import row_faults
 from bench.running import SENDERS, Answer, Running, Sending
+from bench.tree import ledger_faults
 from service.vault.objects.base import ObjectStore
 
 
@@ -178,6 +180,7 @@ def judge_stored(
     )
     faults += _same("mailbox items", [_public(row[0]) for row in items], mailboxes)
     faults += _evidence(connection, ends, _uuid(first))
+    faults += row_faults(connection, [_uuid(each) for each in expected], _uuid(first))
     faults += _documents(connection, _uuid(first))
     faults += _letters(print_folder, connection, letters)
     untold, repeated = _notices(mail_folder, connection, set(mailboxes), since)
@@ -309,8 +312,8 @@ def _notices(
         "SELECT delivery_id, number FROM leg WHERE kind = 'mailbox' AND delivery_id = ANY(%s)",
         [[_uuid(each) for each in due]],
     )
-    legs = {_public(row[0]): f"{row[0]}/{row[1]}/arrived" for row in rows}
-    expected = {hashlib.sha256(reference.encode()).hexdigest()[:40]: delivery for delivery, reference in legs.items()}
+    legs = {_public(row[0]): _message(*row) for row in rows}
+    expected = {message: delivery for delivery, message in legs.items()}
     sent: Counter[str] = Counter()
     for path in folder.glob("*.eml"):
         if path.name < since:
@@ -319,31 +322,15 @@ def _notices(
         sent[str(message["Message-ID"]).strip("<>").partition("@")[0]] += 1
     faults = [f"{delivery} was never told of" for key, delivery in expected.items() if not sent[key]]
     faults += [f"{delivery} has no mailbox leg" for delivery in set(due) - legs.keys()]
+    # Whatever else there is in the database: nobody is told of it now.
+    others = {_message(*row): row[0] for row in connection.execute("SELECT delivery_id, number FROM leg")}
+    faults += [f"{others[key]} was told of" for key in sent.keys() & (others.keys() - expected.keys())]
     return faults, sum(sent[key] - 1 for key in expected if sent[key] > 1)
 
 
-def ledger_faults(connection: psycopg.Connection[Any]) -> Iterator[str]:
-    """The whole log, by the definition of its tree: a leaf for each evidence, in order, and the head signed."""
-    leaves = connection.execute("SELECT index, evidence_id, leaf_hash FROM ledger_leaf ORDER BY index").fetchall()
-    evidence = dict(connection.execute("SELECT id, leaf_hash FROM evidence").fetchall())
-    yield from _same("leaves of the ledger", [row[1] for row in leaves], evidence)
-    if [row[0] for row in leaves] != list(range(len(leaves))):
-        yield "the ledger's leaves are not counted from 0 without gaps"
-    if any(evidence.get(row[1]) != row[2] for row in leaves):
-        yield "a leaf is not its evidence's hash"
-    head = connection.execute("SELECT size, root, signed_size FROM ledger_head").fetchone()
-    if head is None or head != (len(leaves), _root([bytes(row[2]) for row in leaves]), len(leaves)):
-        yield "the ledger's head is not the tree of its leaves, or is not signed"
-
-
-def _root(leaves: list[bytes]) -> bytes:
-    """The tree head of RFC 6962, section 2.1, by its definition."""
-    if len(leaves) == 1:
-        return leaves[0]
-    split = 1
-    while split * 2 < len(leaves):
-        split *= 2
-    return hashlib.sha256(b"\x01" + _root(leaves[:split]) + _root(leaves[split:])).digest()
+def _message(delivery: uuid.UUID, leg: int) -> str:
+    """The first part of the Message-ID of the notice about a leg."""
+    return hashlib.sha256(f"{delivery}/{leg}/arrived".encode()).hexdigest()[:40]
 
 
 def _same(what: str, found: Iterable[Any], expected: Iterable[Any]) -> Iterator[str]:

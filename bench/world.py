@@ -4,7 +4,9 @@ Programs that break things on purpose use it: what is broken is only ever their 
 """
 
 import contextlib
+import itertools
 import os
+import socket
 import socketserver
 import struct
 import threading
@@ -49,6 +51,18 @@ class World:
     parties: dict[int, str]
     mail: Path
     printed: Path
+
+    def fetched(self, run: str) -> Path:
+        """What the print house took away during a run."""
+        return self.printed.parent / "fetched" / run
+
+    def fetch(self, run: str) -> None:
+        """Be the print house: take every package away; one that comes twice is there twice."""
+        folder = self.fetched(run)
+        folder.mkdir(parents=True, exist_ok=True)
+        for path in self.printed.glob("*.ZIP"):
+            names = itertools.chain([path.name], (f"{path.stem}-again-{number}.ZIP" for number in itertools.count(1)))
+            path.rename(next(folder / name for name in names if not (folder / name).exists()))
 
 
 @contextlib.contextmanager
@@ -178,3 +192,14 @@ def scanner() -> Iterator[int]:
         finally:
             server.shutdown()
             thread.join()
+
+
+def empty_broker(url: str) -> None:
+    """Take every message that waits in the broker's database."""
+    parts = urlsplit(url)
+    with socket.create_connection((parts.hostname or "", parts.port or 0), timeout=5) as line:
+        commands = [f"AUTH {parts.username or 'default'} {parts.password}"] if parts.password else []
+        for command in (*commands, f"SELECT {parts.path.strip('/') or 0}", "FLUSHDB"):
+            line.sendall(f"{command}\r\n".encode())
+            if line.recv(100) != b"+OK\r\n":
+                raise RuntimeError("the broker does not let itself be emptied")

@@ -12,7 +12,8 @@ from typing import Any
 import psycopg
 from psycopg.pq import Trace
 
-from bench.lives import Life, Run
+from bench.lives import Life
+from bench.wishes import Run
 from bench.world import World
 
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from bench import lives
 from bench.boundaries import Fault, Moment, Watch
 from bench.faults import Campaign, Catalogue, Tally
+from bench.wishes import Run
 from bench.world import scanner, world
 from service.embedded.stack import Stack
 from tests.boundary_support import Seen, live_counted
@@ -118,7 +118,7 @@ def test_what_earlier_starts_did_is_counted_and_waits_for_the_others(tmp_path: P
     early = Tally(kept)
     order = catalogue.faults(random.Random(1), early.turns)
     for struck, faults in ((1.0, []), (1.0, ["lost"]), (None, [])):
-        early.add(next(order), lives.Run("w", struck=struck, ended=4.0, faults=faults))
+        early.add(next(order), Run("w", struck=struck, ended=4.0, faults=faults))
     late = Tally(kept)
     assert (sum(late.struck.values()), late.missed, late.seconds) == (2, 1, early.seconds)
     assert late.anomalies == early.anomalies
