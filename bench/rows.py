@@ -79,9 +79,7 @@ def _timeline(connection: "psycopg.Connection[Any]", first: uuid.UUID) -> Iterat
         """,
         [first],
     )
-    yield from (
-        f"{delivery} has evidence of {event}, and nothing in its timeline" for delivery, event in untold
-    )
+    yield from (f"{delivery} has evidence of {event}, and nothing in its timeline" for delivery, event in untold)
 
 
 def _objects(connection: "psycopg.Connection[Any]", first: uuid.UUID) -> Iterator[str]:
