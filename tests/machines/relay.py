@@ -8,6 +8,7 @@ import argparse
 import asyncio
 import contextlib
 import itertools
+import socket
 from collections.abc import Iterator
 
 Address = tuple[str, int]
@@ -40,40 +41,68 @@ class Targets:
         finally:
             writer.close()
 
-    async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter] | None:
+    async def connect(self) -> socket.socket | None:
         """The next target that is ready; waits a while where none is, as a balancer with a queue does."""
         for _ in range(int(_QUEUE_SECONDS / _PAUSE)):
             for _ in self._ready:
                 address = next(self._turns)
                 if self._ready[address]:
                     with contextlib.suppress(OSError, TimeoutError):
-                        return await asyncio.wait_for(asyncio.open_connection(*address), _SECONDS)
+                        return await asyncio.wait_for(_connected(address), _SECONDS)
             await asyncio.sleep(_PAUSE)
         return None
 
 
-async def _pour(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with contextlib.suppress(OSError):
-        while piece := await reader.read(65_536):
-            writer.write(piece)
-            await writer.drain()
-    with contextlib.suppress(OSError):
-        writer.close()
+async def _connected(address: Address) -> socket.socket:
+    made = socket.socket()
+    made.setblocking(False)
+    try:
+        await asyncio.get_running_loop().sock_connect(made, address)
+    except BaseException:
+        made.close()
+        raise
+    made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return made
+
+
+async def _pour(source: socket.socket, target: socket.socket) -> None:
+    loop = asyncio.get_running_loop()
+    while piece := await loop.sock_recv(source, 65_536):
+        await loop.sock_sendall(target, piece)
+
+
+async def _carry(client: socket.socket, chosen: Targets) -> None:
+    """Carry both ways until one side ends. Plain sockets: asyncio's streams forget what came before a reset."""
+    with client:
+        there = await chosen.connect()
+        if there is None:
+            return
+        with there:
+            up, down = (asyncio.create_task(_pour(*way)) for way in ((client, there), (there, client)))
+            await asyncio.wait({up, down}, return_when=asyncio.FIRST_COMPLETED)
+            if up.done() and up.exception() is not None:
+                # It takes no more of the request; what it said about that is still passed on.
+                await asyncio.wait({down}, timeout=_SECONDS)
+            for way in (up, down):
+                way.cancel()
+            await asyncio.gather(up, down, return_exceptions=True)
 
 
 async def run(listening: Address, targets: list[Address], path: str | None) -> None:
-    chosen = Targets(targets, path)
+    chosen, loop = Targets(targets, path), asyncio.get_running_loop()
+    carried: set[asyncio.Task[None]] = set()
 
-    async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        there = await chosen.connect()
-        if there is None:
-            writer.close()
-            return
-        await asyncio.gather(_pour(reader, there[1]), _pour(there[0], writer))
+    async def serve(door: socket.socket) -> None:
+        while True:
+            client, _ = await loop.sock_accept(door)
+            client.setblocking(False)
+            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            carried.add(task := asyncio.create_task(_carry(client, chosen)))
+            task.add_done_callback(carried.discard)
 
-    server = await asyncio.start_server(carry, *listening, backlog=256)
-    async with server:
-        await asyncio.gather(server.serve_forever(), *(chosen.watch(each) for each in targets))
+    with socket.create_server(listening, backlog=256) as door:
+        door.setblocking(False)
+        await asyncio.gather(serve(door), *(chosen.watch(each) for each in targets))
 
 
 def _address(text: str) -> Address:
