@@ -10,8 +10,9 @@ import httpx
 
 from service.bootstrap import Application
 from service.embedded.stack import Stack
-from tests.machines_support import Processes, free_address, is_ready
+from tests.installation_support import is_ready
 from tests.pipeline_support import TestDatabase
+from tests.processes_support import Processes, free_address
 from tests.service_support import until
 
 HOST: Final = "127.0.0.1"

@@ -15,8 +15,8 @@ from service.domain.alarms import ALARMS, Alarm, Sample, judge
 from service.embedded.stack import Stack
 from tests.embedded_support import CHECKOUT
 from tests.engine_support import execute, organisations, put
-from tests.machines_support import Processes, free_address
 from tests.pipeline_support import TestDatabase
+from tests.processes_support import Processes, free_address
 from tests.roles_support import HOST, Roles
 from tests.service_support import until
 from tests.tools_support import program
