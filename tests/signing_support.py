@@ -199,8 +199,9 @@ def tsa_credential(
     return odd
 
 
-def tls_context(folder: Path) -> ssl.SSLContext:
-    """A server's TLS context with a certificate for 127.0.0.1, which stands in ``folder`` as ``tls.pem``."""
+def tls_context(folder: Path, *names: str) -> ssl.SSLContext:
+    """A server's TLS context; its certificate, for 127.0.0.1 and ``names``, stands in ``folder`` as ``tls.pem``."""
+    known = [x509.IPAddress(IPv4Address("127.0.0.1")), *(x509.DNSName(each) for each in names)]
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Test server (fictional)")])
     certificate = (
@@ -211,7 +212,7 @@ def tls_context(folder: Path) -> ssl.SSLContext:
         .serial_number(x509.random_serial_number())
         .not_valid_before(datetime.now(UTC) - timedelta(hours=1))
         .not_valid_after(datetime.now(UTC) + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.SubjectAlternativeName(known), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .sign(key, hashes.SHA256())
     )

@@ -2,7 +2,6 @@
 
 import re
 from importlib import metadata
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -89,33 +88,3 @@ def test_extras_that_libraries_ask_for_are_locked_by_name(lock: str) -> None:
                 missing.add(f"{name} needs {text}")
     assert locked_extras
     assert missing == set()
-
-
-def report(*dependencies: dict[str, Any]) -> dict[str, Any]:
-    return {"dependencies": list(dependencies), "fixes": []}
-
-
-GOOD = {"name": "a", "version": "1", "vulns": []}
-BAD = {"name": "b", "version": "2", "vulns": [{"id": "PYSEC-1", "fix_versions": ["3"]}]}
-UNKNOWN = {"name": "c", "skip_reason": "not found"}
-
-
-def test_a_known_vulnerability_fails_and_says_what_mends_it() -> None:
-    judged = audit.judge("lock", report(GOOD, BAD, UNKNOWN))
-    assert judged.failed
-    assert judged.lines[0] == "lock: b 2: PYSEC-1 (mended in 3)"
-    assert not audit.judge("lock", report(GOOD)).failed
-
-
-def test_what_can_not_be_looked_up_warns_in_a_line_and_fails_nothing(tmp_path: Path) -> None:
-    for found in (report(GOOD, UNKNOWN), report()):
-        judged = audit.judge("lock", found)
-        assert not judged.failed
-        assert len(judged.lines) == 1
-        assert "WARNING" in judged.lines[0]
-
-
-def test_a_lock_without_hashes_is_not_audited_in_silence(tmp_path: Path) -> None:
-    (tmp_path / "loose.txt").write_text("click==8.1.0\n")
-    judged = audit.look(str(tmp_path / "loose.txt"))
-    assert judged.failed, judged.lines

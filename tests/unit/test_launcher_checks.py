@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from service.embedded import checks
+from service.embedded import audit, checks
 
 
 def programs(folder: Path, *names: str) -> str:
@@ -102,6 +102,25 @@ def test_one_failed_check_fails_the_whole_and_the_rest_still_runs(
     assert capfd.readouterr().out.splitlines()[-2:] == ["Every check passed.", "2 passed in 0.1s"]
 
 
+def test_a_check_that_could_not_look_fails_nothing_and_is_not_said_to_have_passed(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    blind = (sys.executable, "-c", f"raise SystemExit({audit.UNSEEN})")
+    tests = (sys.executable, "-c", "print('== 2 passed in 0.1s ==')")
+    monkeypatch.setattr(checks, "pytest_command", lambda _: tests)
+    monkeypatch.setattr(checks, "steps", lambda: (checks.Step("blind", blind, unseen=audit.UNSEEN),))
+    assert checks.run_all() == 0
+    assert capfd.readouterr().out.splitlines()[-3:] == [
+        "Could not look at everything: blind",
+        "Every other check passed.",
+        "2 passed in 0.1s",
+    ]
+    # The same status of a check that has no such word is a failure.
+    monkeypatch.setattr(checks, "steps", lambda: (checks.Step("blind", blind),))
+    assert checks.run_all() == 1
+    assert "Failed: blind" in capfd.readouterr().out.splitlines()
+
+
 def test_failed_tests_fail_the_whole(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
     tests = (sys.executable, "-c", "print('== 1 failed in 0.1s =='); raise SystemExit(1)")
     monkeypatch.setattr(checks, "pytest_command", lambda _: tests)
@@ -118,6 +137,7 @@ def test_arguments_run_pytest_alone_with_exactly_these() -> None:
 def test_every_check_can_be_started() -> None:
     modules = {step.heading for step in checks.steps()}
     assert modules == {"ruff check", "ruff format", "import-linter", "mypy", "pip-audit"}
+    assert {step.heading for step in checks.steps() if step.unseen is not None} == {"pip-audit"}
     for command in (("-m", "ruff", "--version"), ("-m", "mypy", "--version"), ("-m", "pip_audit", "--version")):
         assert subprocess.run([sys.executable, *command], check=False, capture_output=True).returncode == 0
     assert (
