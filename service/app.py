@@ -115,6 +115,7 @@ def probes(application: Application) -> dict[str, Probe]:
         "time-stamp authority": Probe(readiness.listener(settings.tsa_url), needed=False),
         "identity provider": Probe(readiness.listener(settings.oidc_issuer), needed=False),
         "mail server": Probe(readiness.listener(mail), needed=False),
+        "print house": Probe(readiness.print_house(application.context.provider), needed=False),
     }
 
 
@@ -131,7 +132,6 @@ def _parts(application: Application) -> Callable[[Litestar], AbstractAsyncContex
         try:
             yield
         finally:
-            app.state.readiness.close()
             await app.state.limiting.buckets.close()
             threads.shutdown()
             application.close()

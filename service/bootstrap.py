@@ -18,7 +18,7 @@ from service import outgoing, tracing
 from service.channels.internal import InternalChannel
 from service.db.migrations import SchemaTooOld, refuse_older
 from service.db.models import Organisation
-from service.db.session import Database
+from service.db.session import CONNECT_SECONDS, Database
 from service.domain.identifiers import RecipientId
 from service.engine.wakeups import Waker, make_celery
 from service.identity.id_tokens import ClaimNames
@@ -48,7 +48,8 @@ from service.usecases.retention import Periods
 from service.vault import crypto
 from service.vault.durable import write_all
 from service.vault.keyring.file import FileKeyRing
-from service.vault.objects.address import is_for_one_machine, open_store
+from service.vault.objects.address import is_for_one_machine, is_there, open_store
+from service.vault.objects.away import AwayStore
 from service.vault.objects.base import ObjectStore
 from service.vault.vault import Vault
 from signing.keys import FileSealKey
@@ -62,6 +63,8 @@ TOKEN_KEYS_BESIDE: Final = ("tokens-next.pem", "tokens-former.pem")
 LEDGER_KEYS: Final = "ledger"
 SEALS: Final = "seals"
 AUDIENCE: Final = "zending"
+OPERATORS_SECONDS: Final = 2
+"""How long an operator's command waits for a connection to the database; the driver knows no less."""
 
 
 @dataclass(frozen=True)
@@ -113,33 +116,37 @@ class _LateInspector:
         return self._made.inspect(pdf)
 
 
-def build(settings: Settings, *, hands_in: bool = False) -> Application:
+def build(settings: Settings, *, hands_in: bool = False, operating: bool = False) -> Application:
     """Wire a process.
 
     Args:
         settings: checked settings.
         hands_in: the process takes documents all the time, so it keeps an inspection helper from the start.
+        operating: an operator's command, which must do what it can when half of the service is down: it waits no
+            longer for the database than a person does, and goes on without a store that is away.
 
     Raises:
         SettingsRefused: a key or certificate that the settings name is not there.
     """
     closing = contextlib.ExitStack()
     try:
-        return _build(settings, closing, hands_in=hands_in)
+        return _build(settings, closing, hands_in=hands_in, operating=operating)
     except BaseException:
         closing.close()
         raise
 
 
-def _build(settings: Settings, closing: contextlib.ExitStack, *, hands_in: bool) -> Application:
-    database = Database(settings.database_url.get_secret_value(), pool_size=settings.api_threads)
+def _build(settings: Settings, closing: contextlib.ExitStack, *, hands_in: bool, operating: bool) -> Application:
+    url = settings.database_url.get_secret_value()
+    patience = OPERATORS_SECONDS if operating else CONNECT_SECONDS
+    database = Database(url, pool_size=settings.api_threads, connect_seconds=patience)
     closing.callback(database.dispose)
     try:
         refuse_older(database)
     except SchemaTooOld as old:
         raise SettingsRefused(str(old)) from None
     keyring = FileKeyRing(settings.keys_folder / "keyring")
-    store = _store(settings, database)
+    store = _store(settings, database, operating=operating)
     index_key = keyring.index_key()
     tsa = HttpTimeStampAuthority(settings.tsa_url, load_certificates(settings.trust_anchor))
     closing.callback(tsa.close)
@@ -212,13 +219,18 @@ def retention_periods(settings: Settings) -> Periods:
     )
 
 
-def begin_watching(application: Application, role: str) -> None:
-    """Let a process give signs of life and, where the settings say so, traces, until its parts are closed."""
-    settings = application.settings
+def disk_places(settings: Settings) -> dict[str, Path]:
+    """A place on each disk of this machine that matters, by a name."""
     places = {"home": settings.home, "print": settings.print_folder}
     store = urlsplit(settings.storage_url.get_secret_value())
     if store.scheme == "file":
         places["store"] = Path(unquote(store.path))
+    return places
+
+
+def begin_watching(application: Application, role: str) -> None:
+    """Let a process give signs of life and, where the settings say so, traces, until its parts are closed."""
+    settings, places = application.settings, disk_places(application.settings)
     # Those who seal say how the keys are that they see.
     folder = None if role == "api" else settings.keys_folder / SEALS
     beating = Beating(application.context, role, Machine(application.context, places, folder).report)
@@ -273,8 +285,11 @@ def _log_signer(settings: Settings) -> LogSigner:
         ) from error
 
 
-def _store(settings: Settings, database: Database) -> ObjectStore:
+def _store(settings: Settings, database: Database, *, operating: bool) -> ObjectStore:
     url = settings.storage_url.get_secret_value()
+    if operating and not is_there(url):
+        # Opening it might make it, which is not for an operator's account to do.
+        return AwayStore()
     keys = settings.storage_access_key, settings.storage_secret_key
     credentials = (
         None if keys[0] is None or keys[1] is None else (keys[0].get_secret_value(), keys[1].get_secret_value())

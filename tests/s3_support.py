@@ -35,6 +35,7 @@ class S3:
     endpoint: str
     key: str
     secret: str = field(repr=False)
+    pid: int = 0
 
     @property
     def credentials(self) -> dict[str, str]:
@@ -86,7 +87,7 @@ def _set_up(endpoint: str, process: subprocess.Popen[bytes]) -> S3:
     iam.create_user(UserName="zending")
     made = iam.create_access_key(UserName="zending")["AccessKey"]
     iam.put_user_policy(UserName="zending", PolicyName="all", PolicyDocument=json.dumps(_EVERYTHING))
-    server = S3(endpoint, made["AccessKeyId"], made["SecretAccessKey"])
+    server = S3(endpoint, made["AccessKeyId"], made["SecretAccessKey"], process.pid)
     server.client().create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
     return server
 

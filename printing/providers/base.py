@@ -63,6 +63,14 @@ class PrintProvider(Protocol):
     - Failures of the way raise `ProviderUnavailable` (try again), what a person must look at `ProviderRefused`.
     """
 
+    def look(self) -> None:
+        """Look whether parcels can be brought now; nothing is left behind, and nothing is asked that costs anything.
+
+        Raises:
+            ProviderUnavailable: they can't.
+        """
+        ...
+
     def state(self, parcel: Parcel) -> RemoteState:
         """Look what the far side holds. ``uploaded`` means whole: right size, and right digest where it can tell."""
         ...

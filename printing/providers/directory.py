@@ -24,6 +24,11 @@ class DirectoryProvider:
             raise ProviderRefused(Problem("NAME_INVALID", "The name of a parcel has no folder and ends in .ZIP."))
         return self._folder / parcel.temporary, self._folder / parcel.name
 
+    def look(self) -> None:
+        """As the protocol says: there is a folder in which we may write."""
+        if not (self._folder.is_dir() and os.access(self._folder, os.W_OK | os.X_OK)):
+            raise _unavailable()
+
     def state(self, parcel: Parcel) -> RemoteState:
         """As the protocol says; the digest is always known."""
         temporary, final = self._paths(parcel)

@@ -4,7 +4,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from concurrent.futures import wait as wait_for
 from dataclasses import dataclass
 from typing import Final
@@ -14,6 +14,7 @@ import structlog
 from kombu import Connection
 from sqlalchemy import text
 
+from printing.providers.base import PrintProvider
 from service.api.shapes import Health, HealthPart
 from service.db.session import Database
 from service.vault.objects.base import ObjectStore
@@ -23,7 +24,7 @@ log = structlog.get_logger()
 UP, DOWN, NOT_SET = "up", "down", "not_set"
 READY, DEGRADED, UNAVAILABLE = "ready", "degraded", "unavailable"
 _SECONDS: Final = 2
-_PORTS: Final = {"http": 80, "https": 443, "smtp": 25, "smtps": 465, "redis": 6379, "amqp": 5672}
+_PORTS: Final = {"http": 80, "https": 443, "smtp": 25, "smtp+starttls": 587, "smtps": 465}
 _PROBED_FOLDER: Final = "readiness"
 
 
@@ -43,12 +44,12 @@ class Probe:
 class Readiness:
     """Asks all parts at once; an answer counts for ``keep`` seconds, so that asking us often asks them rarely.
 
-    A part that does not answer in time is down, and is not asked again before that question has ended.
+    A part that does not answer in time is down, and is not asked again before that question has ended. No question
+    keeps the process from ending.
     """
 
     def __init__(self, probes: Mapping[str, Probe], *, seconds: float = 3.0, keep: float = 2.0) -> None:
         self._probes, self._seconds, self._keep = dict(probes), seconds, keep
-        self._pool = ThreadPoolExecutor(max_workers=max(1, len(self._probes)), thread_name_prefix="readiness")
         self._asked: dict[str, Future[tuple[str, str]]] = {}
         self._states: dict[str, str] = {}
         self._health: tuple[float, Health] | None = None
@@ -65,14 +66,10 @@ class Readiness:
         """The parts: whether each is there, and whether it is needed. What is not set is left out."""
         return {part.name: (part.state == UP, part.needed) for part in self.health().parts if part.state != NOT_SET}
 
-    def close(self) -> None:
-        """Stop asking."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
-
     def _ask(self) -> Health:
         for name, probe in self._probes.items():
             if name not in self._asked or self._asked[name].done():
-                self._asked[name] = self._pool.submit(_state, probe)
+                self._asked[name] = _begun(probe)
         wait_for(self._asked.values(), timeout=self._seconds)
         parts = []
         for name, probe in self._probes.items():
@@ -83,6 +80,12 @@ class Readiness:
                 log.info("part_changed", part=name, state=state, error=error)
                 self._states[name] = state
         return Health(_overall(parts), parts)
+
+
+def _begun(probe: Probe) -> Future[tuple[str, str]]:
+    asked: Future[tuple[str, str]] = Future()
+    threading.Thread(target=lambda: asked.set_result(_state(probe)), name="readiness", daemon=True).start()
+    return asked
 
 
 def _state(probe: Probe) -> tuple[str, str]:
@@ -132,6 +135,16 @@ def store(wired: ObjectStore) -> Callable[[], bool]:
     def check() -> bool:
         for _ in wired.listing(_PROBED_FOLDER):
             break
+        return True
+
+    return check
+
+
+def print_house(wired: PrintProvider) -> Callable[[], bool]:
+    """Whether the print house takes batches."""
+
+    def check() -> bool:
+        wired.look()
         return True
 
     return check

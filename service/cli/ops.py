@@ -211,7 +211,7 @@ def _application() -> "Iterator[Application]":
     from service.bootstrap import build
     from service.settings import settings
 
-    application = build(settings())
+    application = build(settings(), operating=True)
     try:
         yield application
     except OperationalError:
@@ -230,28 +230,22 @@ def _look() -> "Status":
 
     from service.api.readiness import Readiness
     from service.app import probes
-    from service.bootstrap import build
+    from service.bootstrap import build, disk_places
     from service.domain.alarms import ALARMS, judge
     from service.settings import settings
     from service.usecases import operations
-    from service.vault.errors import StoreUnreachable
 
+    application = build(settings(), operating=True)
     try:
-        application = build(settings())
-    except StoreUnreachable:
-        # A folder that is not there is found at once; nothing else can be wired without it.
-        samples = operations.part_samples({"store": (False, True)})
+        parts = Readiness(probes(application)).parts()
+        if parts["database"][0]:
+            try:
+                return operations.status(application.context, application.promises, parts)
+            except SQLAlchemyError:
+                parts["database"] = (False, True)
+        samples = operations.part_samples(parts) + operations.disk_samples(disk_places(application.settings))
         return operations.Status(datetime.now(UTC), judge(samples, ALARMS), samples)
-    readiness = Readiness(probes(application))
-    try:
-        parts = readiness.parts()
-        try:
-            return operations.status(application.context, application.promises, parts)
-        except SQLAlchemyError:
-            samples = operations.part_samples(parts | {"database": (False, True)})
-            return operations.Status(datetime.now(UTC), judge(samples, ALARMS), samples)
     finally:
-        readiness.close()
         application.close()
 
 
@@ -279,6 +273,15 @@ def _show(found: "Status", *, causes: bool) -> None:
             table.add_row(kind, lane, f"{count:.0f}{'+' if count >= CAP else ''}", oldest, promise)
     if table.row_count:
         console.print(table)
+    parts = {each.labels["part"]: each.value > 0 for each in found.samples if each.metric == "zending_part_up"}
+    for heading, up in (("There", True), ("Away", False)):
+        if names := [name for name, there in parts.items() if there is up]:
+            console.print(Text(f"{heading}: {', '.join(names)}."))
+    if not parts["database"]:
+        console.print(
+            "Queues, parked work, pauses and signs of life stand in the database and can't be shown. What was"
+            " acknowledged is safe there, and goes on by itself."
+        )
 
 
 def _line(finding: "Finding") -> Text:

@@ -15,6 +15,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session, sessionmaker
 
 APPLICATION_ROLE = "zending_app"
+CONNECT_SECONDS = 5
 APPLICATION_NAME = "zending"
 """What connections are called in the server's list of them, followed by ``@`` and the machine's name."""
 _ELSEWHERE = text(
@@ -47,7 +48,7 @@ class Database:
     superuser, no owner, held by row-level security.
     """
 
-    def __init__(self, url: str, *, pool_size: int = 10) -> None:
+    def __init__(self, url: str, *, pool_size: int = 10, connect_seconds: int = CONNECT_SECONDS) -> None:
         self.engine: Engine = create_engine(
             psycopg_url(url),
             pool_size=pool_size,
@@ -56,7 +57,7 @@ class Database:
             hide_parameters=True,
             connect_args={
                 "options": _OPTIONS,
-                "connect_timeout": 5,
+                "connect_timeout": connect_seconds,
                 "application_name": f"{APPLICATION_NAME}@{socket.gethostname()}",
                 **_SILENCE,
             },

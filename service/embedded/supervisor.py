@@ -130,6 +130,10 @@ class Supervisor:
         self._do(lambda: self._ask_to_stop(entry))
         self._wait(lambda: entry.state is not State.STOPPING and self._is_settled(entry))
 
+    def start_again(self, name: str) -> None:
+        """Start a program that was stopped, and wait until it is ready."""
+        self.start(self._entries[name].program)
+
     def close(self) -> None:
         """Stop everything, the latest started first, and give the home back. Safe to repeat."""
         if self._closing.is_set():

@@ -4,9 +4,11 @@ The samples are what ``/metrics`` shows; the alarms of ``service.domain.alarms``
 monitoring.
 """
 
+import socket
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Final
 
 from sqlalchemy.orm import Session
@@ -16,7 +18,7 @@ from service.db.jobs import JobKind, Lane
 from service.db.session import widen
 from service.domain.alarms import ALARMS, Finding, Sample, judge
 from service.usecases.context import Context
-from service.usecases.heartbeats import SILENT_AFTER
+from service.usecases.heartbeats import SILENT_AFTER, disks
 
 ROLES: Final = ("api", "worker", "scheduler")
 TO_MAILBOX: Final = frozenset({JobKind.ROUTE, JobKind.DEPOSIT, JobKind.NOTIFY})
@@ -79,6 +81,14 @@ def part_samples(parts: Mapping[str, tuple[bool, bool]]) -> list[Sample]:
     return [
         Sample("zending_part_up", float(up), {"part": name, "needed": "yes" if needed else "no"})
         for name, (up, needed) in parts.items()
+    ]
+
+
+def disk_samples(places: Mapping[str, Path]) -> list[Sample]:
+    """How full this machine's own disks are, for whoever can't ask the database what all machines said."""
+    host = socket.gethostname()
+    return [
+        Sample("zending_disk_free_ratio", free, {"host": host, "disk": disk}) for disk, free in disks(places).items()
     ]
 
 

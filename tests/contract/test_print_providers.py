@@ -164,6 +164,15 @@ def test_what_the_receiver_took_away_is_not_published_again(remote: Remote) -> N
     assert remote.names() == set()
 
 
+def test_a_look_says_whether_it_can_be_reached_and_leaves_nothing(remote: Remote) -> None:
+    remote.put("foreign.txt", b"x")
+    remote.provider().look()
+    assert remote.names() == {"foreign.txt"}
+    remote.lose()
+    with pytest.raises(ProviderUnavailable):
+        remote.provider().look()
+
+
 def test_an_unreachable_far_side_never_looks_like_one_that_took_everything(remote: Remote) -> None:
     provider = remote.provider()
     provider.upload(PARCEL, DATA)

@@ -12,6 +12,7 @@ import pytest
 from litestar.testing import TestClient
 from sqlalchemy.orm import sessionmaker
 
+from printing.providers.directory import DirectoryProvider
 from service.api import readiness
 from service.api.readiness import Probe, Readiness
 from service.app import probes
@@ -36,7 +37,11 @@ def test_readiness_sees_every_part_that_is_there(client: TestClient[Any]) -> Non
     parts = {part["name"]: part["state"] for part in answer.json()["parts"]}
     assert parts.pop("scanner") in {"up", "not_set"}
     assert parts == dict.fromkeys(
-        ("database", "store", "broker", "time-stamp authority", "identity provider", "mail server"), "up"
+        (
+            *("database", "store", "broker", "time-stamp authority", "identity provider", "mail server"),
+            "print house",
+        ),
+        "up",
     )
     assert answer.json()["status"] == "ready"
 
@@ -50,10 +55,10 @@ def test_every_probe_says_so_when_its_part_is_away(application: Application, tmp
             "amqp": readiness.broker(f"amqp://127.0.0.1:{silent}//"),
             "port": readiness.listener(f"http://127.0.0.1:{silent}/"),
             "file": readiness.listener(f"unix://{tmp_path}/none.sock"),
+            "folder": readiness.print_house(DirectoryProvider(tmp_path / "none")),
         }
         away = Readiness({name: Probe(check, needed=False) for name, check in asked.items()}, seconds=10.0)
         states = {part.name: part.state for part in away.health().parts}
-        away.close()
     assert states == dict.fromkeys(asked, "down")
     assert {name for name, probe in probes(application).items() if probe.needed} == {"database", "store", "scanner"}
 

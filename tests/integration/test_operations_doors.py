@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import structlog
@@ -294,3 +295,18 @@ def test_the_command_pauses_resumes_and_retries_as_the_machines_account(
     assert len(actors) == 1
     assert actors.pop().startswith("os:")
     assert "pause.end" in run("audit").output
+
+
+def test_the_command_pauses_while_the_folder_of_the_store_is_away_and_does_not_make_it(
+    command: Application, pipeline: Pipeline
+) -> None:
+    folder = Path(urlsplit(command.settings.storage_url.get_secret_value()).path)
+    beat(pipeline)
+    folder.rename(folder.with_name("elsewhere"))
+    paused = run("pause", "--channel", "paper", "--reason", "the store is away")
+    assert paused.exit_code == 0, paused.output
+    found = run("status")
+    assert (found.exit_code, "The store can't be reached." in found.output) == (2, True)
+    # Everything else is still told.
+    assert "There: database," in found.output
+    assert not folder.exists()

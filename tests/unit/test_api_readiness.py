@@ -1,3 +1,4 @@
+import socket
 import threading
 from collections.abc import Callable
 
@@ -18,10 +19,7 @@ def down() -> bool:
 
 def ask(**probes: tuple[Callable[[], object], bool]) -> Health:
     readiness = Readiness({name: Probe(check, needed) for name, (check, needed) in probes.items()})
-    try:
-        return readiness.health()
-    finally:
-        readiness.close()
+    return readiness.health()
 
 
 @pytest.mark.parametrize(
@@ -58,7 +56,6 @@ def test_a_part_that_hangs_is_down_and_is_not_asked_again_meanwhile() -> None:
         assert len(asked) == 1
     finally:
         let_go.set()
-        readiness.close()
 
 
 def test_asking_often_asks_the_parts_rarely() -> None:
@@ -69,22 +66,16 @@ def test_asking_often_asks_the_parts_rarely() -> None:
         return True
 
     readiness = Readiness({"store": Probe(count, needed=True)}, keep=3600)
-    try:
-        for _ in range(5):
-            assert readiness.health().status == "ready"
-    finally:
-        readiness.close()
+    for _ in range(5):
+        assert readiness.health().status == "ready"
     assert len(asked) == 1
 
 
 def test_the_log_learns_of_changes_only_and_of_no_address() -> None:
     readiness = Readiness({"broker": Probe(down, needed=False)}, keep=0)
-    try:
-        with capture_logs() as lines:
-            readiness.health()
-            readiness.health()
-    finally:
-        readiness.close()
+    with capture_logs() as lines:
+        readiness.health()
+        readiness.health()
     assert [(line["event"], line["part"], line["error"]) for line in lines] == [
         ("part_changed", "broker", "ConnectionRefusedError")
     ]
@@ -92,3 +83,18 @@ def test_the_log_learns_of_changes_only_and_of_no_address() -> None:
 
 def test_an_address_that_is_not_set_is_not_down() -> None:
     assert listener(None)() is None
+
+
+@pytest.mark.parametrize(("scheme", "port"), [("smtp", 25), ("smtp+starttls", 587), ("smtps", 465), ("http", 80)])
+def test_an_address_without_a_port_is_asked_at_the_usual_one(
+    scheme: str, port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[object] = []
+
+    def connect(address: object, **_: object) -> socket.socket:
+        asked.append(address)
+        return socket.socket()
+
+    monkeypatch.setattr(socket, "create_connection", connect)
+    assert listener(f"{scheme}://somewhere.example")() is True
+    assert asked == [("somewhere.example", port)]

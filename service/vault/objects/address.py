@@ -83,6 +83,12 @@ def is_for_one_machine(url: str) -> bool:
     return parts.scheme == "file" and not _yes(_options(parts.query, _FILE_OPTIONS), "shared")
 
 
+def is_there(url: str) -> bool:
+    """Whether the store can be opened as far as this machine can tell: a folder must exist, S3 is asked at its use."""
+    parts = urlsplit(url)
+    return parts.scheme != "file" or LocalFolder.is_at(Path(unquote(parts.path)))
+
+
 def _s3(bucket: str, folder: str, options: dict[str, str], credentials: tuple[str, str] | None) -> S3Store:
     plain, may_be_plain = options["endpoint"].startswith("http://"), _yes(options, "allow_http")
     if not bucket:

@@ -73,7 +73,7 @@ class LocalFolder:
 
     def __init__(self, root: Path, *, create: bool = True) -> None:
         self._objects = root / "objects"
-        if not create and not self._objects.is_dir():
+        if not create and not self.is_at(root):
             raise StoreMisconfigured("The folder of the document store is not there: is its disk mounted?")
         try:
             make_durable_folder(self._objects, mode=0o700)
@@ -86,6 +86,11 @@ class LocalFolder:
             raise unreachable(_cause(error)) from error
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="vault-fsync")
         self._process = os.getpid()
+
+    @staticmethod
+    def is_at(root: Path) -> bool:
+        """Whether a store was made there, and can be seen now."""
+        return (root / "objects").is_dir()
 
     def put_new(self, path: str, content: bytes) -> None:
         """See `ObjectStore.put_new`."""
