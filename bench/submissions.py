@@ -228,7 +228,9 @@ class Bench:
         found = self._until(public, lambda found: found["state"] in ended)
         seconds = time.monotonic() - began
         if found["rows"][wanted] != rows:
-            raise RuntimeError(f"not every row is {wanted}: {found['state']} {found['rows']} {found['problems']}")
+            _, bad = self._call("GET", f"/v1/submissions/{public}/rows?state=bad")
+            told = [(row["row"], [each["code"] for each in row["errors"]]) for row in bad["items"][:10]]
+            raise RuntimeError(f"not every row is {wanted}: {found['state']} {found['rows']} {told}")
         yield cost(f"{case}/listed", unpacked, "s")
         yield rate(f"{case}/{wanted}", rows / seconds, "rows/s")
         yield from _told(f"{case}/{wanted}", memory)
