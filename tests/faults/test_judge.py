@@ -60,8 +60,8 @@ ROWS = (
     ),
     (
         (
-            "INSERT INTO delivery_event SELECT delivery_id, gen_random_uuid(), organisation_id, event, at, status, channel,"
-            " actor, reason FROM delivery_event WHERE event = 'ContentConsignment'"
+            "INSERT INTO delivery_event SELECT delivery_id, gen_random_uuid(), organisation_id, event, at, status,"
+            " channel, actor, reason FROM delivery_event WHERE event = 'ContentConsignment'"
         ),
         "the timeline of",
     ),
