@@ -67,7 +67,12 @@ def _close(**_: Any) -> None:
 
 
 def main() -> None:
-    """Run the worker over all queues until it is told to stop."""
+    """Run the worker over all queues until it is told to stop.
+
+    Raises:
+        SettingsRefused: it could never work here; its processes alone would be made again and again and say nothing.
+    """
+    build(settings()).close()
     app.worker_main(
         [
             "worker",

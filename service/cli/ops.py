@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import structlog
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ def list_pauses() -> None:
 
     with _application() as application:
         found = pauses.listing(application.context)
-    table = Table("id", "what", "since", "by", "reason")
+    table = Table(Column("id", no_wrap=True), "what", "since", "by", "reason")
     for each in found:
         named = ("organisation", "submission", "kind", "channel", "provider")
         what = [f"{name} {word}" for name in named if (word := getattr(each, name))]

@@ -19,11 +19,13 @@ def organisations() -> None:
 @organisations.command("list")
 def show_all() -> None:
     """Show the organisations and their programs."""
+    from service.db.ids import ORGANISATION, public_id
     from service.db.models import Client, Organisation
 
     with database_of().transaction() as session:
         for organisation in session.scalars(select(Organisation).order_by(Organisation.slug)):
-            click.echo(f"{organisation.slug}: {organisation.name} ({organisation.mark})")
+            shown = public_id(ORGANISATION, organisation.id)
+            click.echo(f"{organisation.slug}: {organisation.name} ({organisation.mark}), {shown}")
             query = select(Client).where(Client.organisation_id == organisation.id).order_by(Client.client_id)
             for client in session.scalars(query):
                 click.echo(f"  client {client.client_id}: {'active' if client.active else 'switched off'}")
