@@ -19,7 +19,7 @@ from reportlab.pdfgen.canvas import Canvas
 import printing.typeset
 from printing.batch import BatchLetter
 from printing.letters import Language, Letter, Sender, compose
-from printing.manifest import ManifestLetter
+from printing.manifest import ManifestLetter, read_manifest
 from printing.profiles import Profile, load
 
 A4 = (595.276, 841.89)
@@ -173,3 +173,9 @@ def real_documents() -> list[Path]:
     """The documents of the tests, and the samples beside the checkout where there are some."""
     folders = (ROOT / "tests" / "documents", ROOT.parent / "shared" / "samples")
     return [path for folder in folders for path in sorted(folder.glob("*.pdf"))]
+
+
+def printed_in(folder: Path) -> list[str]:
+    """The deliveries of every letter that the print house with this folder was ever given, as often as it was."""
+    manifests = [read_manifest(BytesIO(file.read_bytes())) for file in sorted(folder.glob("*.ZIP"))]
+    return sorted(each.id.rsplit("-", 1)[0] for manifest in manifests for each in manifest.letters)

@@ -22,6 +22,7 @@ from service.db.models import (
 )
 from service.db.writing import Part, change, insertion, values_of, write
 from service.domain.errors import Retryable
+from service.domain.states import Event
 
 
 def organisation(session: Session, organisation_id: uuid.UUID) -> Organisation | None:
@@ -40,12 +41,7 @@ def by_ids(session: Session, ids: Collection[uuid.UUID], *, lock: bool = False) 
     query = select(DeliveryRow).where(among(DeliveryRow.id, ids)).order_by(DeliveryRow.id)
     if lock:
         query = query.with_for_update().execution_options(populate_existing=True)
-    found = {row.id: row for row in session.scalars(query)}
-    if lock and len(found) < len(ids):
-        # A row that somebody changed while we waited for it can drop out when PostgreSQL looks at it again under
-        # row-level security; a second look, with what is committed by now, finds it.
-        found |= {row.id: row for row in session.scalars(query)}
-    return found
+    return {row.id: row for row in session.scalars(query)}
 
 
 def legs(session: Session, ids: Collection[uuid.UUID]) -> dict[uuid.UUID, list[LegRow]]:
@@ -135,6 +131,17 @@ DELIVERIES: Final = insertion(DeliveryRow)
 DOCUMENTS: Final = insertion(DocumentRow)
 LEGS: Final = insertion(LegRow)
 EVENTS: Final = insertion(DeliveryEvent)
+_NOTICE_ENDS = (Event.CONSIGNMENT_NOTIFICATION.value, Event.CONSIGNMENT_NOTIFICATION_FAILURE.value)
+
+
+def told(session: Session, ids: Collection[uuid.UUID]) -> set[tuple[uuid.UUID, int]]:
+    """The legs of these deliveries whose notice came to an end before, good or bad: nobody is told twice."""
+    query = select(EvidenceRow.delivery_id, EvidenceRow.leg).where(
+        among(EvidenceRow.delivery_id, ids), EvidenceRow.event.in_(_NOTICE_ENDS)
+    )
+    return {(delivery, leg) for delivery, leg in session.execute(query)}
+
+
 _EVIDENCE = insertion(EvidenceRow, conflict="ON CONFLICT (delivery_id, leg, event, attempt) DO NOTHING RETURNING id")
 _INTENTS = insertion(
     VaultObject,

@@ -1,18 +1,14 @@
 """The step ``notify``: tell people that something arrived; never what, and never with a link."""
 
-import uuid
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import msgspec
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from service.db import mailboxes
+from service.db import deliveries, mailboxes
 from service.db import recovery as recovery_rows
-from service.db.base import among
 from service.db.jobs import JobKind, Leased
-from service.db.models import EvidenceRow
 from service.domain import calendar
 from service.domain.errors import Retryable
 from service.domain.states import Actor, Event, LegState
@@ -25,7 +21,6 @@ from service.usecases.personal import PLATFORM, open_value
 from service.usecases.progress import Cause, Progress, may_happen
 
 CHUNK = 50
-_ENDS = (Event.CONSIGNMENT_NOTIFICATION, Event.CONSIGNMENT_NOTIFICATION_FAILURE)
 _OPEN = frozenset({LegState.AVAILABLE, LegState.OPENED})
 # The notifier's words, in those of the evidence's closed list.
 _REASONS = {"address_invalid": "address_refused", "mailbox_refused": "address_refused"}
@@ -55,7 +50,7 @@ def step(context: Context) -> Step[NoticeWork, str | None]:
 
     def read(session: Session, jobs: Sequence[Leased]) -> list[tuple[Leased, NoticeWork]]:
         found = dossiers.load(session, context, [job.subject_id for job in jobs])
-        told = _told(session, found)
+        told = deliveries.told(session, found)
         chosen = [
             job
             for job in jobs
@@ -85,14 +80,6 @@ def step(context: Context) -> Step[NoticeWork, str | None]:
         progress.write(session)
 
     return Step(JobKind.NOTIFY, CHUNK, read, perform, record)
-
-
-def _told(session: Session, deliveries: Collection[uuid.UUID]) -> set[tuple[uuid.UUID, int]]:
-    """The legs whose notice came to an end before, good or bad: nobody is told twice."""
-    query = select(EvidenceRow.delivery_id, EvidenceRow.leg).where(
-        among(EvidenceRow.delivery_id, deliveries), EvidenceRow.event.in_([event.value for event in _ENDS])
-    )
-    return {(delivery, leg) for delivery, leg in session.execute(query)}
 
 
 def _with_addresses(context: Context, chosen: Sequence[tuple[Leased, Dossier]]) -> list[tuple[Leased, NoticeWork]]:

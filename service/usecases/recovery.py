@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, TypeVar
 
 import structlog
 from sqlalchemy.orm import Session
@@ -39,6 +39,7 @@ log = structlog.get_logger()
 OUTGOING: Final = (JobKind.HAND_OVER, JobKind.NOTIFY)
 NUMBERS_SKIPPED: Final = 1000
 BEHIND: Final = "restored_behind"
+_T = TypeVar("_T")
 _CHUNK: Final = 500
 _SLACK: Final = timedelta(hours=1)
 
@@ -75,7 +76,7 @@ class Report:
         deliveries: acknowledged to senders and lost, oldest first.
         batches: handed to the print house and forgotten.
         letters: how many letters of deliveries that are known went out in those batches.
-        notices: how many notices of known deliveries went out.
+        notices: how many notices of known deliveries went out that the database has no evidence of.
         signed: leaves that were signed, as the head outside the database says; None where nothing was ever signed.
         leaves: leaves of the restored database.
     """
@@ -135,11 +136,16 @@ def begin(context: Context, *, reason: str, actor: str) -> bool:
         widen(session, print_rows.every_organisation(session))
         for batch in lost:
             _learn(session, batch)
-        told = [(each.at, delivery, leg) for each in notices for delivery, leg in each.notices]
-        rows.add_gone(
-            session,
-            [{"what": rows.NOTICE, "delivery_id": one, "leg": leg, "attempt": 0, "at": at} for at, one, leg in told],
-        )
+        for chunk in _chunks([(each.at, delivery, leg) for each in notices for delivery, leg in each.notices]):
+            told = deliveries.told(session, {delivery for _, delivery, _ in chunk})
+            rows.add_gone(
+                session,
+                [
+                    {"what": rows.NOTICE, "delivery_id": delivery, "leg": leg, "attempt": 0, "at": at}
+                    for at, delivery, leg in chunk
+                    if (delivery, leg) not in told
+                ],
+            )
         rows.skip_numbers(session, max((batch.number for batch in batches), default=0), more=NUMBERS_SKIPPED)
         shredded = list(session.query(RetentionYear).where(RetentionYear.key_destroyed_at.is_not(None)))
     for year in shredded:
@@ -290,7 +296,7 @@ def _lost(context: Context, letters: Sequence[rows.GoneOut], notices: Sequence[r
                 )
 
 
-def _chunks(ordered: Sequence[uuid.UUID]) -> Iterator[Sequence[uuid.UUID]]:
+def _chunks(ordered: Sequence[_T]) -> Iterator[Sequence[_T]]:
     return (ordered[start : start + _CHUNK] for start in range(0, len(ordered), _CHUNK))
 
 

@@ -4,14 +4,12 @@ import hashlib
 import json
 import uuid
 from collections.abc import Callable
-from io import BytesIO
 from pathlib import Path
 
 import pytest
 from sqlalchemy import create_engine, select, text
 from sqlalchemy.orm import Session
 
-from printing.manifest import read_manifest
 from service.cli import backup_archive as archive
 from service.cli import backup_database, backup_keys
 from service.db import ledger as ledger_rows
@@ -28,6 +26,7 @@ from service.usecases.log_head import StoredHead
 from service.usecases.receipts import Receipts
 from service.vault.errors import VaultIntegrityError
 from tests.pipeline_support import Pipeline, TestDatabase
+from tests.printing_support import printed_in
 from tests.usecase_support import Post, activate, change, status, with_post
 
 Sender = Callable[..., uuid.UUID]
@@ -39,10 +38,7 @@ def letter(pipeline: Pipeline, sender: uuid.UUID) -> str:
 
 
 def printed(pipeline: Pipeline) -> list[str]:
-    """The deliveries of every letter that the print house was ever given, as often as it was given them."""
-    files = sorted(pipeline.application.settings.print_folder.iterdir())
-    manifests = [read_manifest(BytesIO(file.read_bytes())) for file in files]
-    return sorted(each.id.rsplit("-", 1)[0] for manifest in manifests for each in manifest.letters)
+    return printed_in(pipeline.application.settings.print_folder)
 
 
 def bring(pipeline: Pipeline) -> None:
@@ -73,6 +69,7 @@ class Drill:
         self.post: Post = with_post(pipeline)
         activate(pipeline, "an")
         self.before = letter(pipeline, sender)
+        pipeline.hand_in(sender, "an")
         bring(pipeline)
         # At T one letter waits for its batch, one is not composed, and one message is not deposited.
         self.waiting = letter(pipeline, sender)
