@@ -10,9 +10,9 @@ from tests.service_support import RunningService
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
+def browser(service: RunningService) -> Iterator[Browser]:
     """Debian's browser; one for a file of tests."""
-    with chromium() as made:
+    with chromium(service.base_url) as made:
         yield made
 
 
