@@ -20,6 +20,10 @@ def row_faults(
     yield from _timeline(connection, first)
     yield from _objects(connection, first)
     yield from _legs(connection, first)
+
+
+def quota_faults(connection: "psycopg.Connection[Any]") -> Iterator[str]:
+    """Whether what organisations used of their quotas is what they handed in."""
     used = connection.execute(
         "SELECT (SELECT coalesce(sum(deliveries), 0) FROM quota_use), (SELECT count(*) FROM delivery)"
     ).fetchone()

@@ -21,7 +21,7 @@ from typing import Any
 import psycopg
 
 from bench import told
-from bench.rows import row_faults
+from bench.rows import quota_faults, row_faults
 from bench.running import SENDERS, Answer, Running, Sending
 from bench.tree import ledger_faults
 from service.vault.objects.base import ObjectStore
@@ -136,8 +136,11 @@ def wait_for_end(target: Running, count: int, *, seconds: float, every: float = 
     raise TimeoutError(f"not at the end after {seconds:.0f} s: {last}, of {count} deliveries")
 
 
-def judge(target: Running, answers: Sequence[Answer], *, sender: Sending = SENDERS[0]) -> Found:
-    """Check that what was acknowledged is at its one right end, and that there is nothing else."""
+def judge(target: Running, answers: Sequence[Answer], *, sender: Sending = SENDERS[0], quotas: bool = True) -> Found:
+    """Check that what was acknowledged is at its one right end, and that there is nothing else.
+
+    ``quotas``: whether all releases that took in count what an organisation used.
+    """
     found = Found()
     expected = {answer.delivery: [AVAILABLE if answer.request.digital else HANDED_OVER] for answer in answers}
     if len(expected) != len(answers):
@@ -146,6 +149,7 @@ def judge(target: Running, answers: Sequence[Answer], *, sender: Sending = SENDE
     with owner(target) as connection:
         stored = judge_stored(connection, expected, target.stack.home / "print", target.stack.home / "mail")
         found.faults.extend(stored.faults)
+        found.faults.extend(quota_faults(connection) if quotas else ())
         found.faults.extend(ledger_faults(connection))
     found.faults.extend(told.samples(target, answers, sender))
     return Found(found.faults, stored.repeated_notices)

@@ -34,6 +34,8 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 ROLES = ("api", "worker", "scheduler")
 BEFORE = "8baab4c"
 """The release before, as git names it."""
+QUOTAS = False
+"""Whether that release counts what organisations use of their quotas."""
 
 
 def main() -> int:
@@ -68,7 +70,7 @@ def _run(folder: Path, before: str, count: int, closing: ExitStack) -> list[str]
             until(partial(is_ready, client, api), f"{api} to be ready")
     answers = _hand_in_to_both(target, requests(target, count, seed=1))
     seconds = truth.wait_for_end(target, len(answers), seconds=180)
-    faults = truth.judge(target, answers).faults
+    faults = truth.judge(target, answers, quotas=QUOTAS).faults
     worked = {name: _chunks(folder / "logs", name) for name in ("old", "new")}
     print(f"{len(answers)} handed in to both, at their end {seconds:.1f} s later; chunks of work: {worked}", flush=True)
     handing_in = threading.Thread(
@@ -78,7 +80,7 @@ def _run(folder: Path, before: str, count: int, closing: ExitStack) -> list[str]
     ended = {role: processes.stop(f"old-{role}") for role in ROLES}
     handing_in.join()
     truth.wait_for_end(target, 2 * count, seconds=180)
-    faults += truth.judge(target, answers).faults
+    faults += truth.judge(target, answers, quotas=QUOTAS).faults
     print(f"{len(answers)} after the old release was stopped under load (statuses {ended})", flush=True)
     faults += [f"the {name} release's worker did nothing" for name, chunks in worked.items() if not chunks]
     faults += [f"the old {role} ended with status {status}" for role, status in ended.items() if status]

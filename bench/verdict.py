@@ -9,7 +9,7 @@ import psycopg
 
 from bench import truth
 from bench.contents import Handed, content_faults
-from bench.rows import person_faults
+from bench.rows import person_faults, quota_faults
 from bench.running import DOCUMENTS
 from bench.tree import ledger_faults
 from bench.truth import End
@@ -42,6 +42,7 @@ def verdict(world: World, known: Run, connection: "psycopg.Connection[Any]", app
         lost.append(f"{found.repeated_notices} notices were sent again")
     lost += found.faults
     lost += truth.object_faults(connection, application.store, known.first)
+    lost += quota_faults(connection)
     lost += person_faults(connection)
     if not lost:
         handed = {delivery: _handed(known, wish) for wish, delivery in acknowledged}

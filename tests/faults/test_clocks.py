@@ -17,6 +17,7 @@ import pytest
 from psycopg import sql
 
 from bench import truth
+from bench.rows import quota_faults
 from bench.tree import ledger_faults
 from bench.truth import AVAILABLE, HANDED_OVER, End
 from service.db.jobs import JobKind
@@ -58,7 +59,7 @@ def judge(pipeline: Pipeline, stack: Stack, database: TestDatabase, expected: di
         ends = {delivery: [end] for delivery, end in expected.items()}
         found = truth.judge_stored(connection, ends, pipeline.application.settings.print_folder, stack.home / "mail")
         assert found.repeated_notices == 0
-        return [*found.faults, *ledger_faults(connection)]
+        return [*found.faults, *quota_faults(connection), *ledger_faults(connection)]
 
 
 def mails(stack: Stack) -> set[Path]:
