@@ -37,7 +37,8 @@ QUEUES: Final[dict[JobKind, str]] = {
 
 # Bounds of each kind of broker, in seconds: none of them may keep a caller waiting.
 _AMQP_SCHEMES: Final = frozenset({"amqp", "amqps", "pyamqp"})
-_AMQP: Final = {"connect_timeout": 3, "read_timeout": 5, "write_timeout": 5}
+# A confirmed wake-up is counted in its queue: without that the next look at the queue may come before it.
+_AMQP: Final = {"connect_timeout": 3, "read_timeout": 5, "write_timeout": 5, "confirm_publish": True}
 _REDIS: Final = {
     "visibility_timeout": 120,
     "socket_timeout": 5,
@@ -69,6 +70,8 @@ def make_celery(broker_url: str) -> Celery:
         # Only AMQP has heartbeats: a machine that vanished is missed after some seconds, and its messages go to others.
         broker_heartbeat=10,
         task_default_queue="deliver",
+        # A wake-up is not worth a write to the broker's disk.
+        task_default_delivery_mode="transient",
         task_create_missing_queues=True,
         task_serializer="json",
         accept_content=["json"],

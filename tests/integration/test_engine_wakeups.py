@@ -204,7 +204,10 @@ def test_nobody_waits_for_another_threads_wake_up(celery: Celery, monkeypatch: p
     waker.close()
 
 
-def test_parallel_callers_keep_to_the_bound(celery: Celery, valkey: "redis.Redis") -> None:
+def test_parallel_callers_keep_to_the_bound(
+    celery: Celery, valkey: "redis.Redis", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wakeups, "_TURN", 60.0)
     waker = Waker(celery, slots=SLOTS)
     threads = [threading.Thread(target=waker.wake, args=(list(JobKind),)) for _ in range(8)]
     for thread in threads:

@@ -119,7 +119,8 @@ def trail(request: AnyRequest, portal: NamedDependency[Portal]) -> Response[str]
     """Who did what."""
     after = request.query_params.get("after") or None
     entries, more = audit.entries(portal.context, cursor=after, limit=PER_PAGE)
-    return portal.page(request, "operator/audit.html", entries=entries, more=more, first=after is None)
+    own = _actor(request, portal)
+    return portal.page(request, "operator/audit.html", entries=entries, more=more, first=after is None, own=own)
 
 
 HANDLERS: Final = [overview, parked, retry, propose, confirm, paused, pause, resume, trail]
