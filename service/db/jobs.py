@@ -38,7 +38,12 @@ class Lane(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class NewJob:
-    """A job to be put. ``leg`` is 0 where the whole delivery (or batch) is meant."""
+    """A job to be put.
+
+    Attributes:
+        leg: 0 where the whole delivery (or batch) is meant.
+        trace: what ``service.tracing.origin`` gave where it is put.
+    """
 
     kind: JobKind
     organisation_id: uuid.UUID
@@ -46,6 +51,7 @@ class NewJob:
     lane: Lane = Lane.BULK
     leg: int = 0
     due_at: datetime | None = None
+    trace: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,14 +74,15 @@ class Leased:
     attempts: int
     failures: int
     created_at: datetime
+    trace: str | None
 
 
 PUT: Final = Part(
     "job",
     f"""
-    INSERT INTO job (id, kind, organisation_id, lane, subject_id, leg, due_at, wanted_at)
+    INSERT INTO job (id, kind, organisation_id, lane, subject_id, leg, due_at, wanted_at, trace)
     SELECT id, kind, organisation_id, lane, subject_id, leg, coalesce(due_at, clock_timestamp()),
-           coalesce(due_at, clock_timestamp())
+           coalesce(due_at, clock_timestamp()), trace
     FROM {GIVEN}
     ON CONFLICT (kind, subject_id, leg) DO NOTHING
     """,  # noqa: S608  no value is ever put into the text
@@ -87,6 +94,7 @@ PUT: Final = Part(
         ("subject_id", "uuid"),
         ("leg", "smallint"),
         ("due_at", "timestamptz"),
+        ("trace", "text"),
     ),
 )
 """Jobs that are there already stay as they are."""
@@ -103,6 +111,7 @@ def rows(jobs: Collection[NewJob]) -> list[dict[str, Any]]:
             "subject_id": job.subject_id,
             "leg": job.leg,
             "due_at": job.due_at,
+            "trace": job.trace,
         }
         for job in jobs
     ]
@@ -145,7 +154,7 @@ _RETURNING = """
                    attempts = job.attempts + 1, failures = job.failures + 1, suspect = true
     FROM taken WHERE job.id = taken.id
     RETURNING job.id, job.kind, job.organisation_id, job.subject_id, job.lane, job.leg, job.fence, job.attempts,
-              job.failures, job.created_at
+              job.failures, job.created_at, job.trace
 """
 
 _LEASE = text(
@@ -380,4 +389,5 @@ def _leased(row: RowMapping) -> Leased:
         attempts=row["attempts"],
         failures=row["failures"],
         created_at=row["created_at"],
+        trace=row["trace"],
     )

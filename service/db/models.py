@@ -353,6 +353,7 @@ class Job(Base):
     created_at: Mapped[datetime]
     held_by: Mapped[uuid.UUID | None]
     wanted_at: Mapped[datetime]
+    trace: Mapped[str | None]
 
 
 class Pause(Base):

@@ -126,7 +126,8 @@ def run_chunk(
         return 0
     began, processor = time.monotonic(), time.process_time()
     account = Account(step.kind)
-    with tracing.span(f"step {step.kind.value}", jobs=len(taken), lane=taken[0].lane.name.lower()) as span:
+    origins = {job.subject_id: job.trace for job in taken}
+    with tracing.work(f"step {step.kind.value}", origins, jobs=len(taken), lane=taken[0].lane.name.lower()) as span:
         _take_through(database, step, taken, account, alone=alone)
         span.tell(failed=account.outcomes["done"] < len(taken), attributes=account.outcomes)
     account.seconds = time.monotonic() - began

@@ -15,6 +15,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from service import tracing
 from service.db import deliveries, jobs
 from service.db.ids import new_id
 from service.db.jobs import JobKind, Lane, NewJob
@@ -81,11 +82,16 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """A delivery that is about to be taken in: its rows, and its encrypted objects in the order of its documents."""
+    """A delivery that is about to be taken in: its rows, and its encrypted objects in the order of its documents.
+
+    Attributes:
+        trace: where it comes from, told apart here: others' hand-ins may be recorded with it.
+    """
 
     dossier: Dossier
     objects: tuple[Prepared, ...]
     actor: Actor
+    trace: str | None
 
 
 def check_files(context: Context, request: requests.DeliveryRequest, uploads: Sequence[Upload]) -> None:
@@ -159,7 +165,8 @@ def prepare(
         KeyRingUnreachable: try again later.
     """
     year = calendar.retention_year(now) + organisation.retention_years
-    return [_prepare(context, organisation, sender, each, submission_id, year, now) for each in candidates]
+    trace = tracing.origin(submission_id, many=len(candidates) > 1)
+    return [_prepare(context, organisation, sender, each, submission_id, year, now, trace) for each in candidates]
 
 
 def _prepare(
@@ -170,6 +177,7 @@ def _prepare(
     submission_id: uuid.UUID,
     year: int,
     now: datetime,
+    trace: str | None,
 ) -> Admission:
     delivery_id = new_id()
     objects = tuple(
@@ -186,7 +194,7 @@ def _prepare(
         organisation=organisation,
         personal=candidate.personal,
     )
-    return Admission(dossier, objects, sender.actor)
+    return Admission(dossier, objects, sender.actor, trace)
 
 
 def store(context: Context, organisation_id: uuid.UUID, admissions: Sequence[Admission]) -> None:
@@ -222,16 +230,17 @@ def record(session: Session, admissions: Sequence[Admission], *, with_submission
         with_submissions: what they were handed in with has no row yet.
     """
     rows = [each.dossier.delivery for each in admissions]
+    first = [
+        NewJob(JobKind.SEAL, row.organisation_id, row.id, lane=Lane(row.lane), trace=each.trace)
+        for each, row in zip(admissions, rows, strict=True)
+    ]
     paths = [prepared.path for each in admissions for prepared in each.objects]
     deliveries.add(
         session,
         rows,
         [document for each in admissions for document in each.dossier.documents],
         (deliveries.EVENTS, [_event(each) for each in admissions]),
-        (
-            jobs.PUT,
-            jobs.rows([NewJob(JobKind.SEAL, row.organisation_id, row.id, lane=Lane(row.lane)) for row in rows]),
-        ),
+        (jobs.PUT, jobs.rows(first)),
         with_submissions=with_submissions,
     )
     deliveries.keep(session, [row.id for row in rows], paths)

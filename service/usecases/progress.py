@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from service import tracing
 from service.db import deliveries, jobs
 from service.db.ids import new_id
 from service.db.jobs import JobKind, Lane, NewJob
@@ -175,6 +176,7 @@ class Progress:
                     lane=Lane(delivery.lane),
                     leg=0 if leg is None else leg.number,
                     due_at=self._due(row.follow_up, delivery),
+                    trace=tracing.origin(dossier.id),
                 )
             )
 

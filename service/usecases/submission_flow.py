@@ -14,6 +14,7 @@ from typing import Any, Final
 import msgspec
 from sqlalchemy.orm import Session
 
+from service import tracing
 from service.db import jobs
 from service.db import submissions as rows
 from service.db.jobs import JobKind, Lane, Leased, NewJob
@@ -237,9 +238,10 @@ def end_of_run(session: Session, submission: Submission, *, now: datetime) -> No
 def put_chunks(session: Session, submission: Submission, kind: JobKind, states: Collection[RowState]) -> None:
     """One job for each chunk that has rows in these states."""
     chunks = rows.chunks(session, submission.id, ROWS_PER_CHUNK, states)
+    lane, trace = Lane(submission.lane), tracing.origin(submission.id, many=True)
     jobs.put(
         session,
-        [NewJob(kind, submission.organisation_id, submission.id, lane=Lane(submission.lane), leg=n) for n in chunks],
+        [NewJob(kind, submission.organisation_id, submission.id, lane=lane, leg=n, trace=trace) for n in chunks],
     )
 
 

@@ -14,6 +14,7 @@ from typing import Any, Final
 import msgspec
 from sqlalchemy.orm import Session
 
+from service import tracing
 from service.db import jobs as job_rows
 from service.db import submissions as rows
 from service.db.ids import SUBMISSION, public_id
@@ -210,7 +211,14 @@ def _record(session: Session, context: Context, job: Leased, made: Slice) -> Non
     submission.updated_at = now
     session.flush()
     if made.more:
-        next_ = NewJob(JobKind.UNPACK, job.organisation_id, submission.id, lane=Lane(submission.lane), leg=job.leg + 1)
+        next_ = NewJob(
+            JobKind.UNPACK,
+            job.organisation_id,
+            submission.id,
+            lane=Lane(submission.lane),
+            leg=job.leg + 1,
+            trace=tracing.origin(submission.id, many=True),
+        )
         job_rows.put(session, [next_])
     else:
         submission_flow.begin_rows(session, submission, now=now)

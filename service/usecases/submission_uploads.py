@@ -17,6 +17,7 @@ import rfc8785
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from service import tracing
 from service.db import deliveries, idempotency, jobs
 from service.db import submissions as rows
 from service.db.ids import SUBMISSION, new_id, parse_id, public_id
@@ -317,7 +318,8 @@ def complete(context: Context, organisation_id: uuid.UUID, submission_id: str) -
             row.state = advance(SubmissionState(row.state), SubmissionEvent.COMPLETED).value
             row.completed_at = row.updated_at = now
             session.flush()
-            jobs.put(session, [NewJob(JobKind.UNPACK, organisation_id, row.id, lane=Lane.BULK)])
+            trace = tracing.origin(row.id, many=True)
+            jobs.put(session, [NewJob(JobKind.UNPACK, organisation_id, row.id, lane=Lane.BULK, trace=trace)])
         view = submission_view(row)
     context.wake([JobKind.UNPACK])
     return view

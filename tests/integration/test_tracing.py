@@ -2,13 +2,9 @@
 
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from service import tracing
@@ -16,66 +12,15 @@ from service.bootstrap import Application
 from tests.api_support import door
 from tests.engine_support import Bench, organisations, put
 from tests.pipeline_support import TestDatabase
+from tests.tracing_support import Receiver, attributes, receiving, traced
 
 NUMBER = "85073003328"
 
 
-class Receiver:
-    """A collector that speaks OTLP over HTTP and keeps what it is sent."""
-
-    def __init__(self) -> None:
-        self.requests: list[ExportTraceServiceRequest] = []
-        self.url = ""
-
-    def spans(self) -> list[Span]:
-        return [
-            span
-            for request in self.requests
-            for resource in request.resource_spans
-            for scope in resource.scope_spans
-            for span in scope.spans
-        ]
-
-
-@contextmanager
-def receiving() -> Iterator[Receiver]:
-    made = Receiver()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            made.requests.append(ExportTraceServiceRequest.FromString(body))
-            self.send_response(200)
-            self.end_headers()
-
-        def log_message(self, *_: object) -> None:
-            """Say nothing."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        made.url = f"http://127.0.0.1:{server.server_port}/v1/traces"
-        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-        thread.start()
-        try:
-            yield made
-        finally:
-            server.shutdown()
-            thread.join()
-
-
 @pytest.fixture
 def collector() -> Iterator[Receiver]:
-    with receiving() as made:
-        tracing.begin(made.url, role="api")
-        try:
-            yield made
-        finally:
-            tracing.end()
-
-
-def attributes(span: Span) -> dict[str, object]:
-    return {
-        each.key: each.value.string_value or each.value.int_value or each.value.bool_value for each in span.attributes
-    }
+    with receiving() as made, traced(made, "api"):
+        yield made
 
 
 def test_requests_are_traced_by_pattern_and_continue_the_callers_trace(
@@ -120,6 +65,7 @@ def test_without_an_address_nothing_is_traced_or_loaded() -> None:
     script = (
         "import sys\nfrom service import tracing\ntracing.begin(None, role='api')\n"
         "with tracing.span('x', jobs=1) as span:\n    span.tell('y', failed=True, attributes={'a': 1})\n"
+        "with tracing.work('step seal', {1: None}, jobs=1):\n    assert tracing.origin(1, many=True) is None\n"
         "tracing.end()\nprint(sum(name.startswith('opentelemetry') for name in sys.modules))\n"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
