@@ -19,12 +19,17 @@ _HASHES = """
 _ACTIVATED = text(f"SELECT zending_activated({_HASHES})")
 # Two look-ups at once of one organisation wait for one another, so that neither slips under the quota; what the first
 # wrote is seen by a statement that begins after the lock is there.
-_QUOTA = text("SELECT lookup_quota, pg_advisory_xact_lock(:lock) FROM organisation WHERE id = :organisation")
+_QUOTA = text(
+    "SELECT lookup_quota, lookups_summed, pg_advisory_xact_lock(:lock) FROM organisation WHERE id = :organisation"
+)
+# Only where its sums lack what was noted before they were kept.
+_SUM_UP = text("SELECT zending_sum_lookups(:organisation, :since)")
 # One statement for all: a thousand rows one by one take longer than everything else of a look-up.
 _NOTE_LOOKUP = text(
     f"""
     WITH used AS (
-        SELECT coalesce(sum(recipients), 0) AS number FROM lookup WHERE organisation_id = :organisation AND at > :since
+        SELECT coalesce(sum(recipients), 0) AS number FROM lookup_hour
+        WHERE organisation_id = :organisation AND hour >= date_trunc('hour', CAST(:since AS timestamptz), 'UTC')
     ), noted AS (
         INSERT INTO lookup (id, organisation_id, client_id, purpose, recipients, at)
         SELECT :id, :organisation, :client, :purpose, CAST(:recipients AS integer), :at FROM used
@@ -45,9 +50,17 @@ def activated(session: Session, hashes: Collection[bytes]) -> frozenset[bytes]:
 
 
 def note_lookup(session: Session, lookup: Lookup, hashes: Collection[bytes], *, since: datetime) -> bool:
-    """Keep who asked about whom; False, and nothing kept, when the organisation asked too much since that moment."""
+    """Keep who asked about whom; False, and nothing kept, when the organisation asked too much since that moment.
+
+    What it asked is summed by the hour (UTC), and the hour in which that moment lies counts in full: in no period of
+    this length more is ever asked than the quota allows.
+    """
     organisation = lookup.organisation_id
     lock = {"lock": organisation.int % 2**62, "organisation": organisation}
+    row = session.execute(_QUOTA, lock).one_or_none()
+    quota, summed = (0, True) if row is None else (row.lookup_quota, row.lookups_summed)
+    if not summed:
+        session.execute(_SUM_UP, {"organisation": organisation, "since": since})
     values = {
         "id": lookup.id,
         "organisation": organisation,
@@ -56,7 +69,7 @@ def note_lookup(session: Session, lookup: Lookup, hashes: Collection[bytes], *, 
         "recipients": lookup.recipients,
         "at": lookup.at,
         "since": since,
-        "quota": session.scalar(_QUOTA, lock) or 0,
+        "quota": quota,
     }
     noted = session.execute(_NOTE_LOOKUP, values | _as_one(hashes))
     return bool(noted.rowcount)  # type: ignore[attr-defined]

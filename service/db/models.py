@@ -29,6 +29,7 @@ class Organisation(Base):
     contact: Mapped[str] = mapped_column(default="")
     retention_years: Mapped[int] = mapped_column(SmallInteger, default=10)
     lookup_quota: Mapped[int] = mapped_column(default=100000)
+    lookups_summed: Mapped[bool] = mapped_column(default=False)
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
 

@@ -37,6 +37,15 @@ class QuotaUse(Base):
     bytes: Mapped[int]
 
 
+class LookupHour(Base):
+    """How many recipients an organisation asked about in an hour; counted by the database."""
+
+    __tablename__ = "lookup_hour"
+    organisation_id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    hour: Mapped[datetime] = mapped_column(primary_key=True)
+    recipients: Mapped[int]
+
+
 @dataclass(frozen=True, slots=True)
 class Day:
     """A day's use by an organisation until now.

@@ -15,7 +15,8 @@ from service.usecases.context import Context
 from service.usecases.personal import find_hash
 
 PURPOSE_LENGTH = 200
-_DAY = 24 * 3600
+_HOUR = 3600
+_DAY = 24 * _HOUR
 
 
 def look_up(
@@ -27,7 +28,7 @@ def look_up(
 
     Raises:
         Invalid: no purpose, too many, or numbers that can't be; with a pointer for each.
-        QuotaExceeded: the organisation asked about too many in a day.
+        QuotaExceeded: the organisation asked about too many in a day; ``retry_after`` says when an hour's are over.
     """
     asked = _read(context, recipients, purpose)
     now = context.clock()
@@ -44,7 +45,7 @@ def look_up(
         if not mailboxes.note_lookup(session, lookup, hashes, since=now - timedelta(seconds=_DAY)):
             raise QuotaExceeded(
                 "Your organisation has asked about more recipients than its daily quota allows.",
-                retry_after=3600,
+                retry_after=_HOUR - int(now.timestamp()) % _HOUR,
                 code="lookup_quota",
             )
     digital = context.channel.activated(set(asked), Consent(str(organisation_id), registered=False))

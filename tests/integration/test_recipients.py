@@ -55,9 +55,11 @@ def test_a_quota_counts_a_day_and_each_organisation_by_itself(
     with pytest.raises(QuotaExceeded) as caught:
         look_up(pipeline.context, sender, "c", [AN, JAN], "p")
     assert caught.value.code == "lookup_quota"
+    assert caught.value.retry_after == 3600 - int(pipeline.now.timestamp()) % 3600
     look_up(pipeline.context, sender, "c", [JAN], "p")
     look_up(pipeline.context, other, "c", [AN, JAN, JAN], "p")
-    pipeline.skew = timedelta(days=1, seconds=5)
+    # By the hour: the hour in which the day before began counts in full.
+    pipeline.skew = timedelta(days=1, hours=1)
     assert len(look_up(pipeline.context, sender, "c", [AN, AN, AN], "p")) == 3
     assert execute(database, "SELECT sum(recipients) FROM lookup WHERE organisation_id = %s", sender) == [(6,)]
 
@@ -76,6 +78,7 @@ def test_look_ups_at_once_stay_within_the_quota(
 
     with ThreadPoolExecutor(6) as pool:
         assert sum(pool.map(ask, range(6))) == 4
+    assert execute(database, "SELECT sum(recipients) FROM lookup_hour") == [(4,)]
 
 
 @pytest.mark.parametrize(

@@ -301,11 +301,13 @@ def test_security_definer_functions_are_few_and_hold_their_search_path(world: Wo
     )
     assert [(name, public) for name, _, public in found] == [
         ("zending_activated", False),
+        ("zending_count_lookup", False),
         ("zending_erase_codes", False),
         ("zending_erase_deliveries", False),
         ("zending_erase_lookups", False),
         ("zending_erase_mailboxes", False),
         ("zending_make_partitions", False),
+        ("zending_sum_lookups", False),
     ]
     assert all(any(setting.startswith("search_path=pg_catalog") for setting in config) for _, config, _ in found)
 

@@ -18,7 +18,7 @@ CHANGE = ("insert", "select", "update")
 TAKE = ("delete", "insert", "select")
 EVERYTHING = ("delete", "insert", "select", "update")
 _APPLICATION = {
-    ("select",): "alembic_version ledger_past ledger_past_checkpoint ledger_past_leaf ledger_past_tile",
+    ("select",): "alembic_version ledger_past ledger_past_checkpoint ledger_past_leaf ledger_past_tile lookup_hour",
     ADD: (
         "activation audit_entry client delivery_event end_proposal evidence gone_out ledger_checkpoint ledger_head"
         " ledger_leaf ledger_tile legal_hold lookup lookup_recipient organisation organisation_limit recovery staff"
@@ -63,7 +63,9 @@ FUNCTIONS = {
     "zending_erase_deliveries(uuid[])",
     "zending_erase_lookups(timestamp with time zone,integer)",
     "zending_erase_mailboxes(timestamp with time zone,integer)",
+    "zending_count_lookup()",
     "zending_make_partitions(date,integer)",
+    "zending_sum_lookups(uuid,timestamp with time zone)",
 }
 """What the application may call of functions that run with their owner's rights."""
 APPEND_ONLY = (
