@@ -13,7 +13,7 @@ from printing.errors import LetterRefused, Problem
 from printing.forms import flatten
 from printing.pages import Note, hidden_layers, open_part, place
 from printing.profiles import MM, Profile
-from printing.typeset import font_resources
+from printing.typeset import begin
 
 __all__ = ["Language", "Letter", "LetterRefused", "Note", "Sender", "compose"]
 
@@ -79,10 +79,11 @@ def compose(
         cover = draw(
             address_lines, sender=sender, reference=reference, language=language, parts=counts, profile=profile
         )
-        with pikepdf.Pdf.new() as pdf:
+        pdf, fonts = begin(cover.repertoire)
+        with pdf:
             pdf.Root.Lang = cover.lang.encode()
             letter = _Gathering(pdf, profile, duplex=duplex)
-            letter.append_cover(cover.content, font_resources(pdf, cover.repertoire))
+            letter.append_cover(cover.content, fonts)
             for number, part in enumerate(parts):
                 letter.append_part(number, part)
             letter.write_layers()

@@ -74,8 +74,12 @@ def printed_part(page: pikepdf.Page) -> Dictionary:
 
 def visible_box(page: Dictionary) -> tuple[float, float, float, float]:
     """Left, bottom, right, top in points of what a viewer shows, before it is turned."""
-    media = _corners(page.get("/MediaBox")) or _ASSUMED
-    crop = _corners(page.get("/CropBox")) or media
+    return _visible(page.get("/MediaBox"), page.get("/CropBox"))
+
+
+def _visible(media_box: pikepdf.Object | None, crop_box: pikepdf.Object | None) -> tuple[float, float, float, float]:
+    media = _corners(media_box) or _ASSUMED
+    crop = _corners(crop_box) or media
     box = (max(media[0], crop[0]), max(media[1], crop[1]), min(media[2], crop[2]), min(media[3], crop[3]))
     return box if box[0] < box[2] and box[1] < box[3] else media
 
@@ -90,11 +94,10 @@ def _corners(box: pikepdf.Object | None) -> tuple[float, float, float, float] | 
 
 def visible_size(page: pikepdf.Page) -> tuple[float, float]:
     """Width and height in points as a viewer shows the page, turned and in its user unit."""
-    shown = printed_part(page)
-    box = visible_box(shown)
-    unit = float(shown.get("/UserUnit", 1))
+    box = _visible(inherited(page.obj, "/MediaBox"), inherited(page.obj, "/CropBox"))
+    unit, turned = float(page.obj.get("/UserUnit", 1)), inherited(page.obj, "/Rotate")
     width, height = (box[2] - box[0]) * unit, (box[3] - box[1]) * unit
-    return (height, width) if int(shown.get("/Rotate", 0)) % 180 else (width, height)
+    return (width, height) if turned is None or not int(turned) % 180 else (height, width)
 
 
 def place(pdf: pikepdf.Pdf, page: pikepdf.Page, size: PageSize) -> tuple[Dictionary, tuple[str, ...]]:
