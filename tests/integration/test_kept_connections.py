@@ -1,5 +1,7 @@
 """Kept connections: one that died is replaced before anything was asked of it; a scope ends with its transaction."""
 
+from contextlib import ExitStack
+
 import psycopg
 from sqlalchemy import text
 
@@ -42,3 +44,16 @@ def test_what_a_transaction_saw_the_next_one_does_not(database: TestDatabase) ->
         assert session.scalar(_OWN) == process
         for name in ("organisations", "recipients", "delivery"):
             assert not session.scalar(text(f"SELECT current_setting('zending.{name}', true)"))
+
+
+def test_the_connection_used_last_is_used_next(database: TestDatabase) -> None:
+    """Whose statements are prepared and whose plans are warm; the others rest until there is more to do at once."""
+    with ExitStack() as several:
+        processes = {several.enter_context(database.database.session()).scalar(_OWN) for _ in range(4)}
+    assert len(processes) == 4
+    used = set()
+    for _ in range(8):
+        with database.database.transaction() as session:
+            used.add(session.scalar(_OWN))
+    assert len(used) == 1
+    assert used < processes
