@@ -47,7 +47,9 @@ def create_app(settings: Settings | None = None) -> RequestFrame:
     memory.give_back_large_blocks()
     application = build(chosen, hands_in=True)
     begin_watching(application, "api")
-    return framed(application, make_litestar(application))
+    app = framed(application, make_litestar(application))
+    memory.settle()
+    return app
 
 
 def framed(application: Application, app: Litestar) -> RequestFrame:

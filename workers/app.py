@@ -3,7 +3,6 @@
 Each process wires itself after the fork: nothing of the parent's connections is shared.
 """
 
-import gc
 from typing import Any
 
 from celery.signals import setup_logging, worker_init, worker_process_init, worker_process_shutdown
@@ -13,8 +12,6 @@ from service.bootstrap import Application, begin_watching, build
 from service.engine.wakeups import QUEUES, make_celery
 from service.settings import settings
 from workers.tasks import wake
-
-GARBAGE_THRESHOLDS = (10_000, 20, 20)
 
 _application: Application | None = None
 
@@ -45,12 +42,7 @@ def _open(**_: Any) -> None:
     memory.give_back_large_blocks()
     _application = build(settings())
     begin_watching(_application, "worker")
-    # What was loaded so far stays for good: the collector need not walk through it again and again. PDFs are many small
-    # objects that go as soon as nobody refers to them; looking for cycles among them at Python's usual pace costs a
-    # sixth of a worker's time.
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(*GARBAGE_THRESHOLDS)
+    memory.settle()
 
 
 @worker_init.connect
