@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
+from bench.line import Line
 from service.bootstrap import Application, build
 from service.domain.identifiers import RecipientId, RecipientKind
 from service.embedded.pki import ensure_seal
@@ -303,14 +304,14 @@ def hand_in(
     token = target.token(sender)
 
     def work() -> None:
-        line = _Line(target.stack.base_url, token)
+        line = Line(target.stack.base_url, "/v1/deliveries", {"Authorization": f"Bearer {token}"})
         try:
             while not failed:
                 try:
                     request = waiting.get_nowait()
                 except queue.Empty:
                     return
-                answer = line.send(request, patience=patience)
+                answer = _sent(line, request, patience=patience)
                 answers.append(answer)
                 done(answer)
         except Exception as error:  # noqa: BLE001  raised again where the threads are awaited
@@ -328,43 +329,25 @@ def hand_in(
     return answers
 
 
-class _Line:
-    """One kept connection, made anew when it breaks."""
+_AGAIN = frozenset({409, 429, 500, 502, 503, 504})
 
-    _AGAIN = frozenset({409, 429, 500, 502, 503, 504})
 
-    def __init__(self, base_url: str, token: str) -> None:
-        self._base_url, self._token = base_url, token
-        self._connection = connect(base_url)
-
-    def close(self) -> None:
-        self._connection.close()
-
-    def send(self, request: Request, *, patience: float) -> Answer:
-        """Send until it is acknowledged."""
-        began = time.perf_counter()
-        last = "nothing was answered"
-        while time.perf_counter() - began < patience:
-            try:
-                status, content = self._once(request)
-            except (OSError, http.client.HTTPException) as error:
-                last = type(error).__name__
-                self._connection.close()
-            else:
-                if status == http.client.ACCEPTED:
-                    return Answer(request, json.loads(content)["id"], time.perf_counter() - began)
-                last = f"{status} {content[:300]!r}"
-                if status not in self._AGAIN:
-                    raise RuntimeError(f"{request.reference} was refused: {last}")
-            time.sleep(0.2)
-        raise RuntimeError(f"{request.reference} was not acknowledged in {patience:.0f} s: {last}")
-
-    def _once(self, request: Request) -> tuple[int, bytes]:
-        headers = {
-            "Authorization": f"Bearer {self._token}",
-            "Idempotency-Key": request.key,
-            "Content-Type": request.content_type,
-        }
-        self._connection.request("POST", "/v1/deliveries", request.body, headers)
-        answer = self._connection.getresponse()
-        return answer.status, answer.read()
+def _sent(line: Line, request: Request, *, patience: float) -> Answer:
+    """Send until it is acknowledged."""
+    began = time.perf_counter()
+    last = "nothing was answered"
+    while time.perf_counter() - began < patience:
+        try:
+            status, content = line.post(
+                {"Idempotency-Key": request.key, "Content-Type": request.content_type}, request.body
+            )
+        except OSError as error:
+            last = type(error).__name__
+        else:
+            if status == http.client.ACCEPTED:
+                return Answer(request, json.loads(content)["id"], time.perf_counter() - began)
+            last = f"{status} {content[:300]!r}"
+            if status not in _AGAIN:
+                raise RuntimeError(f"{request.reference} was refused: {last}")
+        time.sleep(0.2)
+    raise RuntimeError(f"{request.reference} was not acknowledged in {patience:.0f} s: {last}")
