@@ -125,7 +125,7 @@ class _Gathering:
     def _sheet(self) -> Array:
         return Array([0, 0, round(self._profile.page.width * MM, 3), round(self._profile.page.height * MM, 3)])
 
-    def append_cover(self, content: bytes, fonts: Dictionary) -> None:
+    def append_cover(self, content: bytes, fonts: pikepdf.Object) -> None:
         page = Dictionary(
             Type=Name.Page,
             MediaBox=self._sheet(),

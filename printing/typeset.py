@@ -293,7 +293,7 @@ def _empty(repertoire: Repertoire) -> bytes:
     return saved.getvalue()
 
 
-def begin(repertoire: Repertoire) -> tuple[pikepdf.Pdf, Dictionary]:
+def begin(repertoire: Repertoire) -> tuple[pikepdf.Pdf, pikepdf.Object]:
     """A new document in which the fonts are, and the font dictionary for its pages' resources.
 
     Reading one that was made before costs half of what copying the fonts into an empty one would.
