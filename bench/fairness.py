@@ -1,18 +1,22 @@
 """Whether a clerk waits for a large sender: with thousands of documents waiting, how long a clerk's letter takes.
 
-``python -m bench.fairness`` puts 50,000 documents of one large sender into the rows (with ``--quick`` 1,500), lets one
+``python -m bench.fairness`` puts 50,000 documents of one large sender into the rows (with ``--quick`` 2,000), lets one
 worker with one slot go at them, and takes in letters of a clerk of that same sender as the pages do, one after the
 other with a pause between. Then a second large sender comes with as many as the worker can do meanwhile, and it is
 done again. What is told: how long each letter took until it was sealed and until it lay in the mailbox, and what share
-of the work each large sender got while both were waiting.
+of the work each large sender got while both were waiting. Last, programs ask for the clerks' lane without end, with all
+that the settings let all of them have together, and the clerk's letters go once more.
 """
 
 import hashlib
 import statistics
 import tempfile
+import threading
 import time
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -27,14 +31,14 @@ from service.db.jobs import JobKind, Lane
 from service.db.models import Organisation, Submission
 from service.inspection.inspector import Inspection
 from service.inspection.scanners.base import ScanState
-from service.usecases import admission, pauses
+from service.usecases import admission, pauses, quotas
 from service.usecases import requests as forms
 
-BULK, BULK_QUICK = 50_000, 1_500
-SECOND, SECOND_QUICK = 10_000, 1_000
+BULK, BULK_QUICK = 50_000, 2_000
+SECOND, SECOND_QUICK = 10_000, 1_500
 """Documents of the sender who comes later: more than are sealed while the letters go."""
 LETTERS, LETTERS_QUICK = 40, 5
-"""A clerk's letters, with one large sender waiting and again with two."""
+"""A clerk's letters, with one large sender waiting, again with two, and again while programs ask for the same lane."""
 PAUSE = 0.5
 GROUP = 200
 PROMISE = 10.0
@@ -76,6 +80,9 @@ def measure(target: Running, size: Size) -> list[Result]:
     after = sealed(target, [first, second])
     done = [later - earlier for later, earlier in zip(after, before, strict=True)]
     done[0] -= size.letters
+    with _asking(target, [first, second]) as lanes:
+        hurried = _letters(target, first, size.letters)
+        after = sealed(target, [first, second])
     if after[0] >= size.first or after[1] >= size.second:
         raise RuntimeError("a large sender's documents ran out: the shares say nothing")
     return [
@@ -83,7 +90,10 @@ def measure(target: Running, size: Size) -> list[Result]:
         cost("large sender/filling", filled, "s"),
         *_told("one large sender waits", alone),
         *_told("two large senders wait", beside),
-        cost("large sender/still waiting at the end", float(size.first + 2 * size.letters - after[0]), "documents"),
+        *_told("programs ask for the clerks' lane", hurried),
+        cost("programs ask for the clerks' lane/got it", float(lanes[Lane.INTERACTIVE]), "documents"),
+        cost("programs ask for the clerks' lane/did not", float(lanes[Lane.BULK]), "documents"),
+        cost("large sender/still waiting at the end", float(size.first + 3 * size.letters - after[0]), "documents"),
         rate(
             "shares/first large sender",
             float(done[0]),
@@ -116,6 +126,33 @@ def _letters(target: Running, organisation: uuid.UUID, count: int) -> list[tuple
         taken.append(_times(target, organisation, letter))
         time.sleep(PAUSE)
     return taken
+
+
+@contextmanager
+def _asking(target: Running, organisations: Sequence[uuid.UUID]) -> Iterator[Counter[Lane]]:
+    """Meanwhile programs of these organisations hand in and ask for the clerks' lane; what they got, as it grows.
+
+    No organisation has a bound of its own: only that of all together holds them.
+    """
+    context, lanes, over = target.application.context, Counter[Lane](), threading.Event()
+    for each in organisations:
+        with context.database.transaction(organisations=[each]) as session:
+            quotas.set_limits(session, each, interactive_per_minute=1000)
+
+    def ask() -> None:
+        while not over.is_set():
+            for each in organisations:
+                lane = quotas.lane_for(context, each, 1)
+                lanes[lane] += 1
+                fill(target, each, [target.activated[0]], lane=lane)
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    try:
+        yield lanes
+    finally:
+        over.set()
+        thread.join()
 
 
 def _told(case: str, taken: Sequence[tuple[float, float]]) -> Iterator[Result]:

@@ -95,6 +95,7 @@ class Settings(BaseSettings):
     max_documents: int = 10
     max_pages: int = 300
     lookup_limit: int = 1000
+    interactive_per_minute: int = Field(60, ge=0, le=100_000)
     max_submission_bytes: int = Field(10 * 1024 * MEBIBYTE, ge=1)
     max_submission_rows: int = Field(100_000, ge=1, le=500_000)
     submission_upload_seconds: int = Field(7 * 24 * 3600, ge=60)

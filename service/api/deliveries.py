@@ -1,7 +1,7 @@
 """``/v1/deliveries``: what a sender hands in and follows."""
 
 from datetime import datetime
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 from litestar import Controller, Response, get, post
 from litestar.concurrency import sync_to_thread
@@ -60,6 +60,14 @@ class Deliveries(Controller):
                 "same answer and makes nothing twice; kept as long as the delivery.",
             ),
         ] = None,
+        lane: Annotated[
+            Literal["interactive", "bulk"],
+            QueryParameter(
+                description="`interactive`: somebody waits for this letter. It then goes before large amounts, as "
+                "letters that clerks write on the pages do, for the few per minute that your organisation is allowed; "
+                "what is beyond them is `bulk`, and is not refused. `lane` of the answer says which it is."
+            ),
+        ] = "bulk",
     ) -> Response[HandedInView]:
         """Take in documents; they are inspected and stored before this answers.
 
@@ -69,7 +77,8 @@ class Deliveries(Controller):
         """
         limits: uploads.UploadLimits = request.app.state.upload_limits
         memory: uploads.UploadMemory = request.app.state.upload_memory
-        sender = Sender(tenant(request), Lane.BULK)
+        asks = lane == "interactive"
+        sender = Sender(tenant(request), Lane.INTERACTIVE if asks else Lane.BULK, asks=asks)
         async with memory.reserved(uploads.announced_bytes(request, limits), sender.organisation_id):
             body = await uploads.read_hand_in(request, limits)
             done = await sync_to_thread(hand_in, context_of(request), sender, body.raw, body.uploads, key=key)

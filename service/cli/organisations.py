@@ -37,6 +37,7 @@ def show_all() -> None:
 @click.option("--burst", help="Requests at once after a pause.")
 @click.option("--daily-deliveries", help="Deliveries on a day in Brussels.")
 @click.option("--daily-bytes", help="Bytes of their documents on a day.")
+@click.option("--interactive-per-minute", help="Deliveries that programs may put into the clerks' lane; 0: none.")
 def limits(slug: str, **given: str | None) -> None:
     """Show an organisation's limits and today's use; with options, change them ('default' takes a limit back)."""
     from service.db import quotas as rows
@@ -54,6 +55,7 @@ def limits(slug: str, **given: str | None) -> None:
     click.echo(f"requests per second: {most.requests_per_second} (burst {most.burst})")
     click.echo(f"deliveries a day: {most.daily_deliveries} (today: {used.deliveries})")
     click.echo(f"bytes a day: {most.daily_bytes} (today: {used.bytes})")
+    click.echo(f"deliveries a minute that programs may put into the interactive lane: {most.interactive_per_minute}")
 
 
 @organisations.command("switch-off")

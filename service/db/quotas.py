@@ -23,6 +23,7 @@ class OrganisationLimit(Base):
     burst: Mapped[int | None] = mapped_column(Integer)
     daily_deliveries: Mapped[int | None]
     daily_bytes: Mapped[int | None]
+    interactive_per_minute: Mapped[int | None] = mapped_column(Integer)
     changed_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
 
@@ -35,6 +36,15 @@ class QuotaUse(Base):
     slot: Mapped[int] = mapped_column(SmallInteger, primary_key=True)
     deliveries: Mapped[int]
     bytes: Mapped[int]
+
+
+class LaneUse(Base):
+    """How many deliveries of an organisation's programs went into the interactive lane in its last such minute."""
+
+    __tablename__ = "lane_use"
+    organisation_id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    minute: Mapped[datetime]
+    deliveries: Mapped[int] = mapped_column(Integer)
 
 
 class LookupHour(Base):
@@ -85,6 +95,28 @@ _ADD = text(
     RETURNING CASE WHEN used.deliveries = :deliveries THEN used.day END
     """
 )
+
+
+# Whoever waited for the row comes with the minute in which it asked: no earlier minute takes a later one's count away.
+_TAKE_LANE = text(
+    """
+    INSERT INTO lane_use AS used (organisation_id, minute, deliveries)
+    SELECT :organisation, date_trunc('minute', clock_timestamp()), CAST(:deliveries AS integer)
+    WHERE CAST(:deliveries AS integer) <= CAST(:most AS integer)
+    ON CONFLICT (organisation_id) DO UPDATE
+    SET minute = greatest(used.minute, excluded.minute),
+        deliveries = excluded.deliveries + CASE WHEN used.minute >= excluded.minute THEN used.deliveries ELSE 0 END
+    WHERE excluded.deliveries + CASE WHEN used.minute >= excluded.minute THEN used.deliveries ELSE 0 END
+          <= CAST(:most AS integer)
+    RETURNING organisation_id
+    """
+)
+
+
+def take_lane(session: Session, organisation: uuid.UUID, deliveries: int, most: int) -> bool:
+    """Count deliveries for the interactive lane, if at most ``most`` go into it in this minute; whether so."""
+    values = {"organisation": organisation, "deliveries": deliveries, "most": most}
+    return session.scalar(_TAKE_LANE, values) is not None
 
 
 def limits(session: Session, organisation: uuid.UUID) -> OrganisationLimit | None:

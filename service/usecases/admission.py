@@ -47,11 +47,16 @@ class Upload:
 
 @dataclass(frozen=True, slots=True)
 class Sender:
-    """Who hands in: the organisation, how soon somebody waits for it, and through what kind of actor."""
+    """Who hands in: the organisation, how soon somebody waits for it, and through what kind of actor.
+
+    Attributes:
+        asks: the interactive lane is only asked for: it is had within an allowance, else it is the other.
+    """
 
     organisation_id: uuid.UUID
     lane: Lane
     actor: Actor = Actor.SENDER
+    asks: bool = False
 
 
 @dataclass(frozen=True, slots=True)

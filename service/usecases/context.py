@@ -30,13 +30,18 @@ class Inspector(Protocol):
 
 @dataclass(frozen=True)
 class Limits:
-    """The limits of a hand-in, a look-up and a submission, as settings give them; sizes in bytes."""
+    """The limits of a hand-in, a look-up and a submission, as settings give them; sizes in bytes.
+
+    Attributes:
+        interactive: deliveries that programs of all organisations may put into the interactive lane in a minute.
+    """
 
     delivery_bytes: int
     documents: int
     lookup: int
     submission_bytes: int = 10 * 1024**3
     submission_rows: int = 100_000
+    interactive: int = 60
 
 
 @dataclass(frozen=True)

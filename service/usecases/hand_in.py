@@ -177,6 +177,9 @@ def _take_in(
     admission.check_files(context, asked[0], uploads)
     inspected = admission.inspect(context, uploads, go_on=lambda: _go_on(context, claim))
     candidates = [Candidate(one, each, inspected) for one, each in zip(asked, personal, strict=True)]
+    if sender.asks:
+        # Not before the documents are found good: what is refused uses up nothing.
+        sender = replace(sender, lane=quotas.lane_for(context, organisation.id, len(candidates)))
     admitted = _stored(context, organisation, sender, candidates, now)
     body = _answer(context, admitted, many=many)
     first = admitted[0].dossier

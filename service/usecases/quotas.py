@@ -14,16 +14,20 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from service.db import quotas
+from service.db.jobs import Lane
 from service.db.models import Client, Staff
 from service.domain.errors import Invalid, QuotaExceeded
 from service.usecases.context import Context
+from service.usecases.personal import PLATFORM
 
 REQUESTS_PER_SECOND: Final = 500
 BURST: Final = 5_000
 DAILY_DELIVERIES: Final = 2_000_000
 DAILY_BYTES: Final = 1 << 40
-_NAMES: Final = ("requests_per_second", "burst", "daily_deliveries", "daily_bytes")
-_HIGHEST: Final = {"requests_per_second": 100_000, "burst": 1_000_000}
+INTERACTIVE_PER_MINUTE: Final = 10
+_NAMES: Final = ("requests_per_second", "burst", "daily_deliveries", "daily_bytes", "interactive_per_minute")
+_NEVER_NONE: Final = ("requests_per_second", "burst")
+_HIGHEST: Final = {"requests_per_second": 100_000, "burst": 1_000_000, "interactive_per_minute": 1_000}
 
 
 class DeliveryQuota(QuotaExceeded):
@@ -42,12 +46,14 @@ class Limits:
         burst: how many requests may come at once after a pause.
         daily_deliveries: deliveries on a day in Brussels.
         daily_bytes: bytes of their documents.
+        interactive_per_minute: deliveries that its programs may put into the lane of clerks' letters in a minute.
     """
 
     requests_per_second: int = REQUESTS_PER_SECOND
     burst: int = BURST
     daily_deliveries: int = DAILY_DELIVERIES
     daily_bytes: int = DAILY_BYTES
+    interactive_per_minute: int = INTERACTIVE_PER_MINUTE
 
 
 DEFAULTS: Final = Limits()
@@ -77,7 +83,7 @@ def set_limits(session: Session, organisation: uuid.UUID, **values: int | None) 
         Invalid: ``limit_invalid``, a number out of its range.
     """
     for name, value in values.items():
-        least = 1 if name in _HIGHEST else 0
+        least = 1 if name in _NEVER_NONE else 0
         if name not in _NAMES or (value is not None and not least <= value <= _HIGHEST.get(name, 1 << 60)):
             raise Invalid(f"The limit {name} can't be that.", code="limit_invalid")
     quotas.set_limits(session, organisation, values)
@@ -100,6 +106,22 @@ def admit(context: Context, organisation: uuid.UUID, deliveries: int, size: int)
     full = context.meter.admit(organisation, deliveries, size, read=read, fits=_fits)
     if full is not None:
         raise DeliveryQuota(retry_after=max(1, full.seconds_left))
+
+
+def lane_for(context: Context, organisation: uuid.UUID, deliveries: int) -> Lane:
+    """The lane of deliveries for which a program asked for the interactive one; counted at once where it gets it.
+
+    It gets it within its organisation's allowance of this minute, and while programs of all organisations together
+    leave room: clerks, whose letters are not counted, never wait behind more than that.
+    """
+    with context.database.transaction(organisations=[organisation, PLATFORM]) as session:
+        own = limits(session, organisation).interactive_per_minute
+        if quotas.take_lane(session, organisation, deliveries, own) and quotas.take_lane(
+            session, PLATFORM, deliveries, context.limits.interactive
+        ):
+            return Lane.INTERACTIVE
+        session.rollback()
+    return Lane.BULK
 
 
 def count(session: Session, handed_in: Mapping[uuid.UUID, tuple[int, int]]) -> None:

@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
 from service.db.ids import DELIVERY, SUBMISSION, public_id
+from service.db.jobs import Lane
 from service.db.models import DeliveryEvent
 from service.usecases.context import Context
 from service.usecases.dossiers import Outline
@@ -58,6 +59,7 @@ class DeliveryView(msgspec.Struct, frozen=True):
     links: LinksView
     submission_id: str
     send_at: datetime | None = None
+    lane: Literal["interactive", "bulk"] = "bulk"
 
 
 class HandedInView(DeliveryView, frozen=True):
@@ -176,6 +178,7 @@ def delivery_view(context: Context, outline: Outline) -> DeliveryView:
         links=LinksView(events=f"{own}/events", evidence=f"{own}/evidence"),
         submission_id=public_id(SUBMISSION, delivery.submission_id),
         send_at=delivery.send_at,
+        lane="interactive" if delivery.lane == Lane.INTERACTIVE else "bulk",
     )
 
 

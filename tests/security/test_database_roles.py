@@ -21,7 +21,8 @@ _APPLICATION = {
     ("select",): "alembic_version ledger_past ledger_past_checkpoint ledger_past_leaf ledger_past_tile lookup_hour",
     ADD: (
         "activation audit_entry client delivery_event end_proposal evidence gone_out ledger_checkpoint ledger_head"
-        " ledger_leaf ledger_tile legal_hold lookup lookup_recipient organisation organisation_limit recovery staff"
+        " lane_use ledger_leaf ledger_tile legal_hold lookup lookup_recipient organisation organisation_limit recovery"
+        " staff"
     ),
     TAKE: "ledger_pending quota_use",
     CHANGE: (
@@ -46,12 +47,13 @@ TABLES: dict[str, dict[str, tuple[str, ...]]] = {
 COLUMNS = {
     "client": "active jwks scopes secret_hash",
     "end_proposal": "confirmed_at confirmed_by",
+    "lane_use": "deliveries minute",
     "ledger_checkpoint": "timestamp_token",
     "ledger_head": "root signed_size size updated_at",
     "ledger_tile": "hashes width",
     "legal_hold": "ended_at ended_by",
     "organisation": "contact lookup_quota name return_address seal_profile",
-    "organisation_limit": "burst changed_at daily_bytes daily_deliveries requests_per_second",
+    "organisation_limit": "burst changed_at daily_bytes daily_deliveries interactive_per_minute requests_per_second",
     "quota_use": "bytes deliveries",
     "recovery": "confirmed_at confirmed_by",
     "staff": "active",
