@@ -10,6 +10,7 @@ import pypdfium2
 from pikepdf import Array, Dictionary, Name
 from pypdfium2 import raw as pdfium
 
+from printing.apart import apart
 from printing.errors import LetterRefused, Problem
 from printing.pages import inherited, open_part
 
@@ -29,7 +30,7 @@ def flatten(pdf: pikepdf.Pdf) -> pikepdf.Pdf:
 
     Returns:
         The document to go on with: the same, or another in its place, when fields had no appearance of their own and
-        had to be drawn as a viewer does. That is pdfium's work, which has seen the document before, at its inspection.
+        had to be drawn as a viewer does. That is pdfium's work, in a process of its own.
 
     Raises:
         LetterRefused: ``PDF_UNREADABLE``, the fields cannot be drawn.
@@ -77,20 +78,23 @@ def _is_button(widget: Dictionary) -> bool:
 
 
 def _draw_fields(pdf: pikepdf.Pdf) -> pikepdf.Pdf:
-    before, after = BytesIO(), BytesIO()
+    before = BytesIO()
     pdf.save(before)
-    try:
-        with _pdfium_lock:
-            document = pypdfium2.PdfDocument(before.getvalue())
-            try:
-                document.init_forms()
-                for page in document:
-                    if pdfium.FPDFPage_Flatten(page.raw, pdfium.FLAT_PRINT) == pdfium.FLATTEN_FAIL:
-                        raise LetterRefused(Problem("PDF_UNREADABLE", "The fields of the document cannot be drawn."))
-                    page.close()
-                document.save(after)
-            finally:
-                document.close()
-    except pypdfium2.PdfiumError as error:
-        raise LetterRefused(Problem("PDF_UNREADABLE", "The fields of the document cannot be drawn.")) from error
-    return open_part(after.getvalue())
+    # Apart, because pdfium goes through all that a page draws, however often its forms draw one another.
+    with _pdfium_lock:
+        drawn = apart(lambda: _drawn(before.getvalue()))
+    if drawn is None:
+        raise LetterRefused(Problem("PDF_UNREADABLE", "The fields of the document cannot be drawn."))
+    return open_part(drawn)
+
+
+def _drawn(data: bytes) -> bytes:
+    after = BytesIO()
+    document = pypdfium2.PdfDocument(data)
+    document.init_forms()
+    for page in document:
+        if pdfium.FPDFPage_Flatten(page.raw, pdfium.FLAT_PRINT) == pdfium.FLATTEN_FAIL:
+            raise LetterRefused(Problem("PDF_UNREADABLE", "The fields of the document cannot be drawn."))
+        page.close()
+    document.save(after)
+    return after.getvalue()

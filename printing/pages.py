@@ -1,5 +1,6 @@
 """Pages as they come brought to pages as they are printed: upright A4 that shows what the screen shows."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from io import BytesIO
 from typing import Final
@@ -167,18 +168,30 @@ def hidden_layers(pdf: pikepdf.Pdf) -> tuple[list[pikepdf.Object], list[pikepdf.
     properties = pdf.Root.get("/OCProperties")
     if not isinstance(properties, Dictionary):
         return [], []
-    groups = _entries(properties, "/OCGs")
+    groups = {group.objgen: group for group in _entries(properties, "/OCGs")}
     default = properties.get("/D", Dictionary())
-    off = {group.objgen for group in groups} if default.get("/BaseState") == Name.OFF else set()
+    off = set(groups) if default.get("/BaseState") == Name.OFF else set()
     off -= {group.objgen for group in _entries(default, "/ON")}
     off |= {group.objgen for group in _entries(default, "/OFF")}
+    for group in _printed_by_usage(default):
+        state = group.get("/Usage", Dictionary()).get("/Print", Dictionary()).get("/PrintState")
+        if state is not None:
+            (off.discard if state == Name.ON else off.add)(group.objgen)
+    return [*groups.values()], [group for number, group in groups.items() if number in off]
+
+
+def _printed_by_usage(default: pikepdf.Object) -> Iterator[pikepdf.Object]:
+    """The groups whose usage decides, each list looked at once however often it is named."""
+    seen = set[tuple[int, int]]()
     for usage in default.get("/AS", Array()).as_list():
-        if usage.get("/Event") == Name.Print:
-            for group in _entries(usage, "/OCGs"):
-                state = group.get("/Usage", Dictionary()).get("/Print", Dictionary()).get("/PrintState")
-                if state is not None:
-                    off = off - {group.objgen} if state == Name.ON else off | {group.objgen}
-    return groups, [group for group in groups if group.objgen in off]
+        if usage.get("/Event") != Name.Print:
+            continue
+        named = usage.get("/OCGs")
+        if isinstance(named, Array) and named.is_indirect:
+            if named.objgen in seen:
+                continue
+            seen.add(named.objgen)
+        yield from _entries(usage, "/OCGs")
 
 
 def _entries(owner: pikepdf.Object, key: str) -> list[pikepdf.Object]:

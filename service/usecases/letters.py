@@ -16,6 +16,7 @@ from service.domain import addresses
 from service.domain.errors import Final
 from service.domain.evidence import External
 from service.domain.states import Actor, Event, LegState
+from service.engine.patience import OutOfPatience, patience
 from service.engine.steps import Outcome, Step, attempt
 from service.usecases import dossiers
 from service.usecases.admission import intents
@@ -23,6 +24,7 @@ from service.usecases.context import Context
 from service.usecases.dossiers import Dossier
 from service.usecases.products import product_of
 from service.usecases.progress import Cause, Progress
+from service.usecases.seal import TOO_COMPLEX
 from service.vault.vault import Prepared
 
 CHUNK = 50
@@ -94,16 +96,19 @@ def _compose(context: Context, work: LetterWork) -> Composed:
     ]
     profile = profiles.load()
     try:
-        letter = compose(
-            documents[0],
-            documents[1:],
-            address_lines=addresses.lines(address, language=delivery.language),
-            sender=Sender(organisation.name, tuple(organisation.return_address), (organisation.contact,)),
-            reference=delivery.reference,
-            language=delivery.language,  # type: ignore[arg-type]
-            duplex=bool(delivery.print_options["duplex"]),
-            profile=profile,
-        )
+        with patience():
+            letter = compose(
+                documents[0],
+                documents[1:],
+                address_lines=addresses.lines(address, language=delivery.language),
+                sender=Sender(organisation.name, tuple(organisation.return_address), (organisation.contact,)),
+                reference=delivery.reference,
+                language=delivery.language,  # type: ignore[arg-type]
+                duplex=bool(delivery.print_options["duplex"]),
+                profile=profile,
+            )
+    except OutOfPatience:
+        raise _refused((Problem(TOO_COMPLEX, "The document takes too long to prepare for printing."),)) from None
     except PrintingError as error:
         raise _refused(error.problems or (Problem(error.code, error.detail),)) from error
     problems = checks.check_letter(letter.pdf, sheets=letter.sheets, profile=profile)

@@ -11,6 +11,7 @@ from service.db import deliveries
 from service.db.jobs import JobKind, Leased
 from service.domain.errors import Final, Retryable
 from service.domain.states import Actor, DeliveryState, Event
+from service.engine.patience import OutOfPatience, patience
 from service.engine.steps import Outcome, Step
 from service.usecases import dossiers
 from service.usecases.admission import intents
@@ -22,6 +23,7 @@ from signing.errors import SigningError, Unsealable
 
 CHUNK = 50
 SEAL_FAILED = "seal_failed"
+TOO_COMPLEX = "too_complex"
 
 
 @dataclass(frozen=True)
@@ -84,13 +86,16 @@ def _seal(context: Context, job: Leased, work: Work) -> _Made:
         sealer = context.sealer(dossier.organisation)
         for row in dossier.documents:
             original = context.vault.read(row.path, delivery.organisation_id, delivery.id, f"original-{row.position}")
-            sealed = sealer.seal(original, at=context.clock())
+            with patience():
+                sealed = sealer.seal(original, at=context.clock())
             prepared = context.vault.prepare(
                 delivery.organisation_id, delivery.retention_year, delivery.id, f"sealed-{row.position}", sealed
             )
             made.documents.append(Sealed(prepared, hashlib.sha256(sealed).digest(), len(sealed)))
     except Unsealable as error:
         made.error = Final("The document can't be sealed.", reason=SEAL_FAILED, code=error.code)
+    except OutOfPatience:
+        made.error = Final("The document takes too long to seal.", reason=SEAL_FAILED, code=TOO_COMPLEX)
     except SigningError as error:
         made.error = (
             Retryable("The seal could not be made at the moment.", code=error.code) if error.retryable else error

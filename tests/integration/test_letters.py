@@ -1,6 +1,7 @@
 """The step ``letter``: a print copy per paper leg, and an evidenced end for one that can't be printed."""
 
 import hashlib
+from functools import partial
 from typing import Any
 
 import pytest
@@ -11,7 +12,8 @@ from printing.letters import compose as compose_letter
 from service.db.ids import DELIVERY, parse_id
 from service.db.jobs import JobKind
 from service.domain.evidence import REASONS, EvidenceEvent
-from service.usecases import deliveries, dossiers, personal
+from service.engine.patience import patience
+from service.usecases import deliveries, dossiers, letters, personal
 from service.usecases.progress import Progress
 from tests.engine_support import execute
 from tests.pipeline_support import Pipeline, TestDatabase
@@ -108,6 +110,21 @@ def test_a_letter_that_fails_its_checks_is_refused_as_a_letter(
     delivery = deliver(pipeline, sender, "jan")
     assert evidence(pipeline, sender, delivery, "RelayToNonERDSFailure")["reasons"] == ["letter_refused"]
     assert problems(pipeline, sender, delivery)[-1] == "TOO_MANY_SHEETS"
+
+
+def test_a_document_that_printing_goes_in_circles_over_ends_as_one_that_can_not_be_printed(
+    pipeline: Pipeline, organisation: Sender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def endless(*_: object, **__: object) -> None:
+        while True:
+            continue
+
+    monkeypatch.setattr(letters, "patience", partial(patience, 0.3))
+    monkeypatch.setattr(letters, "compose", endless)
+    sender = organisation()
+    delivery = deliver(pipeline, sender, "jan")
+    assert evidence(pipeline, sender, delivery, "RelayToNonERDSFailure")["reasons"] == ["letter_refused"]
+    assert problems(pipeline, sender, delivery)[-1] == "too_complex"
 
 
 def test_what_was_cancelled_while_it_was_composed_is_not_queued(

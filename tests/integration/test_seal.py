@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from io import BytesIO
 
 import pytest
@@ -14,7 +15,9 @@ from service.db.jobs import JobKind
 from service.domain.errors import Conflict, NotFound
 from service.embedded.fictional import Organisation as Fictional
 from service.embedded.seeding import place_seal
+from service.engine.patience import patience
 from service.usecases import deliveries, organisations
+from service.usecases import seal as seal_step
 from service.usecases.admission import Upload
 from service.usecases.steps import all_steps
 from signing.errors import PdfUnreadable
@@ -155,6 +158,32 @@ def test_what_can_never_be_sealed_is_rejected_with_evidence(
     put_again(pipeline, JobKind.SEAL, sender, rejected)
     pipeline.work(JobKind.SEAL)
     assert snapshot(database) == before
+
+
+def test_a_document_that_sealing_goes_in_circles_over_is_rejected_and_holds_nobody_up(
+    pipeline: Pipeline, organisation: Sender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(seal_step, "patience", partial(patience, 0.3))
+    sender = organisation()
+    endless, good = (pipeline.hand_in(sender, reference=name).delivery_id for name in ("endless", "good"))
+    real = pipeline.context.sealer
+    calls: list[bytes] = []
+
+    def sealer(row: object) -> Sealing:
+        def seal(pdf: bytes, at: datetime) -> bytes:
+            calls.append(pdf)
+            while len(calls) == 1:
+                continue
+            return real(row).seal(pdf, at=at)  # type: ignore[arg-type]
+
+        return Sealing(seal)
+
+    change(pipeline, sealer=sealer)
+    pipeline.work(JobKind.SEAL)
+    ended = {status(pipeline, sender, delivery): delivery for delivery in (endless, good)}
+    assert set(ended) == {"rejected", "sealed"}
+    assert evidence(pipeline, sender, ended["rejected"], "SubmissionRejection")["reasons"] == ["seal_failed"]
+    assert problems(pipeline, sender, ended["rejected"])[-1] == "too_complex"
 
 
 def test_a_rejection_that_comes_after_a_cancellation_changes_nothing(pipeline: Pipeline, organisation: Sender) -> None:

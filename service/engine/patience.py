@@ -1,0 +1,60 @@
+"""How much of a worker's processor time one document may take.
+
+What is accepted was looked at, yet nobody can say of a file that no reader will ever go in circles over it. So a step
+that takes a document apart does it under two clocks of the process's own time; what waits for others costs nothing.
+"""
+
+import contextlib
+import signal
+import threading
+from collections.abc import Iterator
+from types import FrameType
+from typing import Final
+
+SECONDS: Final = 20.0
+"""Then the work is stopped, if it is Python that runs; an ordinary document takes hundredths of one."""
+LAST_SECONDS: Final = 40.0
+"""Then the process is ended, if it is a library that does not come back."""
+_AGAIN: Final = 0.5
+
+
+class OutOfPatience(Exception):
+    """The work took more processor time than it may."""
+
+
+class _Stop(BaseException):
+    """Not an `Exception`, so that nobody takes it for a broken file and goes on."""
+
+
+@contextlib.contextmanager
+def patience(seconds: float = SECONDS, *, at_last: float = LAST_SECONDS) -> Iterator[None]:
+    """Bound the processor time of what is done inside, in the main thread; other threads are not bounded.
+
+    Raises:
+        OutOfPatience: it took more than `seconds`. Beyond `at_last` the process ends by SIGVTALRM, which the engine
+            takes for a lost worker: the job is tried alone, then parked.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    running = True
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        if running:
+            raise _Stop
+
+    before = signal.signal(signal.SIGPROF, stop)
+    try:
+        signal.setitimer(signal.ITIMER_PROF, seconds, _AGAIN)
+        signal.setitimer(signal.ITIMER_VIRTUAL, at_last)
+        try:
+            yield
+        finally:
+            running = False
+    except _Stop:
+        raise OutOfPatience from None
+    finally:
+        running = False
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        signal.signal(signal.SIGPROF, before)

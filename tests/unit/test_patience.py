@@ -1,0 +1,107 @@
+"""How long a document is borne with: by processor time, in Python and in libraries, and no longer than it lasts."""
+
+import os
+import signal
+import threading
+import time
+
+import pytest
+
+from printing.apart import apart
+from service.engine.patience import OutOfPatience, patience
+
+
+def spin(seconds: float = 30.0) -> None:
+    until = time.process_time() + seconds
+    while time.process_time() < until:
+        continue
+
+
+def test_work_that_takes_too_long_is_stopped_whatever_it_catches() -> None:
+    def deaf() -> None:
+        try:
+            spin()
+        except Exception:  # noqa: BLE001 - as readers of broken files do
+            spin()
+
+    began = time.process_time()
+    with pytest.raises(OutOfPatience), patience(0.2):
+        deaf()
+    assert time.process_time() - began < 5
+
+
+def test_waiting_for_others_takes_no_patience() -> None:
+    with patience(0.2):
+        time.sleep(0.5)
+
+
+def test_nothing_is_left_of_it_afterwards() -> None:
+    before = signal.getsignal(signal.SIGPROF)
+    for _ in range(3):
+        with patience(0.2):
+            spin(0.05)
+    with pytest.raises(KeyError), patience(0.2):
+        raise KeyError
+    spin(0.5)
+    assert signal.getsignal(signal.SIGPROF) is before
+    assert signal.getitimer(signal.ITIMER_PROF) == (0.0, 0.0)
+    assert signal.getitimer(signal.ITIMER_VIRTUAL) == (0.0, 0.0)
+
+
+def test_another_thread_works_unbounded() -> None:
+    done = []
+
+    def work() -> None:
+        with patience(0.05):
+            spin(0.3)
+        done.append(True)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert done == [True]
+
+
+def test_a_library_that_never_comes_back_ends_with_its_process() -> None:
+    child = os.fork()
+    if child == 0:
+        # The signal stays pending, as it does while a library keeps the interpreter to itself.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGPROF})
+        with patience(0.1, at_last=0.3):
+            spin()
+        os._exit(0)
+    _, status = os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(status) == -signal.SIGVTALRM
+
+
+def test_work_apart_gives_what_it_made() -> None:
+    assert apart(lambda: b"") == b""
+    assert apart(lambda: b"\n" * 3_000_000) == b"\n" * 3_000_000
+    here = os.getpid()
+    assert apart(lambda: str(os.getpid()).encode()) != str(here).encode()
+
+
+def test_work_apart_may_fail_in_any_way() -> None:
+    def fail() -> bytes:
+        raise LookupError
+
+    def crash() -> bytes:
+        os.abort()
+
+    def take() -> bytes:
+        return bytes(1 << 30)
+
+    def write_half() -> bytes:
+        spin()
+        return b"never"
+
+    assert apart(fail) is None
+    assert apart(crash) is None
+    assert apart(take, memory=1 << 26) is None
+    assert apart(write_half, seconds=1) is None
+
+
+def test_work_apart_leaves_no_process_behind() -> None:
+    apart(lambda: b"done")
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
