@@ -13,6 +13,7 @@ import pikepdf
 from pikepdf import Array, Dictionary, Name, Stream, String
 
 from service.inspection.opening import Refused
+from service.inspection.structure import extent
 
 _TELLING: Final = re.compile(
     rb"/(?:JS|JavaScript|Launch|URI|F|UF|EF|EmbeddedFile|Ref|OPI|XFA|RichMedia\w*|3D|GoTo3DView|Movie|Sound|Screen"
@@ -43,13 +44,15 @@ class Survey:
     """What was found in one PDF, nothing of it refused so far.
 
     ``certified``: a signature says which changes may follow; ``forbids_changes``: it says none, or a signed field's
-    lock does. ``attached`` maps the object and generation number of an embedded file to its stream and its names.
+    lock does. ``longest`` is the extent of the longest object, streams' data not counted.
+    ``attached`` maps the object and generation number of an embedded file to its stream and its names.
     """
 
     signatures: int = 0
     certified: bool = False
     forbids_changes: bool = False
     outside_action: bool = False
+    longest: int = 0
     attached: dict[tuple[int, int], tuple[Stream, set[str]]] = field(default_factory=dict)
 
     def attach(self, stream: Stream, names: set[str]) -> None:
@@ -66,13 +69,18 @@ def survey(pdf: pikepdf.Pdf) -> Survey:
     """
     found = Survey()
     objects: Iterable[Any] = pdf.objects  # numbers and null come as Python values
+    longest = 0
     for held in objects:
         if isinstance(held, Stream):
             if _TELLING.search(held.stream_dict.unparse(resolved=True)) is not None:
                 _judge_stream(held, found)
                 _judge_tree(held.stream_dict, found)
-        elif isinstance(held, pikepdf.Object) and _TELLING.search(held.unparse(resolved=True)) is not None:
-            _judge_tree(held, found)
+        elif isinstance(held, pikepdf.Object):
+            text = held.unparse(resolved=True)
+            longest = max(longest, extent(text))
+            if _TELLING.search(text) is not None:
+                _judge_tree(held, found)
+    found.longest = longest
     return found
 
 

@@ -105,7 +105,7 @@ class Attachments:
 
     def _open(self, content: bytes) -> pikepdf.Pdf:
         try:
-            return open_document(content).pdf
+            return open_document(content, self._limits).pdf
         except Refused as error:
             raise Refused("attachment_unreadable") from error
 

@@ -1,95 +1,76 @@
 """Documents that are small on disk and enormous when shown."""
 
-import re
-import zlib
+import math
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Any, Final
 
 import pikepdf
-from pikepdf import Array, Name, Stream
+from pikepdf import Name, Stream
 
-from service.inspection.limits import MIB, InspectionLimits
+from service.inspection.images import coded_pixels
+from service.inspection.limits import InspectionLimits
 from service.inspection.opening import Refused
+from service.inspection.packing import MOST_OF_ALL, filters_of, unpacked
 
-# The most that one byte can become: deflate 1032 (zlib's technical notes); LZW with 12-bit codes of ever longer
-# strings stays below 3000; run length 64.
-_MOST_PER_BYTE: Final = {"/FlateDecode": 1032, "/Fl": 1032, "/LZWDecode": 3000, "/LZW": 3000, "/RunLengthDecode": 64}
-_SEVERAL_FILTERS: Final = re.compile(rb"/Filter(?! */)")
-_STEP: Final = MIB
+_ONE: Final = 1
 
 
-def weigh(pdf: pikepdf.Pdf, size: int, limits: InspectionLimits) -> None:
-    """Refuse a document one of whose streams, or all together, unpack to too much; `size` is the file's.
+def weigh(pdf: pikepdf.Pdf, content: Sequence[Stream], size: int, limits: InspectionLimits) -> None:
+    """Refuse a document one of whose streams, all together, or the content of all its pages unpack to too much.
 
     A stream is unpacked, and its bytes thrown away, only where its length alone cannot rule a bomb out: for most
     documents never.
 
+    Args:
+        pdf: the document.
+        content: what draws its pages, what draws several of them once for each.
+        size: the file's, in bytes.
+        limits: the bounds.
+
     Raises:
         Refused: ``too_large_unpacked``.
     """
-    harmless = size * _MOST_PER_BYTE["/LZWDecode"] <= limits.stream_bytes
+    harmless = size * MOST_OF_ALL <= limits.stream_bytes
     left = limits.unpacked_bytes
+    known: dict[tuple[int, int], int] = {}
     for held in pdf.objects:
         if not isinstance(held, Stream):
             continue
-        described = held.stream_dict
-        _weigh_image(described, limits)
-        several = _SEVERAL_FILTERS.search(described.unparse(resolved=True)) is not None
-        if several or not harmless:
-            left -= _unpacked(held, limits)
+        filters = filters_of(held.stream_dict)
+        _weigh_image(held, filters, limits)
+        if not harmless or len(filters) > _ONE:
+            known[held.objgen] = unpacked(held, filters, limits.stream_bytes)
+            left -= known[held.objgen]
+        if left < 0:
+            raise Refused("too_large_unpacked")
+    drawn = [part.objgen for part in content]
+    if not harmless or known or len(set(drawn)) < len(drawn):
+        _weigh_drawn(content, known, limits)
+
+
+def _weigh_drawn(content: Sequence[Stream], known: dict[tuple[int, int], int], limits: InspectionLimits) -> None:
+    """What is printed is unpacked anew for each page."""
+    left = limits.drawn_bytes
+    for part in content:
+        if part.objgen not in known:
+            known[part.objgen] = unpacked(part, filters_of(part.stream_dict), limits.stream_bytes)
+        left -= known[part.objgen]
         if left < 0:
             raise Refused("too_large_unpacked")
 
 
-def _weigh_image(described: pikepdf.Dictionary, limits: InspectionLimits) -> None:
+def _weigh_image(stream: Stream, filters: list[str], limits: InspectionLimits) -> None:
+    described = stream.stream_dict
     if described.get("/Subtype") != Name.Image:
         return
-    sides: Sequence[Any] = (described.get("/Width"), described.get("/Height"))
-    width, height = sides
-    if isinstance(width, int) and isinstance(height, int) and width * height > limits.image_pixels:
+    height = _number(described.get("/Height"))
+    pixels = _number(described.get("/Width")) * height
+    # What it says of itself counts as well: readers make room for that.
+    if max(pixels, coded_pixels(stream, filters, height)) > limits.image_pixels:
         raise Refused("too_large_unpacked")
 
 
-def _filters(described: pikepdf.Dictionary) -> list[str]:
-    filters = described.get("/Filter")
-    if isinstance(filters, Array):
-        return [str(each) for each in filters]
-    return [] if filters is None else [str(filters)]
-
-
-def _unpacked(stream: Stream, limits: InspectionLimits) -> int:
-    """How many bytes a stream becomes; images in formats of their own (JPEG, fax) count as they are."""
-    filters = _filters(stream.stream_dict)
-    packing = [_MOST_PER_BYTE[name] for name in filters if name in _MOST_PER_BYTE]
-    length = len(stream.get_raw_stream_buffer())
-    if not packing:
-        return length
-    if filters == ["/FlateDecode"]:
-        return _inflated(memoryview(stream.get_raw_stream_buffer()), limits.stream_bytes)
-    most = length
-    for factor in packing:
-        most *= factor
-    if most <= _STEP:
-        return most
-    try:
-        return len(stream.read_bytes())
-    except (pikepdf.PdfError, pikepdf.DataDecodingError, RuntimeError) as error:
-        if "limit" in str(error):
-            raise Refused("too_large_unpacked") from error
-        # Not decodable: readers show nothing of it, whatever it was meant to be.
-        return length
-
-
-def _inflated(raw: memoryview, most: int) -> int:
-    if len(raw) * _MOST_PER_BYTE["/FlateDecode"] <= _STEP:
-        return len(raw) * _MOST_PER_BYTE["/FlateDecode"]
-    inflater, size, rest = zlib.decompressobj(), 0, bytes(raw)
-    while rest and not inflater.eof:
-        try:
-            size += len(inflater.decompress(rest, _STEP))
-        except zlib.error:
-            break
-        if size > most:
-            raise Refused("too_large_unpacked")
-        rest = inflater.unconsumed_tail
-    return size
+def _number(value: Any) -> float:
+    """A side of an image as readers take it; 0 when it is none."""
+    return abs(float(value)) if isinstance(value, int | float | Decimal) and math.isfinite(value) else 0.0

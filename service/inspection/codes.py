@@ -42,6 +42,7 @@ REFUSALS: Final[Mapping[str, str]] = MappingProxyType(
         ),
         "too_many_attachments": "More files are attached inside this PDF than the service accepts.",
         "too_large_unpacked": "This PDF unpacks to far more data than a document needs.",
+        "too_complex": "This PDF is put together in a way that takes far too much work to read. Export it again.",
         "certified_no_changes": (
             "This PDF is certified by its author in a way that forbids any change, so it cannot be sealed."
         ),

@@ -1,6 +1,6 @@
 """One document looked at from beginning to end; this runs in the child, behind the walls of `sandbox`."""
 
-from service.inspection import bombs, readability
+from service.inspection import bombs, readability, structure
 from service.inspection.active import survey
 from service.inspection.attachments import Attachments
 from service.inspection.findings import Answer, Findings, Note
@@ -24,27 +24,31 @@ def _examine(data: bytes, limits: InspectionLimits) -> Answer:
     if len(data) > limits.size:
         raise Refused("too_large")
     check_kind(data)
-    opened = open_document(data)
-    pages = len(opened.pdf.pages)
-    if pages == 0:
+    structure.check_sections(data, limits)
+    opened = open_document(data, limits)
+    if len(opened.pdf.pages) == 0:
         raise Refused("no_pages")
-    if pages > limits.pages:
+    if len(opened.pdf.pages) > limits.pages:
         raise Refused("too_many_pages")
+    pages = [page.obj for page in opened.pdf.pages]
+    drawn = structure.drawn_by(pages, limits)
     found = survey(opened.pdf)
+    structure.check_lengths(pages, found.longest)
+    structure.check_form(opened.pdf, drawn.annotations, found.longest, limits)
     if opened.replacement is not None and found.signatures:
         raise Refused("damaged_signed")
     if found.forbids_changes:
         raise Refused("certified_no_changes")
     attachments = Attachments(limits)
     attachments.take(found)
-    bombs.weigh(opened.pdf, len(opened.data), limits)
-    notes = [*readability.notes(opened.pdf)]
+    bombs.weigh(opened.pdf, drawn.content, len(opened.data), limits)
+    notes = [*readability.notes(opened.pdf.Root, pages)]
     if found.outside_action:
         notes.insert(0, Note("outside_action"))
     if opened.replacement is not None:
         notes.insert(0, Note("repaired"))
     findings = Findings(
-        pages=pages,
+        pages=len(pages),
         signatures=found.signatures,
         certified=found.certified,
         pdf_version=_version(opened),

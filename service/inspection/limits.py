@@ -13,14 +13,25 @@ class InspectionLimits:
     ``address_space`` is the child's whole address space, the interpreter and libraries in it (about 120 MiB)
     included. ``children`` bounds how many documents one inspector reads at once; ``wait`` is how long a request may
     wait for a place among them.
+
+    What stands between bounds what comes after the inspection, outside the walls: ``objects`` are the document's own,
+    ``sections`` the updates of its cross-references, ``fields`` those of its form, ``contents`` and ``annotations``
+    those of all pages, and ``drawn_bytes`` is the content of all pages unpacked. What several pages share counts for
+    each.
     """
 
     size: int = 30 * MIB
     pages: int = 300
+    objects: int = 500_000
+    sections: int = 5_000
+    fields: int = 20_000
+    contents: int = 100_000
+    annotations: int = 20_000
     attachments: int = 100
     attachment_bytes: int = 64 * MIB
     stream_bytes: int = 256 * MIB
     unpacked_bytes: int = 2048 * MIB
+    drawn_bytes: int = 256 * MIB
     image_pixels: int = 400_000_000
     address_space: int = 1024 * MIB
     wall: float = 20.0

@@ -9,6 +9,9 @@ import pikepdf
 
 from service.inspection.limits import MIB, InspectionLimits
 
+MOST_FILTERS: Final = 8
+"""Filters of one stream, one around the other; writers use two at most."""
+
 _HEADER: Final = re.compile(rb"(?:\xef\xbb\xbf)?[\x00\t\n\x0c\r ]{0,1000}%PDF-[1-9]\.[0-9]")
 _LATE_HEADER: Final = re.compile(rb"%PDF-[1-9]\.[0-9]")
 _HEADER_WINDOW: Final = 1024
@@ -27,7 +30,13 @@ _REFERENCE: Final = re.compile(rb"\b(\d{1,10}) (\d{1,5}) R\b")
 _DAMAGE: Final = re.compile(
     r"\A(?!.*; (?:repairing|overriding|setting to letter / ANSI A|creating a new page object as a copy))", re.DOTALL
 )
-_GUESSED: Final = re.compile(r"ignoring|treating (?:as|stream)|giving up|limits error|too many errors")
+# In a document that is being repaired: something was guessed, or left out.
+_GUESSED: Final = re.compile(
+    r"ignoring|treating (?:as|stream)|giving up|limits error|too many errors"
+    r"|error decoding|unfilterable|supposed object stream|loop detected resolving"
+)
+_NO_MEMORY: Final = "bad_alloc"
+"""What stands in a complaint of qpdf's about an object that it left out because there was no memory for it."""
 _OTHER_HEADER: Final = re.compile(rb"\A(?:MZ|\x7fELF|PK|GIF8|\xff\xd8\xff|\x89PNG|#!|<|Rar!|7z)")
 
 
@@ -53,7 +62,7 @@ def bound_decoders(limits: InspectionLimits) -> None:
     pikepdf.settings.set_qpdf_limits(
         doc_max_warnings=200,
         parser_max_nesting=200,
-        max_stream_filters=8,
+        max_stream_filters=MOST_FILTERS,
         dct_max_memory=limits.stream_bytes,
         dct_max_progressive_scans=100,
         flate_max_memory=limits.stream_bytes,
@@ -96,26 +105,30 @@ def _ends_as_zip(data: bytes) -> bool:
     return False
 
 
-def open_document(data: bytes) -> Opened:
+def open_document(data: bytes, limits: InspectionLimits) -> Opened:
     """Open a PDF strictly; when that fails, repair it if nothing is lost and no signature breaks.
 
     Raises:
-        Refused: ``encrypted``, ``damaged``, ``damaged_signed``.
+        Refused: ``encrypted``, ``damaged``, ``damaged_signed``, ``too_complex``.
     """
-    pdf = _open(data, repair=False)
+    pdf = _open(data, limits, repair=False)
     if pdf is not None:
         return Opened(pdf, data)
-    replacement = _repair(data)
-    pdf = _open(replacement, repair=False)
+    replacement = _repair(data, limits)
+    pdf = _open(replacement, limits, repair=False)
     if pdf is None or pdf.check_pdf_syntax():
         raise Refused("damaged")
     return Opened(pdf, replacement, replacement)
 
 
-def _open(data: bytes, *, repair: bool) -> pikepdf.Pdf | None:
+def _open(data: bytes, limits: InspectionLimits, *, repair: bool) -> pikepdf.Pdf | None:
     """The document, or None when it cannot be opened or something in it does not hold.
 
     With `repair`, qpdf may recover what the file itself says; None when it had to guess or leave something out.
+
+    Raises:
+        Refused: ``encrypted``, ``no_pages``, ``too_complex``.
+        MemoryError: an object was left out because there was not enough of it.
     """
     try:
         pdf = pikepdf.open(
@@ -127,23 +140,31 @@ def _open(data: bytes, *, repair: bool) -> pikepdf.Pdf | None:
         )
         if pdf.is_encrypted:
             raise Refused("encrypted")
+        # Before any object is read: what the cross-references count, which a reader makes room for.
+        if int(pdf.trailer.get("/Size", 0)) > limits.objects:
+            raise Refused("too_complex")
         # Reading every object is what finds a broken one; the page list finds a broken or looping page tree.
-        for _ in pdf.objects:
-            continue
+        if len(pdf.objects) > limits.objects:
+            raise Refused("too_complex")
         len(pdf.pages)
     except pikepdf.PasswordError as error:
         raise Refused("encrypted") from error
     except (pikepdf.PdfError, ValueError, TypeError, RuntimeError) as error:
+        if _NO_MEMORY in str(error):
+            raise MemoryError from error
         for words, code in (("encrypt", "encrypted"), ("no pages found", "no_pages")):
             if words in str(error):
                 raise Refused(code) from error
         return None
     telling = _GUESSED if repair else _DAMAGE
     # Asked for once: qpdf forgets its warnings when it has told them.
-    return None if any(telling.search(str(warning)) for warning in pdf.get_warnings()) else pdf
+    warnings = [str(warning) for warning in pdf.get_warnings()]
+    if any(_NO_MEMORY in warning for warning in warnings):
+        raise MemoryError
+    return None if any(telling.search(warning) for warning in warnings) else pdf
 
 
-def _repair(data: bytes) -> bytes:
+def _repair(data: bytes, limits: InspectionLimits) -> bytes:
     """The document written anew from what its objects say.
 
     Raises:
@@ -152,7 +173,7 @@ def _repair(data: bytes) -> bytes:
     """
     if b"/ByteRange" in data:
         raise Refused("damaged_signed")
-    pdf = _open(data, repair=True)
+    pdf = _open(data, limits, repair=True)
     if pdf is None or _lost_something(pdf):
         raise Refused("damaged")
     out = io.BytesIO()

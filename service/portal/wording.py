@@ -160,6 +160,7 @@ PROBLEMS: Final[Mapping[str, str]] = MappingProxyType(
         "attachment_unreadable": N_("A file attached inside this PDF can't be checked. Remove it."),
         "too_many_attachments": N_("Too many files are attached inside this PDF."),
         "too_large_unpacked": N_("This PDF contains far more data than a letter needs."),
+        "too_complex": N_("This PDF is put together in a way that takes too long to read. Export it again."),
         "certified_no_changes": N_("This PDF forbids any change, so it can't be sealed."),
         "malware": N_("Something harmful was found in this file. Do not open it, and tell your IT service."),
         "inspection_crashed": N_("This PDF could not be checked. Export it again."),

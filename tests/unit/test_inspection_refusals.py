@@ -243,6 +243,7 @@ CASES: dict[str, list[bytes]] = {
 }
 ELSEWHERE = {
     "malware": "tests/contract/test_malware_scanners.py",
+    "too_complex": "tests/integration/test_document_bombs.py",
     "inspection_crashed": "tests/integration/test_inspection_sandbox.py",
     "inspection_timeout": "tests/integration/test_inspection_sandbox.py",
     "inspection_memory": "tests/integration/test_inspection_sandbox.py",
