@@ -309,7 +309,8 @@ def _inspection(settings: Settings) -> InspectionLimits:
         size=settings.max_delivery_bytes,
         pages=settings.max_pages,
         address_space=settings.inspection_memory,
-        wall=float(settings.inspection_seconds),
+        processor=settings.inspection_seconds,
+        wall=2.0 * settings.inspection_seconds,
         children=settings.inspection_children,
     )
 

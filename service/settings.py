@@ -90,7 +90,7 @@ class Settings(BaseSettings):
     allow_unscanned: bool = False
     inspection_children: int = Field(4, ge=1, le=64)
     inspection_memory: int = 1024 * MEBIBYTE
-    inspection_seconds: int = 20
+    inspection_seconds: int = Field(20, ge=1)
     max_delivery_bytes: int = 30 * MEBIBYTE
     max_documents: int = 10
     max_pages: int = 300

@@ -48,7 +48,10 @@ class Answer(msgspec.Struct, frozen=True):
 
 
 class Ending(msgspec.Struct, frozen=True):
-    """How a child ended, told by the helper: its exit status, or minus the signal that killed it."""
+    """How a child ended, told by the helper: its exit status, or minus the signal that killed it.
+
+    ``timed_out``: the helper ended it, for the time on the wall.
+    """
 
     exit: int
     timed_out: bool

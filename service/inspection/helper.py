@@ -153,7 +153,7 @@ class Helper:
         if child.report in self._selector.get_map():
             self._selector.unregister(child.report)
         code = os.waitstatus_to_exitcode(status)
-        ending = Ending(exit=code, timed_out=child.timed_out or code == -signal.SIGXCPU)
+        ending = Ending(exit=code, timed_out=child.timed_out)
         try:
             child.report.send(msgspec.json.encode(ending))
         except (BrokenPipeError, ConnectionResetError):

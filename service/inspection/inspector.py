@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import os
 import select
+import signal
 import socket
 import subprocess
 import sys
@@ -124,7 +125,8 @@ class Inspector:
 
         Raises:
             DocumentRefused: the document is not accepted; ``code`` is one of `codes.REFUSALS`.
-            Retryable: no place became free, the helper cannot be started, or the scanner cannot be reached.
+            Retryable: no place became free, the machine held the check up, the helper cannot be started, or the scanner
+                cannot be reached.
         """
         if len(pdf) > self._limits.size:
             raise refusal("too_large")
@@ -226,7 +228,8 @@ class _Helper:
         """Have one document read.
 
         Raises:
-            DocumentRefused: the child crashed, or took too long or too much memory.
+            DocumentRefused: the child crashed, or took too much of a processor or of memory.
+            Retryable: the machine held it up: it came no further in the time there is, or was killed from outside.
             _HelperGone: the helper is dead.
         """
         deadline = time.monotonic() + self._limits.wall + _GRACE
@@ -248,7 +251,7 @@ class _Helper:
         wire = bytearray()
         while len(wire) <= self._limits.answer_bytes:
             if not waiting.poll(max(0.0, deadline - time.monotonic()) * 1000):
-                raise refusal("inspection_timeout")
+                raise _held_up()
             piece = os.read(pipe, _STEP)
             if not piece:
                 return wire
@@ -281,8 +284,15 @@ def _ending(report: socket.socket, deadline: float) -> Ending:
     return msgspec.json.decode(word, type=Ending)
 
 
+def _held_up() -> Retryable:
+    return Retryable("The document could not be checked in time. Try again in a minute.")
+
+
 def _understood(wire: bytearray, ending: Ending) -> Answer:
-    if ending.timed_out:
+    # Not the document's doing: nothing a document makes its reader do ends it in these ways.
+    if ending.timed_out or ending.exit == -signal.SIGKILL:
+        raise _held_up()
+    if ending.exit == -signal.SIGXCPU:
         raise refusal("inspection_timeout")
     if ending.exit == _OUT_OF_MEMORY:
         raise refusal("inspection_memory")

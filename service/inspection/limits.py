@@ -11,8 +11,9 @@ class InspectionLimits:
     """Bounds of one inspection; sizes are bytes, times are seconds.
 
     ``address_space`` is the child's whole address space, the interpreter and libraries in it (about 120 MiB)
-    included. ``children`` bounds how many documents one inspector reads at once; ``wait`` is how long a request may
-    wait for a place among them.
+    included. ``processor`` is what a document may take of a processor; ``wall`` is how long anybody waits for it: a
+    document that comes no further in that time was held up by the machine. ``children`` bounds how many documents one
+    inspector reads at once; ``wait`` is how long a request may wait for a place among them.
 
     What stands between bounds what comes after the inspection, outside the walls: ``objects`` are the document's own,
     ``sections`` the updates of its cross-references, ``fields`` those of its form, ``contents`` and ``annotations``
@@ -34,7 +35,8 @@ class InspectionLimits:
     drawn_bytes: int = 256 * MIB
     image_pixels: int = 400_000_000
     address_space: int = 1024 * MIB
-    wall: float = 20.0
+    processor: int = 20
+    wall: float = 40.0
     children: int = 4
     wait: float = 30.0
 

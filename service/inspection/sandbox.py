@@ -68,12 +68,11 @@ class ChildWalls:
     """
 
     def __init__(self, limits: InspectionLimits, helper: int) -> None:
-        seconds = max(1, int(limits.wall + 0.999))
         self._helper = helper
         self._bounds = [
             _no_higher(resource.RLIMIT_AS, limits.address_space),
             *(_no_higher(kind, 0) for kind in _NOTHING_OF),
-            _no_higher(resource.RLIMIT_CPU, seconds, seconds + 1),
+            _no_higher(resource.RLIMIT_CPU, limits.processor, limits.processor + 1),
         ]
         # The signal is bound to the thread that forked: the helper has only one.
         self._die_with_helper = seccomp.property_of_process(_PR_SET_PDEATHSIG, signal.SIGKILL)

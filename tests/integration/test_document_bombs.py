@@ -28,7 +28,7 @@ from tests.bomb_support import FLATE, MIB, UPLOAD
 from tests.printing_support import batch_letter, letter
 from tests.signing_support import seal_key
 
-LIMITS = replace(InspectionLimits(), address_space=768 * MIB, wall=10.0)
+LIMITS = replace(InspectionLimits(), address_space=768 * MIB, processor=10)
 ORDINARY = (made.DOCUMENTS / "letter-fr-chromium.pdf").read_bytes()
 LATER_SECONDS = 6
 LATER_MEMORY = 512 * MIB
