@@ -66,7 +66,7 @@ def _visible_widgets(page: pikepdf.Page) -> Iterator[Dictionary]:
 
 
 def _has_area(rectangle: pikepdf.Object | None) -> bool:
-    if not isinstance(rectangle, Array):
+    if not isinstance(rectangle, Array) or len(rectangle) != 4:  # noqa: PLR2004 - a rectangle has four numbers
         return False
     left, bottom, right, top = (float(value) for value in rectangle.as_list())
     return left != right and bottom != top

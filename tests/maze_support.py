@@ -102,6 +102,12 @@ def many_fields(count: int, elements: int = 0) -> bytes:
     return with_form(numbers(4, count), fields)
 
 
+def shared_name(fields: int, size: int) -> bytes:
+    """Fields that all take the same long name from one place."""
+    named = dict.fromkeys(range(5, 5 + fields), b"<< /FT /Tx /T 4 0 R >>")
+    return with_form(numbers(5, fields), {4: b"(%b)" % (b"x" * size), **named})
+
+
 def many_references(fields: int, references: int) -> bytes:
     """Signature fields that share one signature with so many references."""
     signature = b"<< /Type /Sig /Filter /A /ByteRange [ 0 1 2 3 ] /Contents <3000> /Reference 5 0 R >>"

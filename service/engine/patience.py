@@ -1,13 +1,15 @@
-"""How much of a worker's processor time one document may take.
+"""How much of a worker's processor time and memory one document may take.
 
 What is accepted was looked at, yet nobody can say of a file that no reader will ever go in circles over it. So a step
 that takes a document apart does it under two clocks of the process's own time; what waits for others costs nothing.
 """
 
 import contextlib
+import resource
 import signal
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from types import FrameType
 from typing import Final
 
@@ -19,7 +21,7 @@ _AGAIN: Final = 0.5
 
 
 class OutOfPatience(Exception):
-    """The work took more processor time than it may."""
+    """The work took more processor time or memory than it may."""
 
 
 class _Stop(BaseException):
@@ -27,12 +29,18 @@ class _Stop(BaseException):
 
 
 @contextlib.contextmanager
-def patience(seconds: float = SECONDS, *, at_last: float = LAST_SECONDS) -> Iterator[None]:
+def patience(seconds: float = SECONDS, *, at_last: float = LAST_SECONDS, memory: int | None = None) -> Iterator[None]:
     """Bound the processor time of what is done inside, in the main thread; other threads are not bounded.
 
+    Args:
+        seconds: processor time of this process.
+        at_last: beyond it the process ends by SIGVTALRM, which the engine takes for a lost worker: the job is tried
+            alone, then parked.
+        memory: bytes of address space beyond what the process has. Only for work that ends when there is none: qpdf
+            goes on without the objects it found no room for.
+
     Raises:
-        OutOfPatience: it took more than `seconds`. Beyond `at_last` the process ends by SIGVTALRM, which the engine
-            takes for a lost worker: the job is tried alone, then parked.
+        OutOfPatience: it took more than `seconds` or `memory`.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -48,7 +56,8 @@ def patience(seconds: float = SECONDS, *, at_last: float = LAST_SECONDS) -> Iter
         signal.setitimer(signal.ITIMER_PROF, seconds, _AGAIN)
         signal.setitimer(signal.ITIMER_VIRTUAL, at_last)
         try:
-            yield
+            with contextlib.nullcontext() if memory is None else _room(memory):
+                yield
         finally:
             running = False
     except _Stop:
@@ -58,3 +67,17 @@ def patience(seconds: float = SECONDS, *, at_last: float = LAST_SECONDS) -> Iter
         signal.setitimer(signal.ITIMER_PROF, 0)
         signal.setitimer(signal.ITIMER_VIRTUAL, 0)
         signal.signal(signal.SIGPROF, before)
+
+
+@contextlib.contextmanager
+def _room(memory: int) -> Iterator[None]:
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    present = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0]) * resource.getpagesize()
+    bounds = [each for each in (present + memory, *before) if each != resource.RLIM_INFINITY]
+    resource.setrlimit(resource.RLIMIT_AS, (min(bounds), before[1]))
+    try:
+        yield
+    except MemoryError:
+        raise OutOfPatience from None
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)

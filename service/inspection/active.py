@@ -44,7 +44,8 @@ class Survey:
     """What was found in one PDF, nothing of it refused so far.
 
     ``certified``: a signature says which changes may follow; ``forbids_changes``: it says none, or a signed field's
-    lock does. ``longest`` is the extent of the longest object, streams' data not counted.
+    lock does. ``longest`` is the extent of the longest object, ``longest_text`` the length of the longest one written
+    out, streams' data not counted.
     ``attached`` maps the object and generation number of an embedded file to its stream and its names.
     """
 
@@ -53,6 +54,7 @@ class Survey:
     forbids_changes: bool = False
     outside_action: bool = False
     longest: int = 0
+    longest_text: int = 0
     attached: dict[tuple[int, int], tuple[Stream, set[str]]] = field(default_factory=dict)
 
     def attach(self, stream: Stream, names: set[str]) -> None:
@@ -69,7 +71,7 @@ def survey(pdf: pikepdf.Pdf) -> Survey:
     """
     found = Survey()
     objects: Iterable[Any] = pdf.objects  # numbers and null come as Python values
-    longest = 0
+    longest = longest_text = 0
     for held in objects:
         if isinstance(held, Stream):
             if _TELLING.search(held.stream_dict.unparse(resolved=True)) is not None:
@@ -77,10 +79,10 @@ def survey(pdf: pikepdf.Pdf) -> Survey:
                 _judge_tree(held.stream_dict, found)
         elif isinstance(held, pikepdf.Object):
             text = held.unparse(resolved=True)
-            longest = max(longest, extent(text))
+            longest, longest_text = max(longest, extent(text)), max(longest_text, len(text))
             if _TELLING.search(text) is not None:
                 _judge_tree(held, found)
-    found.longest = longest
+    found.longest, found.longest_text = longest, longest_text
     return found
 
 

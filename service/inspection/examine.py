@@ -34,7 +34,7 @@ def _examine(data: bytes, limits: InspectionLimits) -> Answer:
     drawn = structure.drawn_by(pages, limits)
     found = survey(opened.pdf)
     structure.check_lengths(pages, found.longest)
-    structure.check_form(opened.pdf, drawn.annotations, found.longest, limits)
+    structure.check_form(opened.pdf, drawn.annotations, found.longest_text, limits)
     if opened.replacement is not None and found.signatures:
         raise Refused("damaged_signed")
     if found.forbids_changes:

@@ -57,9 +57,9 @@ class Opened:
     replacement: bytes | None = None
 
 
-def bound_decoders(limits: InspectionLimits) -> None:
-    """Bound qpdf's own decoders and parser; process-wide, so once per process."""
-    pikepdf.settings.set_qpdf_limits(
+def bound_decoders(limits: InspectionLimits) -> dict[str, int | bool]:
+    """Bound qpdf's own decoders and parser; process-wide, so once per process. Returns what held before."""
+    return pikepdf.settings.set_qpdf_limits(
         doc_max_warnings=200,
         parser_max_nesting=200,
         max_stream_filters=MOST_FILTERS,

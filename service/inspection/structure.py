@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import pikepdf
-from pikepdf import Array, Dictionary, Name, Stream
+from pikepdf import Array, Dictionary, Name, Stream, String
 
 from service.inspection.limits import MIB, InspectionLimits
 from service.inspection.opening import Refused
@@ -53,13 +53,13 @@ def check_sections(data: bytes, limits: InspectionLimits) -> None:
         raise Refused("too_complex")
 
 
-def check_form(pdf: pikepdf.Pdf, annotations: int, longest: int, limits: InspectionLimits) -> None:
+def check_form(pdf: pikepdf.Pdf, annotations: int, longest_text: int, limits: InspectionLimits) -> None:
     """Refuse a form of very many or very long fields, or whose fields branch or go round without end.
 
     Args:
         pdf: the document.
         annotations: how many its pages have; whoever draws them gives each all the form's resources.
-        longest: the extent of the longest object.
+        longest_text: the length of the longest object, written out.
         limits: the bounds.
 
     Raises:
@@ -75,7 +75,7 @@ def check_form(pdf: pikepdf.Pdf, annotations: int, longest: int, limits: Inspect
         raise Refused("too_complex")
     if annotations * _length_of_resources(form) > _MOST_INHERITED:
         raise Refused("too_complex")
-    if fields * longest > _MOST_OF_FORM and _text(form.get("/Fields"), _MOST_OF_FORM) > _MOST_OF_FORM:
+    if fields * longest_text > _MOST_OF_FORM and _text(form.get("/Fields"), _MOST_OF_FORM) > _MOST_OF_FORM:
         raise Refused("too_complex")
 
 
@@ -103,17 +103,23 @@ def _length_of_resources(form: Dictionary) -> int:
 
 
 def _text(fields: object, most: int) -> int:
-    """Extent of a form's fields and of their signatures; counted a little over `most`."""
+    """Extent of a form's fields, their names and signatures; counted a little over `most`."""
     waiting, size = [fields], 0
+    known: dict[tuple[int, int], int] = {}
     while waiting and size <= most:
         held = waiting.pop()
         if isinstance(held, Array):
             waiting.extend(held)
         elif isinstance(held, Dictionary):
             waiting.append(held.get("/Kids"))
-            value = held.get("/V")
             size += extent(held.unparse(resolved=True))
-            size += extent(value.unparse(resolved=True)) if isinstance(value, Dictionary) else 0
+            for part in (held.get("/V"), held.get("/T")):
+                # What is written in the field itself was counted with it.
+                if isinstance(part, (Dictionary, String)) and part.is_indirect:
+                    if part.objgen not in known:
+                        text = part.unparse(resolved=True)
+                        known[part.objgen] = len(text) if isinstance(part, String) else extent(text)
+                    size += known[part.objgen]
     return size
 
 

@@ -24,6 +24,7 @@ from signing.errors import SigningError, Unsealable
 CHUNK = 50
 SEAL_FAILED = "seal_failed"
 TOO_COMPLEX = "too_complex"
+MEMORY = 1 << 30
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ def _seal(context: Context, job: Leased, work: Work) -> _Made:
         sealer = context.sealer(dossier.organisation)
         for row in dossier.documents:
             original = context.vault.read(row.path, delivery.organisation_id, delivery.id, f"original-{row.position}")
-            with patience():
+            with patience(memory=MEMORY):
                 sealed = sealer.seal(original, at=context.clock())
             prepared = context.vault.prepare(
                 delivery.organisation_id, delivery.retention_year, delivery.id, f"sealed-{row.position}", sealed

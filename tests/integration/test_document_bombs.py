@@ -14,7 +14,9 @@ import pytest
 
 from printing.apart import apart
 from printing.batch import merge
+from printing.checks import check_letter
 from printing.errors import LetterRefused
+from printing.profiles import load
 from service.domain.errors import DocumentRefused
 from service.inspection.inspector import Inspector
 from service.inspection.limits import InspectionLimits
@@ -152,6 +154,7 @@ REFUSED: dict[str, tuple[str, Make]] = {
     "fields in a circle": ("too_complex", maze.looping_fields),
     "100,000 fields": ("too_complex", lambda: maze.many_fields(100_000)),
     "fields of 1 MB": ("too_complex", lambda: maze.many_fields(6, MIB // 2)),
+    "fields with one name of 1 MB": ("too_complex", lambda: maze.shared_name(1000, MIB)),
     "fields among 65,000 objects": ("too_complex", lambda: bomb.packed_fields(10_000, 55_000)),
     "signatures that share 20,000 references": ("too_complex", lambda: maze.many_references(2000, 20_000)),
     "fields with 20,000 fonts for each": ("too_complex", lambda: maze.many_widgets(1, 1000, resources=20_000)),
@@ -270,6 +273,7 @@ def later(sealer: Sealer, data: bytes) -> str:
             return b"not sealed: " + error.code.encode()
         except LetterRefused as error:
             return b"not printed: " + error.problems[0].code.encode()
+        assert check_letter(made_letter.pdf, sheets=made_letter.sheets, profile=load()) is not None
         (entry,) = merge([batch_letter(1, made_letter)], io.BytesIO())
         assert entry.pages == made_letter.pages
         return b"printed"

@@ -1,6 +1,7 @@
 """What is accepted, and what is said about it."""
 
 import io
+from collections.abc import Iterator
 from pathlib import Path
 
 import pikepdf
@@ -17,8 +18,10 @@ LIMITS = InspectionLimits()
 
 
 @pytest.fixture(autouse=True)
-def _bounded_decoders() -> None:
-    bound_decoders(LIMITS)
+def _bounded_decoders() -> Iterator[None]:
+    before = bound_decoders(LIMITS)
+    yield
+    pikepdf.settings.set_qpdf_limits(**before)  # type: ignore[arg-type]
 
 
 def look(data: bytes) -> Answer:

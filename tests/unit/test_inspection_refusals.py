@@ -2,7 +2,7 @@
 
 import io
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pikepdf
@@ -22,8 +22,10 @@ LIMITS = InspectionLimits(
 
 
 @pytest.fixture(autouse=True)
-def _bounded_decoders() -> None:
-    bound_decoders(LIMITS)
+def _bounded_decoders() -> Iterator[None]:
+    before = bound_decoders(LIMITS)
+    yield
+    pikepdf.settings.set_qpdf_limits(**before)  # type: ignore[arg-type]
 
 
 def look(data: bytes) -> Answer:

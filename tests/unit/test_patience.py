@@ -1,6 +1,7 @@
 """How long a document is borne with: by processor time, in Python and in libraries, and no longer than it lasts."""
 
 import os
+import resource
 import signal
 import threading
 import time
@@ -46,6 +47,15 @@ def test_nothing_is_left_of_it_afterwards() -> None:
     assert signal.getsignal(signal.SIGPROF) is before
     assert signal.getitimer(signal.ITIMER_PROF) == (0.0, 0.0)
     assert signal.getitimer(signal.ITIMER_VIRTUAL) == (0.0, 0.0)
+
+
+def test_work_that_takes_too_much_memory_is_stopped_and_the_bound_goes_with_it() -> None:
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    with pytest.raises(OutOfPatience), patience(memory=64 << 20):
+        bytearray(128 << 20)
+    assert resource.getrlimit(resource.RLIMIT_AS) == before
+    with patience(memory=256 << 20):
+        assert len(bytearray(128 << 20)) == 128 << 20
 
 
 def test_another_thread_works_unbounded() -> None:
