@@ -147,7 +147,7 @@ def _build(settings: Settings, closing: contextlib.ExitStack, *, hands_in: bool,
         raise SettingsRefused(str(old)) from None
     keyring = FileKeyRing(settings.keys_folder / "keyring")
     store = _store(settings, database, operating=operating)
-    index_key = keyring.index_key()
+    index = keyring.index_keys()
     tsa = HttpTimeStampAuthority(settings.tsa_url, load_certificates(settings.trust_anchor))
     closing.callback(tsa.close)
     celery = make_celery(settings.broker_url.get_secret_value())
@@ -159,17 +159,17 @@ def _build(settings: Settings, closing: contextlib.ExitStack, *, hands_in: bool,
     def open_inspector() -> Inspector:
         return closing.enter_context(Inspector(_inspection(settings), scanner))
 
-    def find_hash(recipient: RecipientId) -> bytes:
-        return crypto.recipient_hash(index_key, recipient.kind.value, recipient.value)
+    def find_hashes(recipient: RecipientId) -> tuple[bytes, ...]:
+        return crypto.recipient_hashes(index, recipient.kind.value, recipient.value)
 
     context = Context(
         database=database,
         vault=Vault(store, keyring),
         keyring=keyring,
-        index_key=index_key,
+        index=index,
         inspector=open_inspector() if hands_in else _LateInspector(open_inspector),
         sealer=_sealers(settings.keys_folder / SEALS, tsa),
-        channel=InternalChannel(database, find_hash),
+        channel=InternalChannel(database, find_hashes),
         notifier=SmtpNotifier(settings.smtp_url.get_secret_value(), settings.mail_sender),
         provider=DirectoryProvider(settings.print_folder),
         wake=waker.wake,
@@ -184,7 +184,7 @@ def _build(settings: Settings, closing: contextlib.ExitStack, *, hands_in: bool,
             settings.interactive_per_minute,
         ),
         printing=PrintSettings(settings.print_sender, settings.print_provider, settings.print_cutoff_seconds),
-        receipts=Receipts(store, index_key),
+        receipts=Receipts(store, index),
         log_origin=settings.ledger_origin,
         signed_size=StoredHead(store, settings.ledger_origin).signed_size,
         quiet_hours=settings.quiet_hours,
@@ -246,7 +246,7 @@ def make_keys(folder: Path, origin: str) -> LogSigner:
     target = folder / TOKEN_KEY
     if not target.exists():
         _write_private(target, new_signing_key_pem())
-    FileKeyRing(folder / "keyring").index_key()
+    FileKeyRing(folder / "keyring").index_keys()
     (folder / SEALS).mkdir(exist_ok=True, mode=0o700)
     return ledger_keys.generate(folder / LEDGER_KEYS, origin)
 

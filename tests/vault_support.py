@@ -18,7 +18,7 @@ from uuid import UUID
 from xml.sax.saxutils import escape
 
 from service.vault.errors import KeyUnknown
-from service.vault.keyring.base import KeyEncryptionKey
+from service.vault.keyring.base import IndexKeys, KeyEncryptionKey
 
 ORGANISATION = UUID("01936d4e-0000-7000-8000-00000000000a")
 OTHER_ORGANISATION = UUID("01936d4e-0000-7000-8000-00000000000b")
@@ -61,7 +61,16 @@ class OneKey:
     def destroy_year(self, organisation: UUID, year: int) -> None:
         raise NotImplementedError
 
-    def index_key(self) -> bytes:
+    def index_keys(self) -> IndexKeys:
+        raise NotImplementedError
+
+    def begin_index(self) -> None:
+        raise NotImplementedError
+
+    def promote_index(self) -> None:
+        raise NotImplementedError
+
+    def retire_index(self) -> None:
         raise NotImplementedError
 
 

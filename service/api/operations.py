@@ -234,7 +234,9 @@ class Operations(Controller):
     )
     def confirm_end(self, request: ApiRequest, job_id: FromPath[str]) -> Ended:
         """End the job: the evidence is written, and nothing of the delivery is lost."""
-        return Ended(repair.confirm_end(context_of(request), job_id, actor=_actor(request)))
+        return Ended(
+            repair.confirm_end(context_of(request), job_id, actor=_actor(request), subject=request.auth.subject)
+        )
 
     @get(
         "/audit",

@@ -16,32 +16,32 @@ class InternalChannel:
 
     name: Final = "internal"
 
-    def __init__(self, database: Database, find_hash: Callable[[RecipientId], bytes]) -> None:
+    def __init__(self, database: Database, find_hashes: Callable[[RecipientId], Sequence[bytes]]) -> None:
         self._database = database
-        self._find_hash = find_hash
+        self._find_hashes = find_hashes
 
     def activated(self, recipients: Collection[RecipientId], consent: Consent) -> frozenset[RecipientId]:
         """Return those whose mailbox takes ordinary mail now; registered mail is not taken yet."""
         if not recipients or consent.registered:
             return frozenset()
-        hashes = {self._find_hash(recipient): recipient for recipient in recipients}
+        hashes = {each: recipient for recipient in recipients for each in self._find_hashes(recipient)}
         with self._database.transaction() as session:
             return frozenset(hashes[each] for each in mailboxes.activated(session, hashes))
 
     def deposit(self, deposits: Sequence[Deposit], *, now: datetime) -> list[Receipt]:
         """Put deliveries into mailboxes that are activated at this moment, in one transaction."""
         places = [_place(each.reference) for each in deposits]
-        hashes = [self._find_hash(each.recipient) for each in deposits]
+        hashes = [self._find_hashes(each.recipient) for each in deposits]
         organisations = {uuid.UUID(each.organisation) for each in deposits}
         with self._database.transaction(organisations=organisations) as session:
-            ready = mailboxes.activated(session, hashes)
+            ready = mailboxes.activated(session, {each for own in hashes for each in own})
             before = mailboxes.items(session, [delivery for delivery, _ in places])
             mailboxes.deposit(
                 session,
                 [
-                    (delivery, uuid.UUID(each.organisation), recipient, leg)
-                    for each, (delivery, leg), recipient in zip(deposits, places, hashes, strict=True)
-                    if recipient in ready and not each.registered and delivery not in before
+                    (delivery, uuid.UUID(each.organisation), own[0], leg)
+                    for each, (delivery, leg), own in zip(deposits, places, hashes, strict=True)
+                    if not ready.isdisjoint(own) and not each.registered and delivery not in before
                 ],
                 now=now,
             )

@@ -35,9 +35,14 @@ def show(context: click.Context) -> None:
 
     table = Table("key", "state", "organisation", "year", "generation")
     assert context.parent is not None
-    for each in FileKeyRing(context.parent.params["folder"] / "keyring").listing():
+    ring = FileKeyRing(context.parent.params["folder"] / "keyring")
+    for each in ring.listing():
         values = (each.id, each.state, each.organisation, each.year, each.generation)
         table.add_row(*("" if value is None else str(value) for value in values))
+    index_keys = ring.index_keys()
+    for key, what in ((index_keys.writing, "writing"), (index_keys.next, "next"), (index_keys.former, "former")):
+        if key is not None:
+            table.add_row(index_keys.name(key), what, "index key", "", "")
     Console(width=140).print(table)
 
 
@@ -132,6 +137,86 @@ def tokens(context: click.Context, stage: str) -> None:
     click.echo("Done. Start every API process again before the next stage.")
 
 
+@keys.group()
+def index() -> None:
+    """Exchange the index key, by which recipients' rows are found (docs/runbooks/key-rotation.md)."""
+
+
+@index.command("next")
+@click.pass_context
+def index_next(context: click.Context) -> None:
+    """Make the next key: looked for from the next start of each process on, and not written with yet."""
+    _exchanged(context, "begin_index")
+    click.echo("Done. Start every process again, everywhere, before 'promote'.")
+
+
+@index.command("promote")
+@click.pass_context
+def index_promote(context: click.Context) -> None:
+    """Write with the next key; the present one becomes the former, and is looked for still."""
+    _exchanged(context, "promote_index")
+    click.echo("Done. Start every process again, everywhere, before 're-index'.")
+
+
+@index.command("re-index")
+@click.option("--by", "actor", required=True, help="Who does this, for the audit trail.")
+def re_index(actor: str) -> None:
+    """Write the rows of the former key anew, two hundred deliveries at a time; goes on where it was broken off."""
+    from service.usecases import audit, reindex
+
+    with _application() as application:
+        context = application.context
+        reindex.standing(context)
+        with context.database.transaction() as session:
+            subject = f"key:{context.index.name(context.index.writing)}"
+            audit.record(session, actor=actor, act="index.rewrite", subject=subject)
+        while reindex.round_(context):
+            pass
+        found = reindex.standing(context)
+    assert found is not None
+    click.echo(f"{found.deliveries} deliveries were gone through; {found.unreadable} of them have no key any more.")
+    click.echo(f"Still found with the former key: {found.mailboxes} mailboxes; {found.lookups} look-ups from before.")
+
+
+@index.command("retire")
+@click.option("--leave-lookups", is_flag=True, help="Look-ups about nobody's recipient may be found by nobody.")
+@click.option("--by", "actor", required=True, help="Who does this, for the audit trail.")
+@click.pass_context
+def index_retire(context: click.Context, actor: str, *, leave_lookups: bool) -> None:
+    """Destroy the former key for good; refused while anything needs it."""
+    from service.bootstrap import retention_periods
+    from service.usecases import audit, reindex
+
+    with _application() as application:
+        window = retention_periods(application.settings).window
+        reindex.refuse_retiring(application.context, window, leave_lookups=leave_lookups)
+        keys = application.context.index
+        assert keys.former is not None
+        with application.context.database.transaction() as session:
+            audit.record(session, actor=actor, act="index.retire", subject=f"key:{keys.name(keys.former)}")
+    _exchanged(context, "retire_index")
+    click.echo("The former key is destroyed here. Do it on every machine with a keys folder, and start all again.")
+
+
+def _exchanged(context: click.Context, stage: str) -> None:
+    from service.vault.errors import KeyRingUnusable
+    from service.vault.keyring.file import FileKeyRing
+
+    try:
+        getattr(FileKeyRing(_folder(context) / "keyring"), stage)()
+    except KeyRingUnusable as error:
+        raise click.ClickException(str(error)) from None
+
+
+def _folder(context: click.Context) -> Path:
+    above: click.Context | None = context
+    while above is not None:
+        if isinstance(found := above.params.get("folder"), Path):
+            return found
+        above = above.parent
+    raise click.UsageError("there is no folder of keys.")
+
+
 @keys.command()
 @click.argument("organisation")
 @click.argument("profile")
@@ -165,16 +250,35 @@ def seal(organisation: str, profile: str, actor: str) -> None:
 
 @contextmanager
 def _found(slug: str) -> "Iterator[tuple[Application, uuid.UUID]]":
-    from service.bootstrap import build
-    from service.settings import settings
     from service.usecases import organisations
 
-    application = build(settings())
-    try:
+    with _application() as application:
         with application.context.database.transaction() as session:
             found = organisations.by_slug(session, slug)
         if found is None:
             raise click.ClickException(f"there is no organisation {slug}.")
         yield application, found
+
+
+@contextmanager
+def _application() -> "Iterator[Application]":
+    from service.bootstrap import build
+    from service.settings import settings
+
+    application = build(settings())
+    try:
+        with refusals():
+            yield application
     finally:
         application.close()
+
+
+@contextmanager
+def refusals() -> "Iterator[None]":
+    """Tell what the service refuses as an operator is told it."""
+    from service.domain.errors import ZendingError
+
+    try:
+        yield
+    except ZendingError as error:
+        raise click.ClickException(f"{error.code}: {error.detail}") from None

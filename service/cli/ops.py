@@ -25,6 +25,7 @@ from rich.text import Text
 if TYPE_CHECKING:
     from service.bootstrap import Application
     from service.domain.alarms import Finding
+    from service.identity.tokens import AccessToken
     from service.usecases.operations import Status
 
 TOKEN = "ZENDING_OPERATOR_TOKEN"  # noqa: S105  the name of a variable
@@ -179,10 +180,12 @@ def propose_end(job_id: str, reason: str) -> None:
 @click.argument("job_id")
 def confirm_end(job_id: str) -> None:
     """Confirm the end that somebody else proposed: the evidence is written."""
-    from service.usecases import repair
+    from service.usecases import access, repair
 
     with _application() as application:
-        event = repair.confirm_end(application.context, job_id, actor=_person(application))
+        token = _token(application)
+        actor = access.actor_of(application.context, token)
+        event = repair.confirm_end(application.context, job_id, actor=actor, subject=token.subject)
     click.echo(f"Ended, with the evidence {event}.")
 
 
@@ -310,7 +313,14 @@ def _actor(application: "Application") -> str:
 
 
 def _person(application: "Application") -> str:
-    """The person whose token was given.
+    """The person whose token was given; errors as of ``_token``."""
+    from service.usecases import access
+
+    return access.actor_of(application.context, _token(application))
+
+
+def _token(application: "Application") -> "AccessToken":
+    """The token that was given.
 
     Raises:
         click.ClickException: there is none.
@@ -332,4 +342,4 @@ def _person(application: "Application") -> str:
     )
     if not standing.active:
         raise click.ClickException("this access token was withdrawn.")
-    return access.actor_of(application.context, token)
+    return token

@@ -142,9 +142,14 @@ _PAGE = text(
 )
 
 
-def page(session: Session, recipient: bytes, *, before: uuid.UUID | None, limit: int) -> Sequence[uuid.UUID]:
-    """The deliveries in a mailbox, newest first."""
-    return session.scalars(_PAGE, {"recipient": recipient, "before": before, "limit": limit}).all()
+def page(
+    session: Session, recipients: Collection[bytes], *, before: uuid.UUID | None, limit: int
+) -> Sequence[uuid.UUID]:
+    """The deliveries in a recipient's mailbox, under any of their hashes, newest first."""
+    # One by one: each is a walk along the index, and seldom there is more than one.
+    values = {"before": before, "limit": limit}
+    found = [each for own in recipients for each in session.scalars(_PAGE, values | {"recipient": own})]
+    return sorted(found, reverse=True)[:limit]
 
 
 def mailboxes(session: Session, recipients: Collection[bytes]) -> dict[bytes, Mailbox]:
@@ -153,9 +158,17 @@ def mailboxes(session: Session, recipients: Collection[bytes]) -> dict[bytes, Ma
     return {row.recipient_hash: row for row in session.scalars(query)}
 
 
-def code(session: Session, recipient: bytes, *, lock: bool = False) -> ActivationCode | None:
-    """The code that was sent to a recipient and not used yet."""
-    return session.get(ActivationCode, recipient, with_for_update=lock)
+def own(session: Session, hashes: Sequence[bytes]) -> Mailbox | None:
+    """A recipient's mailbox, under the first of their hashes that has one."""
+    found = mailboxes(session, hashes)
+    return next((found[each] for each in hashes if each in found), None)
+
+
+def code(session: Session, hashes: Sequence[bytes], *, lock: bool = False) -> ActivationCode | None:
+    """The newest code that was sent to a recipient, under any of their hashes, and not used yet."""
+    query = select(ActivationCode).where(among(ActivationCode.recipient_hash, hashes))
+    query = query.order_by(ActivationCode.sent_at.desc()).limit(1)
+    return session.scalars(query.with_for_update() if lock else query).first()
 
 
 def proofs(session: Session, recipient: bytes) -> Sequence[Activation]:

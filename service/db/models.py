@@ -1,4 +1,4 @@
-"""The tables that travel with a delivery, as the code sees them; the migration is their definition.
+"""The tables that travel with a delivery, as the code sees them; migrations are their definition.
 
 ``personal`` columns are encrypted JSON (see ``service.vault.crypto``); everything else may be read by an operator.
 """
@@ -56,7 +56,7 @@ class ClientAssertion(Base):
 
 
 class Staff(Base):
-    """A person who acts for an organisation, by the identity provider's issuer and subject."""
+    """A person who acts for an organisation, by the identity provider's names."""
 
     __tablename__ = "staff"
     issuer: Mapped[str] = mapped_column(primary_key=True)
@@ -70,8 +70,7 @@ class Staff(Base):
 class Submission(Base):
     """What is handed in together: one delivery, or a container of many.
 
-    What an upload made is a ``container``. Its parts hold ``received`` bytes, of its list ``list_offset`` bytes became
-    rows; ``sha256`` is of the file, where the sender announced it, ``fingerprint`` of the ZIP's table of contents.
+    An upload's parts hold ``received`` bytes, ``list_offset`` of its list became rows; ``fingerprint`` is of the ZIP.
     """
 
     __tablename__ = "submission"
@@ -224,6 +223,7 @@ class Mailbox(Base):
     language: Mapped[str]
     activated_at: Mapped[datetime | None]
     revoked_at: Mapped[datetime | None]
+    index_key: Mapped[str | None]
 
 
 class Activation(Base):

@@ -19,10 +19,10 @@ from service.identity.errors import ClientRefused
 from service.identity.grants import ClientCredentialsRequest, ExchangeRequest
 from service.identity.scopes import Scope, grant_scopes, known_scopes
 from service.identity.tokens import AccessToken, IssuedToken, TokenIssuer
-from service.usecases import audit
+from service.usecases import audit, reindex
 from service.usecases.context import Context
 from service.usecases.mailbox import Reader
-from service.usecases.personal import PLATFORM, find_hash
+from service.usecases.personal import PLATFORM, find_hashes
 
 CLERK_SCOPES = frozenset({Scope.DELIVERIES_WRITE, Scope.DELIVERIES_READ, Scope.RECIPIENTS_LOOKUP})
 OPERATOR_SCOPES = frozenset({Scope.PRINT_OPERATE})
@@ -145,8 +145,8 @@ def profile(context: Context, person: Person) -> Profile:
 
 
 def recipient_reference(reader: Reader) -> str:
-    """The reader as a token carries them: kind and keyed hash, never a number."""
-    return f"{reader.kind.value}:{reader.recipient_hash.hex()}"
+    """The reader as a token carries them: kind and keyed hashes, never a number."""
+    return f"{reader.kind.value}:{'.'.join(each.hex() for each in reader.hashes)}"
 
 
 def reader_of(token: AccessToken) -> Reader:
@@ -158,7 +158,8 @@ def reader_of(token: AccessToken) -> Reader:
     kind, _, digest = (token.recipient or "").partition(":")
     if not digest:
         raise Forbidden("This token belongs to nobody's mailbox.", code="not_a_recipient")
-    return Reader(bytes.fromhex(digest), RecipientKind(kind), token.assurance_level)
+    written, *others = (bytes.fromhex(each) for each in digest.split("."))
+    return Reader(written, RecipientKind(kind), token.assurance_level, tuple(others))
 
 
 def organisation_of(token: AccessToken) -> uuid.UUID:
@@ -185,7 +186,7 @@ def operator_of(token: AccessToken) -> None:
 def actor_of(context: Context, token: AccessToken) -> str:
     """Who acts with a token, as the audit trail names them: a person, or a program by its id."""
     if token.client_id == EXCHANGE_CLIENT:
-        return audit.staff_actor(context.index_key, token.subject)
+        return audit.staff_actor(context.index.writing, token.subject)
     return f"client:{token.client_id}"
 
 
@@ -200,7 +201,9 @@ def _reader(context: Context, person: Person) -> Reader | None:
                 number = RecipientId.parse(kind, text)
             except NumberInvalid:
                 continue
-            return Reader(find_hash(context, number), kind, person.assurance_level)
+            reindex.follow(context, number)
+            written, *others = find_hashes(context, number)
+            return Reader(written, kind, person.assurance_level, tuple(others))
     return None
 
 

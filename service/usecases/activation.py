@@ -62,9 +62,9 @@ class _Proof(msgspec.Struct, frozen=True):
 
 def state(context: Context, reader: Reader) -> ActivationView:
     """Whether the reader's mailbox is activated, and where notices go."""
-    with context.database.transaction(recipients=[reader.recipient_hash]) as session:
-        row = mailboxes.mailboxes(session, [reader.recipient_hash]).get(reader.recipient_hash)
-        waiting = mailboxes.code(session, reader.recipient_hash)
+    with context.database.transaction(recipients=reader.hashes) as session:
+        row = mailboxes.own(session, reader.hashes)
+        waiting = mailboxes.code(session, reader.hashes)
     pending = None
     if waiting is not None and waiting.expires_at > context.clock():
         pending = _code_details(context, waiting)
@@ -95,7 +95,7 @@ def begin(context: Context, reader: Reader, email: str, language: str) -> None:
         raise Forbidden
     now = context.clock()
     digits = f"{secrets.randbelow(10**6):06d}"
-    with context.database.transaction(recipients=[reader.recipient_hash]) as session:
+    with context.database.transaction(recipients=reader.hashes) as session:
         _keep_code(session, context, reader, _CodeDetails(address, language), digits, now)
     notice = Notice(
         reference=f"activation/{new_id()}",
@@ -122,11 +122,11 @@ def confirm(context: Context, reader: Reader, code: str, *, consent_version: str
     if consent_version != CONSENT_VERSION:
         raise Conflict("The text of the consent has changed. Read it again.", code="consent_outdated")
     now = context.clock()
-    with context.database.transaction(recipients=[reader.recipient_hash]) as session:
-        row = mailboxes.code(session, reader.recipient_hash, lock=True)
+    with context.database.transaction(recipients=reader.hashes) as session:
+        row = mailboxes.code(session, reader.hashes, lock=True)
         good = row is not None and row.expires_at > now and row.attempts_left > 0
         if row is not None and good:
-            good = hmac.compare_digest(row.code_hash, _code_hash(context, reader, code.strip()))
+            good = any(hmac.compare_digest(row.code_hash, each) for each in _code_hashes(context, row, code.strip()))
             # A wrong try must count whatever comes after: it is written before the refusal is raised.
             row.attempts_left -= 1
         if row is not None and good:
@@ -140,14 +140,14 @@ def confirm(context: Context, reader: Reader, code: str, *, consent_version: str
 def revoke(context: Context, reader: Reader) -> ActivationView:
     """Take the consent back, at once; what is in the mailbox stays readable. Safe to repeat."""
     now = context.clock()
-    with context.database.transaction(recipients=[reader.recipient_hash]) as session:
-        row = mailboxes.mailboxes(session, [reader.recipient_hash]).get(reader.recipient_hash)
+    with context.database.transaction(recipients=reader.hashes) as session:
+        row = mailboxes.own(session, reader.hashes)
         if row is not None:
             # Of two that come at once, one takes it back and leaves the proof.
             session.refresh(row, with_for_update=True)
         if row is not None and row.revoked_at is None:
             row.revoked_at = now
-            _prove(session, context, reader, _Proof("revoked", now, None, None, None, reader.assurance))
+            _prove(session, context, row, _Proof("revoked", now, None, None, None, reader.assurance))
     return state(context, reader)
 
 
@@ -162,7 +162,7 @@ def _keep_code(
             year=PLATFORM_YEAR,
             place=f"activation_code.personal:{reader.recipient_hash.hex()}",
         ),
-        "code_hash": _code_hash(context, reader, digits),
+        "code_hash": _code_hash(context.index.writing, reader.recipient_hash, digits),
         "attempts_left": CODE_TRIES,
         "expires_at": now + timedelta(minutes=CODE_MINUTES),
         "sent_at": now,
@@ -187,16 +187,17 @@ def _keep_code(
 
 
 def _activate(session: Session, context: Context, reader: Reader, details: _CodeDetails, now: datetime) -> None:
-    row = mailboxes.mailboxes(session, [reader.recipient_hash]).get(reader.recipient_hash)
+    row = mailboxes.own(session, reader.hashes)
     if row is None:
-        row = Mailbox(recipient_hash=reader.recipient_hash, recipient_kind=reader.kind.value)
+        key = context.index.name(context.index.writing)
+        row = Mailbox(recipient_hash=reader.recipient_hash, recipient_kind=reader.kind.value, index_key=key)
         session.add(row)
     row.personal = seal_value(
         context,
         MailboxDetails(details.email),
         organisation=PLATFORM,
         year=PLATFORM_YEAR,
-        place=f"mailbox.personal:{reader.recipient_hash.hex()}",
+        place=f"mailbox.personal:{row.recipient_hash.hex()}",
     )
     row.language = details.language
     row.activated_at = now
@@ -204,18 +205,20 @@ def _activate(session: Session, context: Context, reader: Reader, details: _Code
     session.flush()
     text = CONSENT_TEXT[details.language]
     proof = _Proof("activated", now, CONSENT_VERSION, text, details.email, reader.assurance)
-    _prove(session, context, reader, proof)
+    _prove(session, context, row, proof)
 
 
-def _prove(session: Session, context: Context, reader: Reader, proof: _Proof) -> None:
+def _prove(session: Session, context: Context, mailbox: Mailbox, proof: _Proof) -> None:
     proof_id = new_id()
     sealed = seal_value(context, proof, organisation=PLATFORM, year=PLATFORM_YEAR, place=f"activation.proof:{proof_id}")
-    session.add(Activation(id=proof_id, recipient_hash=reader.recipient_hash, act=proof.act, at=proof.at, proof=sealed))
+    session.add(
+        Activation(id=proof_id, recipient_hash=mailbox.recipient_hash, act=proof.act, at=proof.at, proof=sealed)
+    )
 
 
 def _forget(context: Context, reader: Reader) -> None:
-    with context.database.transaction(recipients=[reader.recipient_hash]) as session:
-        row = mailboxes.code(session, reader.recipient_hash, lock=True)
+    with context.database.transaction(recipients=reader.hashes) as session:
+        row = mailboxes.code(session, reader.hashes, lock=True)
         if row is not None:
             session.delete(row)
 
@@ -232,6 +235,11 @@ def _code_details(context: Context, row: ActivationCode) -> _CodeDetails:
     return msgspec.json.decode(open_value(context, row.personal, organisation=PLATFORM, place=place), type=_CodeDetails)
 
 
-def _code_hash(context: Context, reader: Reader, digits: str) -> bytes:
+def _code_hashes(context: Context, row: ActivationCode, digits: str) -> list[bytes]:
+    keys = (context.index.writing, *context.index.others)
+    return [_code_hash(key, row.recipient_hash, digits) for key in keys]
+
+
+def _code_hash(key: bytes, recipient_hash: bytes, digits: str) -> bytes:
     # Keyed: a bare hash of six digits would be turned back at once.
-    return hmac.digest(context.index_key, b"activation code|" + reader.recipient_hash + digits.encode(), "sha256")
+    return hmac.digest(key, b"activation code|" + recipient_hash + digits.encode(), "sha256")

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from service.db.ids import new_id, parse_id, public_id
 from service.db.operations import AuditEntry
 from service.usecases.context import Context
+from service.vault.keyring.base import IndexKeys
 
 ENTRY = "aud"
 
@@ -60,6 +61,11 @@ def staff_actor(index_key: bytes, subject: str) -> str:
     """
     digest = hmac.new(index_key, b"zending staff\0" + subject.encode("utf-8", "surrogatepass"), hashlib.sha256)
     return f"staff:{digest.hexdigest()[:32]}"
+
+
+def is_same_person(index: IndexKeys, actor: str, subject: str) -> bool:
+    """Whether the trail's name is this person's, under whichever index key it was made."""
+    return any(staff_actor(key, subject) == actor for key in (index.writing, *index.others))
 
 
 def entries(

@@ -15,7 +15,7 @@ from service.notifications.base import Notifier
 from service.usecases.desk import Desk
 from service.usecases.meters import Meter
 from service.usecases.receipts import Receipts
-from service.vault.keyring.base import KeyRing
+from service.vault.keyring.base import IndexKeys, KeyRing
 from service.vault.vault import Vault
 from signing.seal import Sealer
 
@@ -59,7 +59,7 @@ class Context:
 
     Attributes:
         clock: the time of the database's machine and ours are kept together; it is asked once per step.
-        index_key: for keyed hashes of recipients' numbers.
+        index: for keyed hashes of recipients' numbers.
         sealer: the sealer of an organisation's seal profile, kept once made.
         wake: tells workers that there is work; failing to is harmless.
         issuer_name: who vouches for evidence records.
@@ -74,7 +74,7 @@ class Context:
     database: Database
     vault: Vault
     keyring: KeyRing
-    index_key: bytes
+    index: IndexKeys
     inspector: Inspector
     sealer: Callable[[Organisation], Sealer]
     channel: MailboxChannel

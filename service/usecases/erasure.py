@@ -22,7 +22,7 @@ from service.usecases import activation, audit
 from service.usecases.context import Context
 from service.usecases.mailbox import Reader
 from service.usecases.notices import MailboxDetails
-from service.usecases.personal import PLATFORM, PLATFORM_YEAR, find_hash, seal_value
+from service.usecases.personal import PLATFORM, PLATFORM_YEAR, find_hashes, seal_value
 from service.usecases.retention import Periods, content_days
 
 MOST = 1000
@@ -67,9 +67,10 @@ def erase(context: Context, recipient: RecipientId, periods: Periods, *, actor: 
         periods: as they are set.
         actor: who did it, as the audit trail names them.
     """
-    who = Reader(find_hash(context, recipient), recipient.kind)
+    written, *others = find_hashes(context, recipient)
+    who = Reader(written, recipient.kind, others=tuple(others))
     activation.revoke(context, who)
-    with context.database.transaction(recipients=[who.recipient_hash]) as session:
+    with context.database.transaction(recipients=who.hashes) as session:
         request = public_id("ers", new_id())
         until = _empty_mailbox(session, context, who, periods)
         kept = _kept(session, who, periods)
@@ -78,10 +79,10 @@ def erase(context: Context, recipient: RecipientId, periods: Periods, *, actor: 
 
 
 def _empty_mailbox(session: Session, context: Context, who: Reader, periods: Periods) -> date | None:
-    code = mailboxes.code(session, who.recipient_hash, lock=True)
+    code = mailboxes.code(session, who.hashes, lock=True)
     if code is not None:
         session.delete(code)
-    row = mailboxes.mailboxes(session, [who.recipient_hash]).get(who.recipient_hash)
+    row = mailboxes.own(session, who.hashes)
     if row is None or row.revoked_at is None:
         return None
     row.personal = seal_value(
@@ -89,7 +90,7 @@ def _empty_mailbox(session: Session, context: Context, who: Reader, periods: Per
         MailboxDetails(""),
         organisation=PLATFORM,
         year=PLATFORM_YEAR,
-        place=f"mailbox.personal:{who.recipient_hash.hex()}",
+        place=f"mailbox.personal:{row.recipient_hash.hex()}",
     )
     session.flush()
     return calendar.local_date(row.revoked_at + timedelta(days=periods.mailbox_days))
@@ -97,7 +98,7 @@ def _empty_mailbox(session: Session, context: Context, who: Reader, periods: Per
 
 def _kept(session: Session, who: Reader, periods: Periods) -> list[Kept]:
     widen(session, every_organisation(session))
-    ids = mailboxes.page(session, who.recipient_hash, before=None, limit=MOST)
+    ids = mailboxes.page(session, who.hashes, before=None, limit=MOST)
     found = sorted(rows.by_ids(session, ids).values(), key=lambda row: row.id, reverse=True)
     held, documents = due.held(session, ids), rows.documents(session, ids)
     rules = {each: due.rules_of(session, each) for each in {row.organisation_id for row in found}}

@@ -38,11 +38,22 @@ _SEEN = frozenset({LegState.AVAILABLE, LegState.OPENED})
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """Who reads: the keyed hash of their number, what kind of number it is, and how surely they were recognised."""
+    """Who reads: the keyed hash of their number, what kind of number it is, and how surely they were recognised.
+
+    Attributes:
+        recipient_hash: what is written with.
+        others: under which their rows may stand too, while the index key is exchanged.
+    """
 
     recipient_hash: bytes = field(repr=False)
     kind: RecipientKind
     assurance: str | None = None
+    others: tuple[bytes, ...] = field(default=(), repr=False)
+
+    @property
+    def hashes(self) -> tuple[bytes, ...]:
+        """Under which their rows are looked for."""
+        return (self.recipient_hash, *self.others)
 
     @property
     def level(self) -> AssuranceLevel:
@@ -55,8 +66,8 @@ class Reader:
 def messages(context: Context, reader: Reader, *, cursor: str | None, limit: int) -> MessagePage:
     """One page of the mailbox, newest first."""
     before = read_cursor(cursor, limit)
-    with context.database.transaction(recipients=[reader.recipient_hash]) as session:
-        ids = mailboxes.page(session, reader.recipient_hash, before=before, limit=limit + 1)
+    with context.database.transaction(recipients=reader.hashes) as session:
+        ids = mailboxes.page(session, reader.hashes, before=before, limit=limit + 1)
         items = []
         for delivery_id in ids[:limit]:
             # One that is not there yet, was taken back a moment ago, or whose key is lost, is no reason to refuse the
@@ -73,14 +84,14 @@ def message(context: Context, reader: Reader, delivery_id: str) -> MessageView:
     Raises:
         NotFound: it is not in this mailbox.
     """
-    with context.database.transaction(recipients=[reader.recipient_hash]) as session:
+    with context.database.transaction(recipients=reader.hashes) as session:
         dossier, _, item = _own(session, context, reader, delivery_id)
         return _view(context, dossier, item)
 
 
 def open_message(context: Context, reader: Reader, delivery_id: str) -> MessageView:
     """Open a message: from now on its documents can be read, and evidence says so. Safe to repeat."""
-    with context.database.transaction(recipients=[reader.recipient_hash]) as session:
+    with context.database.transaction(recipients=reader.hashes) as session:
         dossier, leg, item = _own(session, context, reader, delivery_id, lock=True)
         if leg.state == LegState.AVAILABLE.value:
             now = context.clock()
@@ -100,12 +111,12 @@ def document(context: Context, reader: Reader, delivery_id: str, position: int) 
         Conflict: ``not_opened``, open the message first.
         NotFound: no such message or document.
     """
-    with context.database.transaction(recipients=[reader.recipient_hash]) as session:
+    with context.database.transaction(recipients=reader.hashes) as session:
         dossier, leg, _ = _own(session, context, reader, delivery_id)
         if leg.state != LegState.OPENED.value:
             raise Conflict("Open the message before reading its documents.", code="not_opened")
     file = sealed_file(context, dossier, position)
-    with context.database.transaction(recipients=[reader.recipient_hash]) as session:
+    with context.database.transaction(recipients=reader.hashes) as session:
         dossier, leg, _ = _own(session, context, reader, delivery_id, lock=True)
         if leg.state == LegState.OPENED.value and not _handed_over(session, dossier, leg):
             progress = Progress(context, now=context.clock())
@@ -117,14 +128,14 @@ def document(context: Context, reader: Reader, delivery_id: str, position: int) 
 
 def evidence_list(context: Context, reader: Reader, delivery_id: str) -> list[EvidenceEntry]:
     """The evidence of a message."""
-    with context.database.transaction(recipients=[reader.recipient_hash]) as session:
+    with context.database.transaction(recipients=reader.hashes) as session:
         dossier, _, _ = _own(session, context, reader, delivery_id)
         return evidence_entries(evidence.listed(session, dossier.id))
 
 
 def evidence_one(context: Context, reader: Reader, delivery_id: str, evidence_id: str) -> dict[str, object]:
     """One evidence of a message, with its proof."""
-    with context.database.transaction(recipients=[reader.recipient_hash]) as session:
+    with context.database.transaction(recipients=reader.hashes) as session:
         dossier, _, _ = _own(session, context, reader, delivery_id)
         return evidence.whole(session, context, dossier.id, evidence_id)
 
@@ -136,7 +147,7 @@ def evidence_pdf(context: Context, reader: Reader, delivery_id: str, evidence_id
         NotFound: no such message or evidence.
         Conflict: ``evidence_not_published``, ask again in a moment.
     """
-    with context.database.transaction(recipients=[reader.recipient_hash]) as session:
+    with context.database.transaction(recipients=reader.hashes) as session:
         dossier, _, _ = _own(session, context, reader, delivery_id)
         found = evidence.whole(session, context, dossier.id, evidence_id)
     return sealed_page(context, dossier, found)
@@ -153,7 +164,7 @@ def _find(
 ) -> tuple[Dossier, LegRow, MailboxItem]:
     """Find an item in the reader's own mailbox, and only then let the transaction see its delivery."""
     item = mailboxes.items(session, [delivery_id]).get(delivery_id)
-    if item is None or item.recipient_hash != reader.recipient_hash:
+    if item is None or item.recipient_hash not in reader.hashes:
         raise NotFound
     enter_delivery(session, delivery_id)
     dossier = dossiers.load(session, context, [delivery_id], lock=lock)[delivery_id]

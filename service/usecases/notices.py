@@ -17,7 +17,7 @@ from service.notifications.base import Language, MailArrived, Notice, Result
 from service.usecases import dossiers, recovery
 from service.usecases.context import Context
 from service.usecases.dossiers import Dossier
-from service.usecases.personal import PLATFORM, open_value
+from service.usecases.personal import PLATFORM, find_hashes, open_value
 from service.usecases.progress import Cause, Progress, may_happen
 
 CHUNK = 50
@@ -83,12 +83,18 @@ def step(context: Context) -> Step[NoticeWork, str | None]:
 
 
 def _with_addresses(context: Context, chosen: Sequence[tuple[Leased, Dossier]]) -> list[tuple[Leased, NoticeWork]]:
-    hashes = {dossier.delivery.recipient_hash for _, dossier in chosen if dossier.delivery.recipient_hash}
-    with context.database.transaction(recipients=hashes) as session:
-        rows = mailboxes.mailboxes(session, hashes)
+    # By the number: while the index key is exchanged, a mailbox may stand under another hash than its delivery.
+    hashes = {
+        dossier.id: find_hashes(context, dossier.personal.recipient)
+        for _, dossier in chosen
+        if dossier.personal.recipient is not None
+    }
+    every = {each for own in hashes.values() for each in own}
+    with context.database.transaction(recipients=every) as session:
+        rows = mailboxes.mailboxes(session, every)
     works = []
     for job, dossier in chosen:
-        row = rows.get(dossier.delivery.recipient_hash or b"")
+        row = next((rows[each] for each in hashes.get(dossier.id, ()) if each in rows), None)
         notice = None
         if row is not None:
             raw = open_value(

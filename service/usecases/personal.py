@@ -48,8 +48,13 @@ class Personal:
 
 def seal_value(context: Context, value: Any, *, organisation: uuid.UUID, year: int, place: str) -> bytes:
     """Encrypt a value for one place: table, column and row, such as ``delivery.personal:<id>``."""
+    return seal_bytes(context, msgspec.json.encode(value), organisation=organisation, year=year, place=place)
+
+
+def seal_bytes(context: Context, raw: bytes, *, organisation: uuid.UUID, year: int, place: str) -> bytes:
+    """Encrypt for a place what ``open_value`` gave of another."""
     kek = context.keyring.wrap_key(organisation, year)
-    return crypto.encrypt(kek, msgspec.json.encode(value), _associated(organisation, place))
+    return crypto.encrypt(kek, raw, _associated(organisation, place))
 
 
 def open_value(context: Context, blob: bytes, *, organisation: uuid.UUID, place: str) -> bytes:
@@ -81,8 +86,13 @@ def open_text(context: Context, blob: bytes, *, organisation: uuid.UUID, place: 
 
 
 def find_hash(context: Context, recipient: RecipientId) -> bytes:
-    """The keyed hash by which a recipient's rows are found."""
-    return crypto.recipient_hash(context.index_key, recipient.kind.value, recipient.value)
+    """The keyed hash with which a recipient's rows are written."""
+    return find_hashes(context, recipient)[0]
+
+
+def find_hashes(context: Context, recipient: RecipientId) -> tuple[bytes, ...]:
+    """The keyed hashes by which a recipient's rows are found, the one to write with first; one for each index key."""
+    return crypto.recipient_hashes(context.index, recipient.kind.value, recipient.value)
 
 
 def _associated(organisation: uuid.UUID, place: str) -> bytes:

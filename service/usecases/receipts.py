@@ -16,6 +16,7 @@ import msgspec
 
 from service.db.ids import new_id
 from service.vault.errors import ObjectExists, ObjectMissing, VaultIntegrityError
+from service.vault.keyring.base import IndexKeys
 from service.vault.objects.base import ObjectStore
 
 FOLDER: Final = "receipts"
@@ -70,9 +71,9 @@ class Receipts:
     it was written.
     """
 
-    def __init__(self, store: ObjectStore, key: bytes) -> None:
+    def __init__(self, store: ObjectStore, keys: IndexKeys) -> None:
         self._store = store
-        self._key = key
+        self._keys = keys
 
     def uploaded(self, receipt: BatchReceipt) -> None:
         """Keep the receipt of a batch; the first one stands. Durable once it returns."""
@@ -117,16 +118,18 @@ class Receipts:
 
     def _sealed(self, receipt: BatchReceipt | NoticesReceipt) -> bytes:
         content = msgspec.json.encode(receipt)
-        return self._hash(content) + content
+        return _hash(self._keys.writing, content) + content
 
     def _read(self, path: str, kind: type[_Receipt]) -> _Receipt:
         raw = self._store.get(path, limit=_LARGEST)
-        if not hmac.compare_digest(raw[:_SEAL], self._hash(raw[_SEAL:])):
+        known = [_hash(key, raw[_SEAL:]) for key in (self._keys.writing, *self._keys.others)]
+        if not any(hmac.compare_digest(raw[:_SEAL], each) for each in known):
             raise VaultIntegrityError("A receipt was changed, or is another installation's.", context={"object": path})
         return msgspec.json.decode(raw[_SEAL:], type=kind)
 
-    def _hash(self, content: bytes) -> bytes:
-        return hmac.new(self._key, _PURPOSE + content, hashlib.sha256).hexdigest().encode()
+
+def _hash(key: bytes, content: bytes) -> bytes:
+    return hmac.new(key, _PURPOSE + content, hashlib.sha256).hexdigest().encode()
 
 
 def _batch_path(frozen_at: datetime, batch_id: uuid.UUID) -> str:

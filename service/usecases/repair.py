@@ -164,10 +164,16 @@ def propose_end(context: Context, job_id: str, *, reason: str, actor: str, valid
         return _proposal(proposal)
 
 
-def confirm_end(context: Context, job_id: str, *, actor: str) -> str:
+def confirm_end(context: Context, job_id: str, *, actor: str, subject: str | None = None) -> str:
     """Confirm the end that somebody else proposed: the evidence is written and the job is gone, in one transaction.
 
     Returns the name of the evidence's event.
+
+    Args:
+        context: the wired parts.
+        job_id: the job.
+        actor: who confirms, as the trail names them.
+        subject: the same as the identity provider names them, by which they are one person under every index key.
 
     Raises:
         NotFound: there is no such parked job.
@@ -180,7 +186,8 @@ def confirm_end(context: Context, job_id: str, *, actor: str) -> str:
         found = _proposals(session, [row.id], context.clock()).get(row.id)
         if found is None:
             raise Conflict("No end is proposed for this job, or it has run out.", code="end_not_proposed")
-        if found.proposed_by == actor:
+        same = subject is not None and audit.is_same_person(context.index, found.proposed_by, subject)
+        if same or found.proposed_by == actor:
             raise Forbidden("Somebody else has to confirm what you proposed.", code="second_person_needed")
         kind = JobKind(row.kind)
         widen(session, [row.organisation_id])

@@ -17,7 +17,7 @@ from typing import Final
 from cryptography.exceptions import InvalidTag
 
 from service.vault.errors import VaultIntegrityError
-from service.vault.keyring.base import KeyEncryptionKey, KeyRing
+from service.vault.keyring.base import IndexKeys, KeyEncryptionKey, KeyRing
 
 NONCE_BYTES: Final = 12
 TAG_BYTES: Final = 16
@@ -71,12 +71,17 @@ def recipient_hash(index_key: bytes, kind: str, value: str) -> bytes:
     HMAC-SHA-256: an unkeyed hash of eleven digits would be turned back within minutes.
 
     Args:
-        index_key: from `KeyRing.index_key`.
+        index_key: one of `KeyRing.index_keys`.
         kind: kind of recipient; the same digits of another kind give another hash.
         value: the normalised number.
     """
     name = kind.encode()
     return hmac.digest(index_key, len(name).to_bytes(2, "big") + name + value.encode(), "sha256")
+
+
+def recipient_hashes(index: IndexKeys, kind: str, value: str) -> tuple[bytes, ...]:
+    """Every hash under which a recipient's rows may stand; the first is the one to write with."""
+    return tuple(recipient_hash(key, kind, value) for key in (index.writing, *index.others))
 
 
 def key_id_field(key_id: str) -> bytes:

@@ -13,8 +13,8 @@ from uuid import UUID
 
 import pytest
 
-from service.vault.errors import KeyDestroyed, KeyUnknown
-from service.vault.keyring.base import CACHE_MAX_AGE_SECONDS, KeyRing
+from service.vault.errors import KeyDestroyed, KeyRingUnusable, KeyUnknown
+from service.vault.keyring.base import CACHE_MAX_AGE_SECONDS, IndexKeys, KeyRing
 from service.vault.keyring.file import FileKeyRing
 from tests.vault_support import ORGANISATION, OTHER_ORGANISATION, Clock
 
@@ -167,9 +167,43 @@ def test_a_first_rotation_makes_a_key(ring: Ring) -> None:
 
 
 def test_the_index_key_is_one_for_all(ring: Ring) -> None:
-    keys = {ring.open().index_key(), ring.open().index_key()}
-    assert len(keys) == 1
-    assert len(keys.pop()) == 32
+    keys = ring.open().index_keys()
+    assert keys == ring.open().index_keys()
+    assert len(keys.writing) == 32
+    assert keys.others == ()
+
+
+def test_the_index_key_is_exchanged_in_three_stages_and_the_former_one_stays_dead(ring: Ring) -> None:
+    first = ring.open().index_keys().writing
+    ring.open().begin_index()
+    begun = ring.open().index_keys()
+    assert begun.writing == first
+    assert begun.next not in (None, first)
+    ring.open().promote_index()
+    promoted = ring.open().index_keys()
+    assert (promoted.writing, promoted.next, promoted.former) == (begun.next, None, first)
+    ring.open().retire_index()
+    assert ring.open().index_keys() == IndexKeys(promoted.writing)
+    # And once more: nothing of the first exchange stands in the way.
+    ring.open().begin_index()
+    ring.open().promote_index()
+    assert ring.open().index_keys().former == promoted.writing
+
+
+def test_stages_of_the_exchange_come_in_their_order(ring: Ring) -> None:
+    here = ring.open()
+    for early in (here.promote_index, here.retire_index):
+        with pytest.raises(KeyRingUnusable):
+            early()
+    here.begin_index()
+    for early in (here.begin_index, here.retire_index):
+        with pytest.raises(KeyRingUnusable):
+            early()
+    here.promote_index()
+    for wrong in (here.begin_index, here.promote_index):
+        with pytest.raises(KeyRingUnusable):
+            wrong()
+    assert repr(ring.open().index_keys()) == "IndexKeys()"
 
 
 def test_no_key_shows_its_material(ring: Ring) -> None:
@@ -199,7 +233,7 @@ while not Path({str(start)!r}).exists():
 {ring.source}
 for number in range(1, 41):
     print(ring.wrap_key(UUID(int=number), 2031).material.hex())
-print(ring.index_key().hex())
+print(ring.index_keys().writing.hex())
 """
     processes = [subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) for _ in range(4)]
     for process in processes:

@@ -183,7 +183,7 @@ def test_a_page_of_a_mailbox_reads_little_however_full_it_is(crowded: Crowd) -> 
     database, _ = crowded
     pages = pages_read(
         database,
-        lambda session: mailboxes.page(session, RECIPIENT, before=None, limit=25),
+        lambda session: mailboxes.page(session, [RECIPIENT], before=None, limit=25),
         recipients=[RECIPIENT],
     )
     assert sum(pages.values()) < 400, pages

@@ -189,7 +189,7 @@ def test_two_people_end_a_job_over_http_and_one_alone_does_not(
     assert program.json()["code"] == "person_needed"
     proposed = client.post(f"{path}/propose-end", json={"reason": "seal_failed"}, headers=olga)
     assert proposed.status_code == 201
-    assert proposed.json()["proposed_by"] == audit.staff_actor(application.context.index_key, "olga")
+    assert proposed.json()["proposed_by"] == audit.staff_actor(application.context.index.writing, "olga")
     alone = client.post(f"{path}/confirm-end", headers=olga)
     assert (alone.status_code, alone.json()["code"]) == (403, "second_person_needed")
     done = client.post(f"{path}/confirm-end", headers=otto)

@@ -227,14 +227,14 @@ def test_an_item_is_deposited_once_opened_once_and_withdrawn_only_unopened(
         items = mailboxes.items(session, [opened.id, taken_back.id, early.id])
         assert items[opened.id].deposited_at == items[opened.id].opened_at == NOW
         assert items[early.id].deposited_at is None
-        assert mailboxes.page(session, RECIPIENT, before=None, limit=9) == [opened.id]
-        assert mailboxes.page(session, RECIPIENT, before=opened.id, limit=9) == []
+        assert mailboxes.page(session, [RECIPIENT], before=None, limit=9) == [opened.id]
+        assert mailboxes.page(session, [RECIPIENT], before=opened.id, limit=9) == []
 
 
 def test_a_mailbox_its_code_and_its_proofs_are_found_by_their_recipient(shared: TestDatabase) -> None:
     who = uuid.uuid4().bytes * 2
     with shared.database.transaction(recipients=[who]) as session:
-        assert mailboxes.code(session, who) is None
+        assert mailboxes.code(session, [who]) is None
         assert mailboxes.mailboxes(session, [who]) == {}
         session.add(models.Mailbox(recipient_hash=who, recipient_kind="citizen", personal=b"x", language="nl"))
         session.flush()
@@ -247,7 +247,7 @@ def test_a_mailbox_its_code_and_its_proofs_are_found_by_their_recipient(shared: 
             )
         )
         session.flush()
-        assert mailboxes.code(session, who, lock=True) is not None
+        assert mailboxes.code(session, [who], lock=True) is not None
         assert [each.act for each in mailboxes.proofs(session, who)] == ["revoked", "activated"]
         assert mailboxes.mailboxes(session, [who])[who].activated_at is None
         assert mailboxes.activated(session, [who]) == frozenset()

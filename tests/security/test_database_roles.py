@@ -26,7 +26,8 @@ _APPLICATION = {
     ),
     TAKE: "ledger_pending quota_use",
     CHANGE: (
-        "delivery document leg mailbox mailbox_item print_batch print_cutoff retention_year step_tally submission"
+        "delivery document index_walk leg mailbox mailbox_item print_batch print_cutoff retention_year step_tally"
+        " submission"
     ),
     EVERYTHING: (
         "activation_code client_assertion heartbeat idempotency_key job pause print_letter retention_later"
@@ -66,7 +67,9 @@ FUNCTIONS = {
     "zending_erase_lookups(timestamp with time zone,integer)",
     "zending_erase_mailboxes(timestamp with time zone,integer)",
     "zending_count_lookup()",
+    "zending_mailboxes_left(text)",
     "zending_make_partitions(date,integer)",
+    "zending_move_recipient(bytea,bytea,bytea,text)",
     "zending_sum_lookups(uuid,timestamp with time zone)",
 }
 """What the application may call of functions that run with their owner's rights."""

@@ -74,7 +74,7 @@ def propose(
 def confirm(request: AnyRequest, portal: NamedDependency[Portal], job_id: FromPath[str]) -> Response[Any]:
     """Confirm the end that somebody else proposed."""
     try:
-        repair.confirm_end(portal.context, job_id, actor=_actor(request, portal))
+        repair.confirm_end(portal.context, job_id, actor=_actor(request, portal), subject=_subject(request, portal))
     except _REFUSED as error:
         return _parked_page(request, portal, error)
     return see_other(request, "/operator/parked")
@@ -127,9 +127,13 @@ HANDLERS: Final = [overview, parked, retry, propose, confirm, paused, pause, res
 
 
 def _actor(request: AnyRequest, portal: Portal) -> str:
+    return audit.staff_actor(portal.context.index.writing, _subject(request, portal))
+
+
+def _subject(request: AnyRequest, portal: Portal) -> str:
     session = portal.visitor(request).session
     assert session is not None  # the guard saw to it
-    return audit.staff_actor(portal.context.index_key, session.data.person.subject)
+    return session.data.person.subject
 
 
 def _parked_page(request: AnyRequest, portal: Portal, error: Refused | None = None) -> Response[str]:

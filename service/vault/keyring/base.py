@@ -5,6 +5,7 @@ Every implementation passes ``tests/contract/test_key_rings.py``.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final, Protocol
@@ -50,6 +51,25 @@ class KeyEncryptionKey:
 
 
 @dataclass(frozen=True)
+class IndexKeys:
+    """The index key that is written with, and those beside it while it is exchanged; 32 secret bytes each."""
+
+    writing: bytes = field(repr=False)
+    next: bytes | None = field(default=None, repr=False)
+    former: bytes | None = field(default=None, repr=False)
+
+    @property
+    def others(self) -> tuple[bytes, ...]:
+        """What rows may have been written with besides."""
+        return tuple(key for key in (self.next, self.former) if key is not None)
+
+    @staticmethod
+    def name(key: bytes) -> str:
+        """What a key is called where it may be seen: it says nothing of 256 random bits."""
+        return hashlib.sha256(b"zending index key name|" + key).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
 class KeyFacts:
     """A key as lists show it: everything but its material. ``state`` is ``usable``, ``lost`` or ``destroyed``.
 
@@ -68,8 +88,8 @@ class KeyRing(Protocol):
 
     What must hold:
 
-    - A key that was returned by ``wrap_key``, ``rotate`` or ``index_key`` is durable: it survives loss of power at once
-      after the return.
+    - A key that was returned by ``wrap_key``, ``rotate`` or ``index_keys`` is durable: it survives loss of power from
+      then on.
     - Processes and threads that ask for the same first key at the same moment get the same key.
     - A destroyed key never comes back, not even under a race with its creation. Processes that hold a copy stop using
       it within `CACHE_MAX_AGE_SECONDS`.
@@ -128,6 +148,30 @@ class KeyRing(Protocol):
         """Destroy every generation of the key of that year, as `destroy` does; one that has none is left as it is."""
         ...
 
-    def index_key(self) -> bytes:
-        """The 32-byte key of the keyed hashes by which recipients' numbers are found (HMAC-SHA-256)."""
+    def index_keys(self) -> IndexKeys:
+        """The keys of the hashes by which recipients are found (HMAC-SHA-256), as they stood when this opened."""
+        ...
+
+    def begin_index(self) -> None:
+        """Make the next index key, which is looked for and not written with yet.
+
+        Raises:
+            KeyRingUnusable: an exchange is under way already.
+        """
+        ...
+
+    def promote_index(self) -> None:
+        """Let the next index key be the one that is written with, and the present one the former.
+
+        Raises:
+            KeyRingUnusable: there is no next one.
+        """
+        ...
+
+    def retire_index(self) -> None:
+        """Destroy the former index key for good.
+
+        Raises:
+            KeyRingUnusable: there is none, or the next one does not write yet.
+        """
         ...

@@ -1,7 +1,8 @@
 """A key ring in a folder: one file per key, for the demo and for small installations.
 
 Layout: ``<id>.key`` (mode 0600) holds a key, ``<id>.made`` says that it was made, ``<id>.destroyed`` is its tombstone,
-``index.key`` holds the index key, and ``.new-*`` are files in the making. A key that was made and has no file is lost,
+``index.key`` holds the index key (``index-next.key`` and ``index-former.key`` those beside it while it is exchanged),
+and ``.new-*`` are files in the making. A key that was made and has no file is lost,
 and is never made anew: what it closed would then open to nothing, also after the file is found again.
 
 Ids are computed from organisation, year and generation, so that two processes that make the same key meet in the same
@@ -14,10 +15,8 @@ from __future__ import annotations
 import base64
 import contextlib
 import errno
-import hashlib
 import json
 import os
-import re
 import secrets
 import stat
 import threading
@@ -28,28 +27,34 @@ from typing import Final
 from uuid import UUID
 
 from service.vault.durable import fsync_folder, make_durable_folder, write_all
-from service.vault.errors import KeyDestroyed, KeyLost, KeyRingUnreachable, KeyRingUnusable, KeyUnknown
-from service.vault.keyring.base import CACHE_MAX_AGE_SECONDS, MATERIAL_BYTES, Clock, KeyEncryptionKey, KeyFacts
+from service.vault.errors import KeyRingUnusable
+from service.vault.keyring.base import (
+    CACHE_MAX_AGE_SECONDS,
+    MATERIAL_BYTES,
+    Clock,
+    IndexKeys,
+    KeyEncryptionKey,
+    KeyFacts,
+)
+from service.vault.keyring.key_file import (
+    FORMAT,
+    ID,
+    INDEX,
+    INDEX_FORMER,
+    INDEX_NAMES,
+    INDEX_NEXT,
+    Line,
+    check_of,
+    destroyed,
+    line_of,
+    lost,
+    material_in,
+    unknown,
+    unreachable,
+)
 
-_FORMAT: Final = 1
-_ID: Final = re.compile(r"[a-z2-7]{16}")
-_INDEX: Final = "index"
 _LARGEST_FILE: Final = 4096
 _OPEN_TO_OTHERS: Final = 0o077
-_YEARS: Final = range(2000, 10_000)
-
-
-@dataclass(frozen=True)
-class _Line:
-    """The line of generations of one organisation and year."""
-
-    organisation: UUID
-    year: int
-
-    def id(self, generation: int) -> str:
-        """80 bits of a hash: short enough to stand beside every encrypted column, and no name of a file to guess."""
-        text = f"zending key|{self.organisation}|{self.year}|{generation}"
-        return base64.b32encode(hashlib.sha256(text.encode()).digest()[:10]).decode().lower()
 
 
 @dataclass(frozen=True)
@@ -77,7 +82,7 @@ class FileKeyRing:
         self._max_age = max_age
         self._lock = threading.Lock()
         self._keys: dict[str, _Cached] = {}
-        self._newest: dict[_Line, _Cached] = {}
+        self._newest: dict[Line, _Cached] = {}
         try:
             make_durable_folder(folder, mode=0o700)
             if folder.stat().st_mode & _OPEN_TO_OTHERS:
@@ -86,11 +91,11 @@ class FileKeyRing:
             self._mark_made()
             self._index = self._opened_index()
         except OSError as error:
-            raise _unreachable(error) from error
+            raise unreachable(error) from error
 
     def wrap_key(self, organisation: UUID, year: int) -> KeyEncryptionKey:
         """See `KeyRing.wrap_key`."""
-        line = _line(organisation, year)
+        line = line_of(organisation, year)
         with self._lock:
             self._forget_aged()
             cached = self._newest.get(line)
@@ -100,15 +105,15 @@ class FileKeyRing:
             generation = max(1, self._last_generation(line))
             return self._made(line, generation)
         except OSError as error:
-            raise _unreachable(error) from error
+            raise unreachable(error) from error
 
     def rotate(self, organisation: UUID, year: int) -> KeyEncryptionKey:
         """See `KeyRing.rotate`."""
-        line = _line(organisation, year)
+        line = line_of(organisation, year)
         try:
             return self._made(line, self._last_generation(line) + 1)
         except OSError as error:
-            raise _unreachable(error) from error
+            raise unreachable(error) from error
 
     def key(self, key_id: str) -> KeyEncryptionKey:
         """See `KeyRing.key`."""
@@ -117,42 +122,42 @@ class FileKeyRing:
             cached = self._keys.get(key_id)
         if cached is not None:
             return cached.key
-        if _ID.fullmatch(key_id) is None:
-            raise _unknown(key_id)
+        if ID.fullmatch(key_id) is None:
+            raise unknown(key_id)
         try:
             self._refuse_destroyed(key_id)
             return self._remember(KeyEncryptionKey(key_id, self._read(key_id)))
         except FileNotFoundError:
             if self._tombstone(key_id).exists():
-                raise _destroyed(key_id) from None
+                raise destroyed(key_id) from None
             if self._marker(key_id).exists():
-                raise _lost(key_id) from None
-            raise _unknown(key_id) from None
+                raise lost(key_id) from None
+            raise unknown(key_id) from None
         except OSError as error:
-            raise _unreachable(error) from error
+            raise unreachable(error) from error
 
     def destroy(self, key_id: str) -> None:
         """See `KeyRing.destroy`."""
-        if _ID.fullmatch(key_id) is None:
-            raise _unknown(key_id)
+        if ID.fullmatch(key_id) is None:
+            raise unknown(key_id)
         try:
             if not self._was_made(key_id):
-                raise _unknown(key_id)
+                raise unknown(key_id)
             # The tombstone first: from here on the key is dead, whatever interrupts the rest.
             self._bury(key_id)
             self._erase(key_id)
         except OSError as error:
-            raise _unreachable(error) from error
+            raise unreachable(error) from error
         finally:
             self._forget(key_id)
 
     def destroy_year(self, organisation: UUID, year: int) -> None:
         """See `KeyRing.destroy_year`."""
-        line = _line(organisation, year)
+        line = line_of(organisation, year)
         try:
             generations = self._last_generation(line)
         except OSError as error:
-            raise _unreachable(error) from error
+            raise unreachable(error) from error
         for generation in range(1, generations + 1):
             self.destroy(line.id(generation))
 
@@ -160,18 +165,18 @@ class FileKeyRing:
         """See `KeyRing.listing`."""
         try:
             ids = {file.stem for kind in ("key", "made", "destroyed") for file in self._folder.glob(f"*.{kind}")}
-            return [self._facts(key_id) for key_id in sorted(ids - {_INDEX})]
+            return [self._facts(key_id) for key_id in sorted(ids - set(INDEX_NAMES))]
         except OSError as error:
-            raise _unreachable(error) from error
+            raise unreachable(error) from error
 
     def line(self, organisation: UUID, year: int) -> list[KeyFacts]:
         """See `KeyRing.line`."""
-        line = _line(organisation, year)
+        line = line_of(organisation, year)
         try:
             ids = [line.id(each) for each in range(1, self._last_generation(line) + 1)]
             return [KeyFacts(each, self._state(each), organisation, year, at) for at, each in enumerate(ids, 1)]
         except OSError as error:
-            raise _unreachable(error) from error
+            raise unreachable(error) from error
 
     def _state(self, key_id: str) -> str:
         if self._tombstone(key_id).exists():
@@ -188,30 +193,56 @@ class FileKeyRing:
             return KeyFacts(key_id, state)
         return KeyFacts(key_id, state, UUID(facts["organisation"]), facts["year"], facts["generation"])
 
-    def index_key(self) -> bytes:
-        """See `KeyRing.index_key`."""
+    def index_keys(self) -> IndexKeys:
+        """See `KeyRing.index_keys`."""
         return self._index
 
-    def _opened_index(self) -> bytes:
-        """The index key, made together with the key ring.
+    def begin_index(self) -> None:
+        """See `KeyRing.begin_index`."""
+        if self._file(INDEX_NEXT).exists() or self._file(INDEX_FORMER).exists():
+            raise KeyRingUnusable("An exchange of the index key is under way: promote or retire first.")
+        self._create(INDEX_NEXT, {"format": FORMAT, "use": INDEX})
+
+    def promote_index(self) -> None:
+        """See `KeyRing.promote_index`."""
+        if not self._file(INDEX_NEXT).exists():
+            raise KeyRingUnusable("There is no next index key.")
+        self._tombstone(INDEX_FORMER).unlink(missing_ok=True)
+        # In this order a crash leaves every key known; promoting again finishes it.
+        with contextlib.suppress(FileExistsError):
+            os.link(self._file(INDEX), self._file(INDEX_FORMER))
+        fsync_folder(self._folder)
+        self._file(INDEX_NEXT).replace(self._file(INDEX))
+        fsync_folder(self._folder)
+
+    def retire_index(self) -> None:
+        """See `KeyRing.retire_index`."""
+        if self._file(INDEX_NEXT).exists() or not self._file(INDEX_FORMER).exists():
+            raise KeyRingUnusable("There is no former index key to retire, or the next one does not write yet.")
+        self._bury(INDEX_FORMER)
+        self._erase(INDEX_FORMER)
+
+    def _opened_index(self) -> IndexKeys:
+        """The index key, made together with the key ring, and those beside it.
 
         A new one in a key ring that is in use would find nobody any more: its loss is told, never papered over.
         """
-        if not self._file(_INDEX).exists() and any(self._folder.glob("*.key")):
+        if not self._file(INDEX).exists() and any(self._folder.glob("*.key")):
             raise KeyRingUnusable("The key ring has lost its index key: restore it.")
-        self._create(_INDEX, {"format": _FORMAT, "use": _INDEX})
-        return self._read(_INDEX)
+        self._create(INDEX, {"format": FORMAT, "use": INDEX})
+        next_, former = (self._read(name) if self._file(name).exists() else None for name in (INDEX_NEXT, INDEX_FORMER))
+        return IndexKeys(self._read(INDEX), next_, former)
 
-    def _made(self, line: _Line, generation: int) -> KeyEncryptionKey:
+    def _made(self, line: Line, generation: int) -> KeyEncryptionKey:
         """The key of that generation, made if it is not there, durable either way."""
         key_id = line.id(generation)
         self._refuse_destroyed(key_id)
         if self._marker(key_id).exists() and not self._file(key_id).exists():
-            raise _lost(key_id)
+            raise lost(key_id)
         self._create(
             key_id,
             {
-                "format": _FORMAT,
+                "format": FORMAT,
                 "organisation": str(line.organisation),
                 "year": line.year,
                 "generation": generation,
@@ -227,7 +258,7 @@ class FileKeyRing:
         target = self._file(name)
         if not target.exists():
             material = secrets.token_bytes(MATERIAL_BYTES)
-            text = json.dumps({**facts, "material": base64.b64encode(material).decode(), "check": _check(material)})
+            text = json.dumps({**facts, "material": base64.b64encode(material).decode(), "check": check_of(material)})
             draft = self._folder / f".new-{secrets.token_hex(16)}"
             try:
                 descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
@@ -257,14 +288,14 @@ class FileKeyRing:
             text = file.read(_LARGEST_FILE)
         if not stat.S_ISREG(mode) or mode & _OPEN_TO_OTHERS:
             raise KeyRingUnusable("A key file is open to other users of this machine.", context={"key": name})
-        material = _material(text, name)
+        material = material_in(text, name)
         if material is None:
             # A file that is being overwritten by its destruction is not a damaged one.
             self._refuse_destroyed(name)
             raise KeyRingUnusable("A key file is damaged or under another key's name.", context={"key": name})
         return material
 
-    def _last_generation(self, line: _Line) -> int:
+    def _last_generation(self, line: Line) -> int:
         generation = 0
         while self._was_made(line.id(generation + 1)):
             generation += 1
@@ -275,7 +306,7 @@ class FileKeyRing:
             # Usually gone already. What fails here is tried again at the next look; the answer stays the same.
             with contextlib.suppress(OSError):
                 self._erase(key_id)
-            raise _destroyed(key_id)
+            raise destroyed(key_id)
 
     def _bury(self, key_id: str) -> None:
         descriptor = os.open(self._tombstone(key_id), os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
@@ -307,7 +338,7 @@ class FileKeyRing:
         for tombstone in self._folder.glob("*.destroyed"):
             self._erase(tombstone.stem)
 
-    def _remember(self, key: KeyEncryptionKey, line: _Line | None = None) -> KeyEncryptionKey:
+    def _remember(self, key: KeyEncryptionKey, line: Line | None = None) -> KeyEncryptionKey:
         with self._lock:
             cached = _Cached(key, self._clock())
             self._keys[key.id] = cached
@@ -331,7 +362,7 @@ class FileKeyRing:
     def _mark_made(self) -> None:
         """Mark the keys that were made before there were marks."""
         for file in self._folder.glob("*.key"):
-            if _ID.fullmatch(file.stem):
+            if ID.fullmatch(file.stem):
                 self._mark(file.stem)
 
     def _mark(self, key_id: str) -> None:
@@ -351,49 +382,3 @@ class FileKeyRing:
 
     def _tombstone(self, key_id: str) -> Path:
         return self._folder / f"{key_id}.destroyed"
-
-
-def _line(organisation: UUID, year: int) -> _Line:
-    if year not in _YEARS:
-        raise ValueError(f"{year} is no year of retention")
-    return _Line(organisation, year)
-
-
-def _material(text: bytes, name: str) -> bytes | None:
-    """The key in the text of ``<name>.key``; None where the text is damaged or belongs to another name."""
-    try:
-        facts = json.loads(text)
-        material = base64.b64decode(facts["material"], validate=True)
-        if name == _INDEX:
-            named = facts["use"] == _INDEX
-        else:
-            named = name == _Line(UUID(facts["organisation"]), facts["year"]).id(facts["generation"])
-        whole = facts["format"] == _FORMAT and facts["check"] == _check(material)
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return None
-    return material if named and whole and len(material) == MATERIAL_BYTES else None
-
-
-def _check(material: bytes) -> str:
-    """Tells a torn or edited file from a whole one; says nothing about 256 random bits."""
-    return hashlib.sha256(b"zending key check|" + material).hexdigest()[:16]
-
-
-def _unknown(key_id: str) -> KeyUnknown:
-    # Shown only when it has the shape of an id: damaged bytes do not belong in a log.
-    shown = key_id if _ID.fullmatch(key_id) else "malformed"
-    return KeyUnknown("The key of this content is not in the key ring.", context={"key": shown})
-
-
-def _lost(key_id: str) -> KeyLost:
-    return KeyLost("The key of this content is lost; it may be in a backup of the keys.", context={"key": key_id})
-
-
-def _destroyed(key_id: str) -> KeyDestroyed:
-    return KeyDestroyed("The key of this content was destroyed.", context={"key": key_id})
-
-
-def _unreachable(error: OSError) -> KeyRingUnreachable:
-    return KeyRingUnreachable(
-        "The key ring cannot be reached at this moment.", context={"cause": os.strerror(error.errno or 0)}
-    )
