@@ -206,3 +206,22 @@ def test_what_needs_somebody_who_is_away_is_paused_and_goes_on(
     assert "Nothing is paused." in shell.run("zending ops pauses")
     page.run(status=LOOKED)
     assert page.is_walked()
+
+
+def test_keys_are_exchanged(shell: Shell, pipeline: Pipeline, database: TestDatabase, organisation: Sender) -> None:
+    page = Page(PAGES / "key-rotation.md", shell, {"NAME": "test"})
+    pipeline.hand_in(organisation("belastingen"))
+    inline = re.findall(r"`zending keys ((?:rotate|tokens) [^`]+)`", (PAGES / "key-rotation.md").read_text("utf-8"))
+    assert [words.split()[:2] for words in inline] == [
+        ["rotate", "belastingen"], ["tokens", "next"], ["tokens", "promote"], ["tokens", "retire"],
+    ]  # fmt: skip
+    for words in inline:
+        shell.run(f"zending keys {words.replace('<who>', 'test')}")
+    assert "Start every process again" in page.run()
+    page.run()
+    assert "1 deliveries were gone through" in page.run()
+    # The recovery window passes.
+    execute(database, "UPDATE index_walk SET done_at = done_at - interval '8 days'")
+    page.run()
+    assert page.is_walked()
+    assert shell.run("zending keys list").count("index key") == 1
