@@ -1,5 +1,6 @@
 """Work with a document that code of others does, in a process of its own: it may crash, hang or take all memory."""
 
+import faulthandler
 import os
 import resource
 import select
@@ -41,6 +42,8 @@ def apart(work: Callable[[], bytes], *, seconds: int = SECONDS, memory: int = ME
 
 
 def _do(work: Callable[[], bytes], mouth: int, seconds: int, memory: int) -> None:
+    # Its end is told by what it says; a dump of this process's frames would only frighten whoever reads its log.
+    faulthandler.disable()
     try:
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         _lower(resource.RLIMIT_CPU, seconds)

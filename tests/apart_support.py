@@ -49,7 +49,9 @@ class Apart(Service):
         """Let the five minutes pass for which a hand-in's key waits for the machine that claimed it."""
         with truth.owner(self.running) as connection:
             connection.execute(
-                "UPDATE idempotency_key SET lease_until = clock_timestamp() WHERE lease_until > clock_timestamp()"
+                "UPDATE idempotency_key SET lease_until = clock_timestamp() WHERE (organisation_id, route, key) IN"
+                " (SELECT organisation_id, route, key FROM idempotency_key WHERE lease_until > clock_timestamp()"
+                " FOR UPDATE SKIP LOCKED)"
             )
 
     def past_leases(self) -> None:

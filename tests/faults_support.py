@@ -37,8 +37,8 @@ class Service:
         truth.wait_for_end(self.running, len(self.answers), seconds=seconds)
         return truth.judge(self.running, self.answers)
 
-    def wait_until_held(self, kind: JobKind, *, seconds: float = 40.0) -> int:
-        """Wait until a worker holds jobs of a kind; how many."""
+    def wait_until_held(self, kind: JobKind, *, seconds: float = 120.0) -> int:
+        """Wait until a worker holds jobs of a kind; how many. It may be a lease until there are any."""
         ends = time.monotonic() + seconds
         with truth.owner(self.running) as connection:
             while time.monotonic() < ends:

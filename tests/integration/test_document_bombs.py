@@ -32,7 +32,7 @@ from tests.signing_support import seal_key
 
 LIMITS = replace(InspectionLimits(), address_space=768 * MIB, processor=10)
 ORDINARY = (made.DOCUMENTS / "letter-fr-chromium.pdf").read_bytes()
-LATER_SECONDS = 6
+LATER_SECONDS = 15
 LATER_MEMORY = 512 * MIB
 
 Make = Callable[[], bytes]

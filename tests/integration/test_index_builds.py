@@ -45,6 +45,8 @@ def _migrated(urls: Urls) -> Iterator[str]:
                 " SELECT gen_random_uuid(), %s, 'client', 'delivery', 1 FROM generate_series(1, 3000)",
                 (SENDER,),
             )
+            # One organisation's look-ups wait for one another at the sum they add to; here they would wait for a build.
+            connection.execute("ALTER TABLE lookup DISABLE TRIGGER lookup_counts")
         yield url
 
 

@@ -25,6 +25,7 @@ from service.usecases import deliveries, evidence, recovery
 from service.usecases.log_head import StoredHead
 from service.usecases.receipts import Receipts
 from service.vault.errors import VaultIntegrityError
+from service.vault.keyring.base import IndexKeys
 from tests.pipeline_support import Pipeline, TestDatabase
 from tests.printing_support import printed_in
 from tests.usecase_support import Post, activate, change, status, with_post
@@ -197,11 +198,11 @@ def test_a_recovery_is_begun_once_and_confirmed_once(pipeline: Pipeline) -> None
 
 def test_a_receipt_that_was_altered_is_not_believed(pipeline: Pipeline, tmp_path: Path) -> None:
     store = pipeline.application.store
-    receipts = Receipts(store, b"k" * 32)
+    receipts = Receipts(store, IndexKeys(b"k" * 32))
     receipts.noticed([(uuid.uuid4(), 1)], now=pipeline.now)
     assert len(list(receipts.notices())) == 1
     with pytest.raises(VaultIntegrityError):
-        list(Receipts(store, b"x" * 32).notices())
+        list(Receipts(store, IndexKeys(b"x" * 32)).notices())
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ import resource
 import signal
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -112,6 +113,11 @@ def test_work_apart_may_fail_in_any_way() -> None:
 
 
 def test_work_apart_leaves_no_process_behind() -> None:
+    # Looked up, not waited for: other tests of this process have children too.
+    before = _children()
     apart(lambda: b"done")
-    with pytest.raises(ChildProcessError):
-        os.waitpid(-1, os.WNOHANG)
+    assert _children() <= before
+
+
+def _children() -> set[str]:
+    return set(Path("/proc/thread-self/children").read_text("ascii").split())
