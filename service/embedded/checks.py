@@ -21,6 +21,7 @@ TOOLS: Final = {
     "pdfsig": "poppler-utils",
     "pdftoppm": "poppler-utils",
     "qpdf": "qpdf",
+    "softhsm2-util": "softhsm2",
     "clamd": "clamav-daemon",
     "ip": "iproute2",
     "rabbitmq-server": "rabbitmq-server",

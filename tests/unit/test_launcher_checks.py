@@ -20,6 +20,7 @@ def test_each_missing_package_is_named_once(tmp_path: Path, monkeypatch: pytest.
     assert checks.missing_packages(programs(tmp_path, "chromium")) == (
         "poppler-utils",
         "qpdf",
+        "softhsm2",
         "clamav-daemon",
         "iproute2",
         "rabbitmq-server",
