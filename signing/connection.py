@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from signing.errors import TimeStampUnavailable
+from signing.errors import Unavailable
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +52,33 @@ class _Deadlined(io.RawIOBase):
 class KeptConnection:
     """An HTTP/1.1 connection that stays open between requests. Not for use by two threads at once."""
 
-    def __init__(self, url: str, *, timeout: float, largest_reply: int, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        party: str,
+        fault: type[Unavailable],
+        timeout: float,
+        largest_reply: int,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        """Nothing is connected before the first exchange.
+
+        Args:
+            url: scheme, host and port count; its path is where :meth:`post` goes by default.
+            party: who is there, as the subject of an error's sentence ("The time-stamp authority").
+            fault: what is raised when there is no proper answer in time.
+            timeout: seconds for a whole exchange.
+            largest_reply: bytes.
+            tls: context for https; None uses the system's.
+
+        Raises:
+            ValueError: not an address that can be asked.
+        """
         parts = urlsplit(url)
         if parts.scheme not in {"http", "https"} or not parts.hostname:
-            raise ValueError("a time-stamp authority's address starts with http:// or https://")
+            raise ValueError("an address that is asked starts with http:// or https://")
+        self._party, self._fault = party, fault
         self._timeout = timeout
         self._largest = largest_reply
         self._target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
@@ -67,34 +90,40 @@ class KeptConnection:
         else:
             self._http = http.client.HTTPConnection(parts.hostname, parts.port, timeout=timeout)
 
-    def post(self, body: bytes, headers: Mapping[str, str]) -> Reply:
-        """Send ``body`` and read the reply.
+    def post(self, body: bytes, headers: Mapping[str, str], *, target: str | None = None) -> Reply:
+        """Send ``body`` (to ``target`` on this host, when given) and read the reply; see :meth:`_ask`."""
+        return self._ask("POST", target or self._target, body, headers)
 
-        A kept connection that the other side has closed meanwhile is opened again, once.
+    def get(self, headers: Mapping[str, str], *, target: str | None = None) -> Reply:
+        """Fetch what is at the address, or at ``target`` on this host; see :meth:`_ask`."""
+        return self._ask("GET", target or self._target, None, headers)
+
+    def _ask(self, method: str, target: str, body: bytes | None, headers: Mapping[str, str]) -> Reply:
+        """One exchange. A kept connection that the other side has closed meanwhile is opened again, once.
 
         Raises:
-            TimeStampUnavailable: no connection, no complete reply in time, or one that is too large.
+            Unavailable: of the kind given: no connection, no complete reply in time, or one that is too large.
         """
         kept = self._http.sock is not None
         try:
             try:
-                return self._exchange(body, headers)
+                return self._exchange(method, target, body, headers)
             except (http.client.RemoteDisconnected, ConnectionError):
                 if not kept:
                     raise
                 self.close()
-                return self._exchange(body, headers)
+                return self._exchange(method, target, body, headers)
         except (OSError, http.client.HTTPException) as error:
             self.close()
-            raise TimeStampUnavailable(
-                "The time-stamp authority could not be reached or did not answer properly in time.",
+            raise self._fault(
+                f"{self._party} could not be reached or did not answer properly in time.",
                 context={"fault": type(error).__name__},
             ) from error
-        except TimeStampUnavailable:
+        except Unavailable:
             self.close()
             raise
 
-    def _exchange(self, body: bytes, headers: Mapping[str, str]) -> Reply:
+    def _exchange(self, method: str, target: str, body: bytes | None, headers: Mapping[str, str]) -> Reply:
         until = time.monotonic() + self._timeout
         if self._http.sock is not None:
             self._http.sock.settimeout(self._timeout)
@@ -103,11 +132,11 @@ class KeptConnection:
             *args,
             **named,
         )
-        self._http.request("POST", self._target, body, dict(headers))
+        self._http.request(method, target, body, dict(headers))
         with self._http.getresponse() as response:
             content = response.read(self._largest + 1)
             if len(content) > self._largest:
-                raise TimeStampUnavailable("The time-stamp authority's reply is too large.")
+                raise self._fault(f"The reply of {self._party[0].lower()}{self._party[1:]} is too large.")
             if response.length:
                 raise http.client.IncompleteRead(content, response.length)
             kind = response.headers.get("Content-Type", "").split(";")[0].strip().lower()

@@ -64,10 +64,32 @@ class SealCheckFailed(SigningError):
     retryable = True
 
 
-class TimeStampUnavailable(SigningError):
+class Unavailable(SigningError):
+    """Somebody else could not be reached, was too slow, or is out of order for now."""
+
+    code = "outside_unavailable"
+    retryable = True
+
+
+class TimeStampUnavailable(Unavailable):
     """The time-stamp authority could not be reached, was too slow or is out of order for now."""
 
     code = "timestamp_unavailable"
+
+
+class RevocationUnavailable(Unavailable):
+    """Nobody says in a way that can be believed whether a certificate is still good.
+
+    Retryable: who issued it is asked again; nothing is sealed at levels that need the answer meanwhile.
+    """
+
+    code = "revocation_unavailable"
+
+
+class CertificateRevoked(SigningError):
+    """A certificate was revoked by who issued it. Retryable: another key can take its place while documents wait."""
+
+    code = "certificate_revoked"
     retryable = True
 
 

@@ -84,7 +84,13 @@ class HttpTimeStampAuthority:
             tls: context for https addresses; None uses the system's.
         """
         self._open: Callable[[], KeptConnection] = partial(
-            KeptConnection, url, timeout=timeout, largest_reply=LARGEST_TOKEN, tls=tls
+            KeptConnection,
+            url,
+            party="The time-stamp authority",
+            fault=TimeStampUnavailable,
+            timeout=timeout,
+            largest_reply=LARGEST_TOKEN,
+            tls=tls,
         )
         self._open().close()  # an address that can't be right is refused here, not at the first document
         self._verifier = TokenVerifier(trust_roots, policy=policy)
