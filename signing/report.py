@@ -45,6 +45,8 @@ class Level(StrEnum):
 
     B_B = "B-B"
     B_T = "B-T"
+    B_LT = "B-LT"
+    B_LTA = "B-LTA"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,15 +1,19 @@
-"""Adding one empty signature to a PDF as an incremental update: what was there stays byte for byte.
+"""Adding one empty signature or time-stamp to a PDF as an incremental update: what was there stays byte for byte.
 
 pyHanko reads the file, places the field and writes the update, through its lower public interface (``PdfCMSEmbedder``);
 the space for the CMS comes back to the caller, who fills it. Being synchronous it needs no event loop, and the stages
-are those remote signing will need.
+are those of signing in two phases. The file is a seekable stream that is extended where it is: in memory, or on a disk.
 """
 
+# mypy: allow-untyped-calls
+# pyHanko declares types but leaves some of its constructors without.
+
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from io import BytesIO
-from typing import Any
+from typing import IO, Any
 
 from pyhanko.pdf_utils import generic
 from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
@@ -19,12 +23,15 @@ from pyhanko.sign.fields import MDPPerm, SigFieldSpec, SigSeedSubFilter, enumera
 from pyhanko.sign.general import SigningError as PdfSigningError
 from pyhanko.sign.signers.cms_embedder import PdfCMSEmbedder, SigIOSetup, SigObjSetup
 from pyhanko.sign.signers.constants import ESIC_EXTENSION_1, ISO32002
-from pyhanko.sign.signers.pdf_byterange import PdfSignedData
+from pyhanko.sign.signers.pdf_byterange import DocumentTimestamp, PdfSignedData
 
 from signing.algorithms import Mechanism
+from signing.dss import add_validation_data
 from signing.errors import ChangesForbidden, PdfEncrypted, PdfUnreadable, SigningError
+from signing.revocation import ValidationData
 
 _PDF_2 = (2, 0)
+_CHUNK = 256 * 1024
 _READING_FAULTS = (
     PdfError,
     PdfSigningError,
@@ -49,19 +56,41 @@ class Hole:
         digest: digest of everything outside ``start:end``.
     """
 
-    stream: BytesIO
+    stream: IO[bytes]
     start: int
     end: int
     digest: bytes
 
 
 class _Update(IncrementalPdfFileWriter):
-    """An update that holds the signature and nothing else."""
+    """An update that holds what we add and nothing else."""
 
     def _update_meta(self) -> None:
         # A seal says nothing about the document: its title, its dates and its XMP stay the author's. pyHanko would
         # write them anew with every update, and make the two disagree where a file has only one of them.
         pass
+
+
+@contextmanager
+def _reading() -> Iterator[None]:
+    """Turn what pyHanko raises on a broken file into the one error that says so."""
+    try:
+        yield
+    except SigningError:
+        raise
+    except _READING_FAULTS as error:
+        raise PdfUnreadable(
+            "The structure of the PDF can't be read.", context={"fault": type(error).__name__}
+        ) from error
+
+
+def _open(stream: IO[bytes]) -> _Update:
+    # Lax reading: what viewers open must be sealable, and old producers' hybrid cross-references are refused otherwise.
+    # The finished file is checked for what it is, whatever was read.
+    writer = _Update(stream, strict=False)
+    if writer.prev.encrypted:
+        raise PdfEncrypted("The PDF is encrypted.")
+    return writer
 
 
 class SignatureWriter:
@@ -79,43 +108,71 @@ class SignatureWriter:
         self._reserved = reserved
         self._prefix = field_prefix
 
-    def prepare(self, pdf: bytes, *, at: datetime) -> Hole:
-        """The document with one more signature field, its hole still empty.
+    def prepare(self, stream: IO[bytes], *, at: datetime) -> Hole:
+        """Extend the document in ``stream`` by one more signature field, its hole still empty.
 
         Args:
-            pdf: the document.
+            stream: the document; readable, writable and seekable.
             at: claimed signing time (aware), written into the signature dictionary.
 
         Raises:
             PdfUnreadable, PdfEncrypted, ChangesForbidden: it can't be added.
         """
-        try:
-            return self._prepare(pdf, at)
-        except SigningError:
-            raise
-        except _READING_FAULTS as error:
-            raise PdfUnreadable(
-                "The structure of the PDF can't be read.", context={"fault": type(error).__name__}
-            ) from error
+        with _reading():
+            writer = _open(stream)
+            _refuse_if_locked(writer.prev)
+            _extend(writer, elliptic=self._mechanism.elliptic)
+            placeholder = PdfSignedData(
+                generic.pdf_name("/Sig"), SigSeedSubFilter.PADES, timestamp=at, bytes_reserved=2 * self._reserved
+            )
+            return _embed(writer, self._prefix, placeholder, self._mechanism.digest)
 
-    def _prepare(self, pdf: bytes, at: datetime) -> Hole:
-        stream = BytesIO(pdf)
-        # Lax reading: what viewers open must be sealable, and old producers' hybrid cross-references are refused
-        # otherwise. The finished file is checked for what it is, whatever was read.
-        writer = _Update(stream, strict=False)
-        if writer.prev.encrypted:
-            raise PdfEncrypted("The PDF is encrypted.")
-        _refuse_if_locked(writer.prev)
-        name = _free_name(writer.prev, self._prefix)
-        _extend(writer, elliptic=self._mechanism.elliptic)
-        stages = PdfCMSEmbedder(new_field_spec=SigFieldSpec(name)).write_cms(name, writer)
-        next(stages)
-        placeholder = PdfSignedData(
-            generic.pdf_name("/Sig"), SigSeedSubFilter.PADES, timestamp=at, bytes_reserved=2 * self._reserved
-        )
-        stages.send(SigObjSetup(placeholder))
-        prepared, _ = stages.send(SigIOSetup(self._mechanism.digest, in_place=True))
-        return Hole(stream, prepared.reserved_region_start, prepared.reserved_region_end, prepared.document_digest)
+
+class StampWriter:
+    """Adds document time-stamps, and what the signatures before them are judged by (ETSI EN 319 142-1, 5.4 and 5.5)."""
+
+    def __init__(self, *, reserved: int, field_prefix: str) -> None:
+        """Prepare.
+
+        Args:
+            reserved: bytes to keep free for a token.
+            field_prefix: names of fields are this and a number.
+        """
+        self._reserved = reserved
+        self._prefix = field_prefix
+
+    def prepare(self, stream: IO[bytes], data: ValidationData, *, digest: str = "sha256") -> Hole:
+        """Extend the document by ``data`` and an empty document time-stamp over everything up to it.
+
+        Raises:
+            PdfUnreadable, PdfEncrypted, ChangesForbidden: it can't be added.
+        """
+        with _reading():
+            writer = _open(stream)
+            _extend(writer, elliptic=False)
+            add_validation_data(writer, data)
+            return _embed(writer, self._prefix, DocumentTimestamp(bytes_reserved=2 * self._reserved), digest)
+
+
+def append_validation_data(stream: IO[bytes], data: ValidationData) -> None:
+    """Extend the document by what is new in ``data``; nothing is written when nothing is.
+
+    Raises:
+        PdfUnreadable, PdfEncrypted: it can't be added.
+    """
+    with _reading():
+        writer = _open(stream)
+        if add_validation_data(writer, data):
+            writer.write_in_place()
+
+
+def _embed(writer: IncrementalPdfFileWriter, prefix: str, placeholder: PdfSignedData, digest: str) -> Hole:
+    name = _free_name(writer.prev, prefix)
+    stages = PdfCMSEmbedder(new_field_spec=SigFieldSpec(name)).write_cms(name, writer)
+    next(stages)
+    stages.send(SigObjSetup(placeholder))
+    prepared, output = stages.send(SigIOSetup(digest, in_place=True, chunk_size=_CHUNK))
+    return Hole(output, prepared.reserved_region_start, prepared.reserved_region_end, prepared.document_digest)
 
 
 def _extend(writer: IncrementalPdfFileWriter, *, elliptic: bool) -> None:

@@ -1,16 +1,21 @@
-"""Sealing PDFs: PAdES B-T, invisible, as an incremental update, each result checked before it leaves."""
+"""Sealing PDFs: PAdES B-B to B-LTA, invisible, as incremental updates, each result checked before it leaves."""
 
-from binascii import hexlify
+from collections.abc import Callable
 from datetime import datetime
+from io import BytesIO
 from types import TracebackType
-from typing import Self
+from typing import IO, Self
 
 from signing.algorithms import digest, signature_holds
 from signing.cms import SealTemplate, SignedAttributes
-from signing.errors import KeyUnusable, SealCheckFailed
+from signing.errors import KeyUnusable, RevocationUnavailable, SealCheckFailed
+from signing.filling import Check, fill
 from signing.keys import SealKey
-from signing.revision import Hole, SignatureWriter, byte_range_in
+from signing.report import Level
+from signing.revision import SignatureWriter, StampWriter, append_validation_data
+from signing.revocation import RevocationSource, ValidationData
 from signing.timestamps import TimeStampAuthority
+from signing.tokens import certificates_of
 from signing.trust import valid_at
 
 LARGEST_STAMP = 12 * 1024
@@ -21,7 +26,8 @@ class Sealer:
     """Seals documents with one key.
 
     Made once per key and kept: what is the same for every document is built here. Safe to share between threads as
-    long as key and authority are. Nothing is written anywhere; calling again after a failure is harmless.
+    long as key, authority and revocation source are. Nothing is kept of a document; calling again after a failure is
+    harmless.
     """
 
     def __init__(
@@ -29,26 +35,55 @@ class Sealer:
         key: SealKey,
         tsa: TimeStampAuthority | None,
         *,
+        level: Level | None = None,
+        revocation: RevocationSource | None = None,
         field_prefix: str = "Seal",
         stamp_size: int = LARGEST_STAMP,
+        sample: Callable[[bytes], None] | None = None,
+        sample_every: int = 0,
     ) -> None:
         """Take a key into use.
 
         Args:
             key: signs.
-            tsa: makes the signature time-stamp (level B-T); None leaves it out (B-B).
+            tsa: makes time-stamps; None allows level B-B only.
+            level: what is made; None means B-T with ``tsa``, B-B without.
+            revocation: proves that certificates are good. Levels B-LT and B-LTA need it. Below them it only stops a
+                key that was revoked: who can't be asked holds nothing up.
             field_prefix: signature fields are named by this and a number that is free in the document.
             stamp_size: bytes kept free for a token.
+            sample: judges a finished document, raising what it finds wrong; see ``sample_every``.
+            sample_every: one document of this many goes to ``sample``, the first one always; 0 sends none.
+
+        Raises:
+            ValueError: the level needs an authority or a revocation source that isn't there.
         """
+        self._level = level or (Level.B_T if tsa else Level.B_B)
+        if self._level is not Level.B_B and tsa is None:
+            raise ValueError(f"level {self._level} needs a time-stamp authority")
+        if self._long_term and revocation is None:
+            raise ValueError(f"level {self._level} needs a source of revocation data")
         self._key = key
-        self._tsa = tsa
+        self._tsa = tsa if self._level is not Level.B_B else None
+        self._revocation = revocation
         self._template = SealTemplate(key.certificate, key.chain, key.mechanism)
         self._public_key = key.certificate.public_key()
         self._writer = SignatureWriter(
             key.mechanism,
-            reserved=self._template.largest(stamp_size if tsa else 0),
+            reserved=self._template.largest(stamp_size if self._tsa else 0),
             field_prefix=field_prefix,
         )
+        self._stamps = StampWriter(reserved=stamp_size, field_prefix="Archive")
+        self._sample, self._sample_every, self._made = sample, sample_every, 0
+
+    @property
+    def level(self) -> Level:
+        """The level of what is made."""
+        return self._level
+
+    @property
+    def _long_term(self) -> bool:
+        return self._level in {Level.B_LT, Level.B_LTA}
 
     def seal(self, pdf: bytes, *, at: datetime) -> bytes:
         """The document with our seal behind everything that was there.
@@ -62,36 +97,79 @@ class Sealer:
         Raises:
             Unsealable: the document can't be sealed as it is.
             KeyUnusable: the key's certificate isn't valid at ``at``, or the key didn't sign.
+            CertificateRevoked, RevocationUnavailable: a certificate is no longer good, or nobody says that it is.
             TimeStampUnavailable, TimeStampInvalid, TimeStampRefused: no token.
             SealCheckFailed: the result did not pass its check.
         """
-        if not valid_at(self._key.certificate, at):
-            raise KeyUnusable("The seal's certificate is not valid now.")
-        hole = self._writer.prepare(pdf, at=at)
+        stream = BytesIO(pdf)
+        self._seal(stream, Check.of_bytes(pdf), at)
+        sealed = stream.getvalue()
+        if self._sample is not None and self._sample_every and self._made % self._sample_every == 0:
+            self._sample(sealed)
+        self._made += 1
+        return sealed
+
+    def seal_file(self, source: IO[bytes], target: IO[bytes], *, at: datetime) -> None:
+        """Seal from one file into another, with memory that doesn't grow with the document.
+
+        Args:
+            source: the document, readable from where it stands.
+            target: an empty file; readable, writable and seekable. After an error its content means nothing.
+            at: our time (aware).
+
+        Raises:
+            SigningError: as :meth:`seal`.
+        """
+        check = Check.copying(source, target)
+        self._seal(target, check, at)
+        target.seek(0, 2)
+
+    def _seal(self, stream: IO[bytes], check: Check, at: datetime) -> None:
+        own = self._standing(at)
+        hole = self._writer.prepare(stream, at=at)
         attributes = self._template.attributes(hole.digest)
         signature = self._key.sign(attributes.digest)
         self._check_signature(attributes, signature)
         token = self._tsa.token(digest("sha256", signature)) if self._tsa else None
-        sealed = _fill(hole, self._template.fill(attributes, signature, token))
-        self._check_document(pdf, sealed, hole)
-        return sealed
+        fill(hole, self._template.fill(attributes, signature, token))
+        check.last(hole, self._key.mechanism.digest)
+        if not self._long_term:
+            return
+        assert self._tsa is not None
+        assert token is not None
+        assert own is not None
+        data = own.with_(self._of_token(token, at))
+        if self._level is Level.B_LT:
+            append_validation_data(stream, data)
+            check.kept(hole, self._key.mechanism.digest)
+            return
+        archive = self._stamps.prepare(stream, data)
+        fill(archive, self._tsa.token(archive.digest))
+        check.last(archive, "sha256")
+
+    def _standing(self, at: datetime) -> ValidationData | None:
+        """That the key may seal at ``at``, with the proof of it where the level needs one."""
+        if not valid_at(self._key.certificate, at):
+            raise KeyUnusable("The seal's certificate is not valid now.")
+        if self._revocation is None:
+            return None
+        try:
+            return self._revocation.data(self._key.certificate, self._key.chain, at=at)
+        except RevocationUnavailable:
+            if self._long_term:
+                raise
+            return None
+
+    def _of_token(self, token: bytes, at: datetime) -> ValidationData:
+        assert self._revocation is not None
+        signer, others = certificates_of(token)
+        return self._revocation.data(signer, others, at=at)
 
     def _check_signature(self, attributes: SignedAttributes, signature: bytes) -> None:
         """Verify with the certificate's key: a faulty device or memory must not put out a seal that fails later."""
         mechanism = self._key.mechanism
         if not signature_holds(self._public_key, mechanism.encoded, mechanism.digest, signature, attributes.digest):
             raise SealCheckFailed("The key made a signature that its certificate doesn't verify.")
-
-    def _check_document(self, pdf: bytes, sealed: bytes, hole: Hole) -> None:
-        """The file as it will leave: old bytes untouched, byte range right and complete, digest the one signed."""
-        view = memoryview(sealed)
-        expected = (0, hole.start, hole.end, len(sealed) - hole.end)
-        if (
-            not sealed.startswith(pdf)
-            or byte_range_in(view[len(pdf) :]) != expected
-            or digest(self._key.mechanism.digest, view[: hole.start], view[hole.end :]) != hole.digest
-        ):
-            raise SealCheckFailed("The sealed file is not what was signed.")
 
     def close(self) -> None:
         """Let go of what was handed in, where it can be closed."""
@@ -106,13 +184,3 @@ class Sealer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-def _fill(hole: Hole, cms: bytes) -> bytes:
-    """The finished file: ``cms`` in hexadecimal in the hole, the rest of the hole stays zeros."""
-    written = hexlify(cms)
-    if len(written) > hole.end - hole.start - 2:
-        raise SealCheckFailed("The seal is larger than the space kept for it.", context={"size": str(len(cms))})
-    hole.stream.seek(hole.start + 1)
-    hole.stream.write(written)
-    return hole.stream.getvalue()

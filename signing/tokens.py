@@ -139,16 +139,7 @@ class TokenVerifier:
         return signer
 
     def _trace(self, envelope: _Envelope, at: datetime) -> _Signer:
-        sent = [x509.load_der_x509_certificate(certificate) for certificate in envelope.certificates]
-        mine = [
-            certificate
-            for certificate in sent
-            if certificate.serial_number == envelope.signer_serial
-            and certificate.issuer.public_bytes() == envelope.signer_name
-        ]
-        if not mine:
-            _refuse("certificate", "The time-stamp doesn't bring its signer's certificate.")
-        certificate = mine[0]
+        certificate, sent = _sent(envelope)
         if not _is_for_time_stamps(certificate):
             _refuse("certificate_use", "The time-stamp's certificate is not one for time-stamping alone.")
         path = path_to_root(certificate, sent, self._roots, at)
@@ -190,6 +181,28 @@ def imprint_algorithm(token_der: bytes) -> str:
         TimeStampInvalid: not a token, or an algorithm that is not accepted.
     """
     return _read(token_der)[1].imprint_algorithm
+
+
+def certificates_of(token_der: bytes) -> tuple[x509.Certificate, tuple[x509.Certificate, ...]]:
+    """The certificate a token was signed with, and the others it brings; none of them is believed by that.
+
+    Raises:
+        TimeStampInvalid: not a token, or one that doesn't bring its signer's certificate.
+    """
+    envelope, _ = _read(token_der)
+    try:
+        return _sent(envelope)
+    except (ValueError, TypeError) as error:
+        raise TimeStampInvalid("malformed", "The time-stamp's certificates are not well formed.") from error
+
+
+def _sent(envelope: _Envelope) -> tuple[x509.Certificate, tuple[x509.Certificate, ...]]:
+    sent = tuple(x509.load_der_x509_certificate(certificate) for certificate in envelope.certificates)
+    for certificate in sent:
+        named = certificate.issuer.public_bytes() == envelope.signer_name
+        if named and certificate.serial_number == envelope.signer_serial:
+            return certificate, sent
+    _refuse("certificate", "The time-stamp doesn't bring its signer's certificate.")
 
 
 def _read(token_der: bytes) -> tuple[_Envelope, Token]:

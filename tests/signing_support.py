@@ -28,6 +28,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from reportlab.pdfgen.canvas import Canvas
 
 from service.embedded.pki import Algorithm, Credential, DemoPki, ensure_pki, ensure_seal
+from service.embedded.status import StatusMaker
 from service.embedded.tsa import TokenMaker, serve
 from signing.keys import FileSealKey
 from signing.timestamps import HttpTimeStampAuthority
@@ -94,10 +95,10 @@ def read_query(request: bytes) -> tuple[bytes, int]:
 
 
 @contextmanager
-def honest_server(maker: TokenMaker | None = None) -> Iterator[str]:
-    """The demonstration's authority over HTTP, in a thread; yields its address."""
+def honest_server(maker: TokenMaker | None = None, status: StatusMaker | None = None) -> Iterator[str]:
+    """The demonstration's authority over HTTP, in a thread; yields its address. It is also the proxy for status."""
     loop = asyncio.new_event_loop()
-    server = loop.run_until_complete(serve(maker or token_maker(), 0))
+    server = loop.run_until_complete(serve(maker or token_maker(), 0, status=status or StatusMaker(pki().folder)))
     port = server.sockets[0].getsockname()[1]
     thread = threading.Thread(target=loop.run_forever)
     thread.start()

@@ -16,15 +16,22 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID, NameOID
 
 ROOT_NAME = "Zending Test Root CA (fictional)"
 """Common name of the root; a production configuration refuses certificates that lead to it."""
 
 ISSUING_NAME = "Zending Test Issuing CA (fictional)"
 
+AUTHORITIES = ("root", "issuing")
+"""Who certifies others, by the names of their files; a list of revoked certificates has the same name."""
+
+STATUS_URL = "http://pki.zending.invalid"
+"""Where the certificates say that their status is known: a host that is nowhere, asked by way of the demonstration's
+own authority as a proxy. So the certificates stay right on every port and machine."""
+
 Algorithm = Literal["p-256", "rsa-3072"]
-_PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
+PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 _LONGEST_NAME = 64  # upper bound of common and organisation names in X.509
 _SEAL_ENDING = " (test seal, fictional)"
 _YEAR = timedelta(days=365)
@@ -125,7 +132,7 @@ _Use = _AuthorityUse | _SealUse | _TimeStampUse
 
 
 def _certify(
-    key: _PrivateKey, subject: x509.Name, issuer_key: _PrivateKey, issuer: x509.Name, use: _Use
+    key: PrivateKey, subject: x509.Name, issuer_key: PrivateKey, issuer: x509.Name, use: _Use
 ) -> x509.Certificate:
     authority = isinstance(use, _AuthorityUse)
     now = datetime.now(UTC)
@@ -146,9 +153,25 @@ def _certify(
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()), critical=False)
     )
+    if key is not issuer_key:
+        issued_by = AUTHORITIES[0] if authority else AUTHORITIES[1]
+        builder = builder.add_extension(_list_at(f"{STATUS_URL}/{issued_by}.crl"), critical=False)
+        builder = builder.add_extension(_responder_at(f"{STATUS_URL}/ocsp"), critical=False)
     if isinstance(use, _TimeStampUse):
         builder = builder.add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.TIME_STAMPING]), critical=True)
     return builder.sign(issuer_key, SHA256())
+
+
+def _list_at(url: str) -> x509.CRLDistributionPoints:
+    name = x509.UniformResourceIdentifier(url)
+    return x509.CRLDistributionPoints(
+        [x509.DistributionPoint(full_name=[name], relative_name=None, reasons=None, crl_issuer=None)]
+    )
+
+
+def _responder_at(url: str) -> x509.AuthorityInformationAccess:
+    name = x509.UniformResourceIdentifier(url)
+    return x509.AuthorityInformationAccess([x509.AccessDescription(AuthorityInformationAccessOID.OCSP, name)])
 
 
 def _key_usage(*, authority: bool) -> x509.KeyUsage:
@@ -168,7 +191,7 @@ def _key_usage(*, authority: bool) -> x509.KeyUsage:
 def _issue(folder: Path, target: Credential, subject: x509.Name, algorithm: Algorithm, use: _Use) -> None:
     issuing = _credential(folder, "issuing")
     issuer_key, issuer = _load(issuing)
-    key: _PrivateKey
+    key: PrivateKey
     if algorithm == "p-256":
         key = ec.generate_private_key(ec.SECP256R1())
     else:
@@ -200,13 +223,13 @@ def _complete(credential: Credential) -> bool:
     return credential.certificate.exists()
 
 
-def _load(credential: Credential) -> tuple[_PrivateKey, x509.Certificate]:
+def _load(credential: Credential) -> tuple[PrivateKey, x509.Certificate]:
     key = load_pem_private_key(credential.key.read_bytes(), None)
     assert isinstance(key, (ec.EllipticCurvePrivateKey, rsa.RSAPrivateKey))
     return key, x509.load_pem_x509_certificate(credential.certificate.read_bytes())
 
 
-def _write(target: Credential, key: _PrivateKey, certificate: x509.Certificate, chain: bytes) -> None:
+def _write(target: Credential, key: PrivateKey, certificate: x509.Certificate, chain: bytes) -> None:
     _store(target.key, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()), mode=0o600)
     _store(target.chain, chain, mode=0o644)
     _store(target.certificate, certificate.public_bytes(Encoding.PEM), mode=0o644)

@@ -1,5 +1,7 @@
 """A time-stamp authority (RFC 3161 over HTTP) for demonstrations and tests: fictional by its certificate.
 
+It also says which certificates of the test PKI were revoked.
+
 Its key stays loaded and a token is joined from prepared pieces, so that a token costs the signature and little more.
 """
 
@@ -16,6 +18,7 @@ from asn1crypto import algos, cms, core, tsp, x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from service.embedded.pki import Credential, ensure_pki
+from service.embedded.status import StatusMaker
 from signing.algorithms import digest, hash_of
 from signing.der import CONTEXT, OCTET_STRING, SEQUENCE, SET, integer, set_of, tlv
 from signing.keys import FileSealKey
@@ -148,12 +151,17 @@ def _refusal(failure: str) -> bytes:
     return tlv(SEQUENCE, status.dump())
 
 
-async def serve(maker: TokenMaker, port: int, *, hosts: Sequence[str] = ("127.0.0.1",)) -> asyncio.Server:
-    """Start answering on these addresses; port 0 takes a free one. The caller closes the server."""
+async def serve(
+    maker: TokenMaker, port: int, *, hosts: Sequence[str] = ("127.0.0.1",), status: StatusMaker | None = None
+) -> asyncio.Server:
+    """Start answering on these addresses; port 0 takes a free one. The caller closes the server.
+
+    With ``status`` it also says, as a proxy for the host that the test PKI's certificates name, who was revoked.
+    """
 
     async def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            while await _exchange(maker, reader, writer):
+            while await _exchange(maker, status, reader, writer):
                 pass
         except (asyncio.IncompleteReadError, asyncio.LimitOverrunError, ConnectionError, TimeoutError):
             # The other side is gone, or never spoke HTTP: nothing is owed to it.
@@ -164,25 +172,37 @@ async def serve(maker: TokenMaker, port: int, *, hosts: Sequence[str] = ("127.0.
     return await asyncio.start_server(converse, hosts, port, limit=LARGEST_REQUEST)
 
 
-async def _exchange(maker: TokenMaker, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+async def _exchange(
+    maker: TokenMaker, status: StatusMaker | None, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+) -> bool:
     """Answer one request; whether the connection stays open for another."""
     async with asyncio.timeout(_IDLE_SECONDS):
         head = await reader.readuntil(b"\r\n\r\n")
         line, *rest = head.decode("latin-1").split("\r\n")
-        method, version = line.partition(" ")[0], line.rpartition(" ")[2]
+        method, target, version = (*line.split(" "), "", "", "")[:3]
         headers = {name.strip().lower(): value.strip() for name, _, value in (field.partition(":") for field in rest)}
         length = headers.get("content-length", "")
         keep = version == "HTTP/1.1" and headers.get("connection", "").lower() != "close"
+        if method == "GET" and status is not None:
+            name = target.rpartition("/")[2].removesuffix(".crl")
+            if (found := status.revocation_list(name)) is not None:
+                return await _reply(writer, "200 OK", "application/pkix-crl", found, keep=keep)
+            return await _reply(writer, "404 Not Found", "text/plain", b"", keep=keep)
         if method != "POST":
             return await _reply(writer, "405 Method Not Allowed", "text/plain", b"", keep=False)
         if not length.isdecimal() or len(length) > 9 or int(length) > LARGEST_REQUEST:  # noqa: PLR2004 - digits
             return await _reply(writer, "413 Content Too Large", "text/plain", b"", keep=False)
-        if headers.get("content-type", "").split(";")[0].strip().lower() != "application/timestamp-query":
+        kind = headers.get("content-type", "").split(";")[0].strip().lower()
+        answers = {"application/timestamp-query": maker.respond}
+        if status is not None:
+            answers["application/ocsp-request"] = status.respond
+        if kind not in answers:
             return await _reply(writer, "415 Unsupported Media Type", "text/plain", b"", keep=False)
         if headers.get("expect", "").lower() == "100-continue":
             writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         body = await reader.readexactly(int(length))
-        return await _reply(writer, "200 OK", "application/timestamp-reply", maker.respond(body), keep=keep)
+        replied = kind.replace("query", "reply").replace("request", "response")
+        return await _reply(writer, "200 OK", replied, answers[kind](body), keep=keep)
 
 
 async def _reply(writer: asyncio.StreamWriter, status: str, kind: str, body: bytes, *, keep: bool) -> bool:
@@ -195,7 +215,7 @@ async def _reply(writer: asyncio.StreamWriter, status: str, kind: str, body: byt
 
 async def _run(folder: Path, hosts: Sequence[str], port: int) -> None:
     maker = TokenMaker(ensure_pki(folder).tsa)
-    server = await serve(maker, port, hosts=hosts)
+    server = await serve(maker, port, hosts=hosts, status=StatusMaker(folder))
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

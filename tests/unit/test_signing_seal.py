@@ -30,7 +30,9 @@ from signing.errors import (
     TimeStampUnavailable,
     Unsealable,
 )
+from signing.filling import fill
 from signing.keys import SealKey
+from signing.revision import Hole
 from signing.seal import Sealer
 from signing.validate import Changes, Coverage, Level, validate
 from tests.signing_support import (
@@ -305,7 +307,12 @@ def test_a_seal_too_large_for_its_space_never_leaves() -> None:
 
 
 def test_a_file_that_is_not_what_was_signed_never_leaves(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("signing.seal._fill", lambda hole, cms: hole.stream.getvalue()[:-1] + cms[:1])
+    def spoiled(hole: Hole, cms: bytes) -> None:
+        fill(hole, cms)
+        hole.stream.seek(-1, 2)
+        hole.stream.write(b"?")
+
+    monkeypatch.setattr("signing.seal.fill", spoiled)
     with pytest.raises(SealCheckFailed):
         sealer(stamped=False).seal(plain_pdf(), at=NOW)
 
