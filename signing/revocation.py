@@ -11,8 +11,9 @@ import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
-from typing import Protocol
+from functools import lru_cache, partial
+from types import TracebackType
+from typing import Protocol, Self
 
 from asn1crypto import crl as asn1_crl
 from asn1crypto import ocsp as asn1_ocsp
@@ -44,7 +45,8 @@ class ValidationData:
     """Everything that lets a certificate be judged later without asking anybody.
 
     Attributes:
-        certificates: the whole path with the root, and certificates of who answered; DER.
+        certificates: the whole path with its root, and certificates of who answered; DER. Validators look for the
+            root here when they judge a list that it signed.
         ocsps: OCSP responses (RFC 6960), DER.
         crls: certificate revocation lists (RFC 5280), DER.
         until: the moment (aware) after which one of the answers no longer counts as the newest.
@@ -98,7 +100,7 @@ class _Answer:
 
 
 class OnlineRevocation:
-    """Asks the addresses that the certificates themselves name: OCSP first, lists of revoked certificates else.
+    """Asks the addresses that the certificates themselves name, by OCSP and for lists of revoked certificates.
 
     An answer is believed after pyHanko's certificate validator accepted it (signature, responder's right to answer,
     certificate asked for, dates), and is used until its ``nextUpdate``. From half of its life on a newer one is asked
@@ -181,31 +183,35 @@ class OnlineRevocation:
 
     def _ask(self, path: tuple[x509.Certificate, ...], above: Sequence[_Answer], now: datetime) -> _Answer:
         link, issuer, *_ = path
+
+        responses = [partial(self._ocsp, url, link, issuer) for url in _ocsp_addresses(link)]
+        lists = [partial(self._list, url) for url in _list_addresses(link)]
+        # An authority's own list is short and good for months, and roots seldom answer each question.
+        ways = [*lists, *responses] if _is_authority(link) else [*responses, *lists]
         faults: list[str] = []
-        for url in _ocsp_addresses(link):
+        for way in ways:
             try:
-                return self._judged(path, above, now, ocsp=self._ocsp(url, link, issuer))
+                return self._judged(path, above, now, **way())
             except RevocationUnavailable as error:
-                faults.append(f"ocsp:{error.context.get('fault', 'unusable')}")
-        for url in _list_addresses(link):
-            try:
-                return self._judged(path, above, now, crl=self._asking.get(url, accept="application/pkix-crl"))
-            except RevocationUnavailable as error:
-                faults.append(f"crl:{error.context.get('fault', 'unusable')}")
+                faults.append(error.context.get("fault", "unusable"))
         raise RevocationUnavailable(
             "Nobody says in a way that can be believed whether the certificate is still good.",
             context={"fault": ",".join(faults) or "no_address"},
         )
 
-    def _ocsp(self, url: str, link: x509.Certificate, issuer: x509.Certificate) -> bytes:
+    def _list(self, url: str) -> dict[str, bytes]:
+        return {"crl": self._asking.get(url, accept="application/pkix-crl")}
+
+    def _ocsp(self, url: str, link: x509.Certificate, issuer: x509.Certificate) -> dict[str, bytes]:
         # SHA-1 names the certificate here and protects nothing; it is the one hash that every responder knows.
         request = OCSPRequestBuilder().add_certificate(link, issuer, hashes.SHA1()).build()  # noqa: S303
-        return self._asking.post(
+        answer = self._asking.post(
             url,
             request.public_bytes(Encoding.DER),
             kind="application/ocsp-request",
             expected="application/ocsp-response",
         )
+        return {"ocsp": answer}
 
     def _judged(
         self,
@@ -254,6 +260,14 @@ class OnlineRevocation:
         """Close the kept connections."""
         self._asking.close()
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
 
 @lru_cache(maxsize=64)
 def _responders(der: bytes) -> tuple[bytes, ...]:
@@ -271,6 +285,13 @@ def _dates_of_response(der: bytes) -> tuple[datetime, datetime | None]:
 def _dates_of_list(der: bytes) -> tuple[datetime, datetime | None]:
     body = asn1_crl.CertificateList.load(der, strict=True)["tbs_cert_list"]
     return body["this_update"].native, body["next_update"].native
+
+
+def _is_authority(certificate: x509.Certificate) -> bool:
+    try:
+        return certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+    except x509.ExtensionNotFound:
+        return False
 
 
 def _ocsp_addresses(certificate: x509.Certificate) -> list[str]:

@@ -30,7 +30,10 @@ from reportlab.pdfgen.canvas import Canvas
 from service.embedded.pki import Algorithm, Credential, DemoPki, ensure_pki, ensure_seal
 from service.embedded.status import StatusMaker
 from service.embedded.tsa import TokenMaker, serve
+from signing.asking import Asking
+from signing.errors import RevocationUnavailable
 from signing.keys import FileSealKey
+from signing.revocation import OnlineRevocation
 from signing.timestamps import HttpTimeStampAuthority
 from signing.tokens import TokenVerifier
 from signing.trust import load_certificates
@@ -126,15 +129,23 @@ class Answer:
     length: int | None = None
 
 
+def revocation(proxy: str, **changes: object) -> OnlineRevocation:
+    """Asks who was revoked, by way of ``proxy``."""
+    asking = Asking(party="The issuer", fault=RevocationUnavailable, timeout=5.0, proxy=proxy)
+    return OnlineRevocation(**{"trust_roots": roots(), "asking": asking, **changes})  # type: ignore[arg-type]
+
+
 @contextmanager
 def lying_server(answer: Callable[[bytes], Answer], *, tls: ssl.SSLContext | None = None) -> Iterator[str]:
-    """A server that answers each request with what ``answer`` makes of it."""
+    """A server that answers with what ``answer`` makes of a request's body, or of the address that is fetched."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def do_POST(self) -> None:
-            said = answer(self.rfile.read(int(self.headers["Content-Length"])))
+            self._say(answer(self.rfile.read(int(self.headers["Content-Length"]))))
+
+        def _say(self, said: Answer) -> None:
             self.send_response(said.status)
             self.send_header("Content-Type", said.kind)
             self.send_header("Content-Length", str(len(said.body) if said.length is None else said.length))
@@ -142,6 +153,9 @@ def lying_server(answer: Callable[[bytes], Answer], *, tls: ssl.SSLContext | Non
             self.end_headers()
             self.wfile.write(said.body)
             self.close_connection = True
+
+        def do_GET(self) -> None:
+            self._say(answer(self.path.encode()))
 
         def log_request(self, *_: object) -> None:
             return

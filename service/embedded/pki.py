@@ -54,11 +54,13 @@ class DemoPki:
         folder: holds everything.
         trust_anchor: the root certificate (PEM), all that a checker must believe.
         tsa: the time-stamp authority's key.
+        responder: the key of who says which certificates of the issuing authority were revoked.
     """
 
     folder: Path
     trust_anchor: Path
     tsa: Credential
+    responder: Credential
 
 
 def ensure_pki(folder: Path) -> DemoPki:
@@ -67,7 +69,7 @@ def ensure_pki(folder: Path) -> DemoPki:
     Safe to call from several processes at once. What it returns is on disk, durably.
     """
     with _locked(folder):
-        root, issuing, tsa = (_credential(folder, name) for name in ("root", "issuing", "tsa"))
+        root, issuing, tsa, responder = (_credential(folder, name) for name in ("root", "issuing", "tsa", "ocsp"))
         if not _complete(root):
             key = ec.generate_private_key(ec.SECP256R1())
             name = _name(ROOT_NAME)
@@ -79,7 +81,9 @@ def ensure_pki(folder: Path) -> DemoPki:
             _write(issuing, key, _certify(key, _name(ISSUING_NAME), above, certificate.subject, use), b"")
         if not _complete(tsa):
             _issue(folder, tsa, _name("Zending Test TSA (fictional)"), "p-256", _TimeStampUse())
-    return DemoPki(folder=folder, trust_anchor=root.certificate, tsa=tsa)
+        if not _complete(responder):
+            _issue(folder, responder, _name("Zending Test OCSP responder (fictional)"), "p-256", _ResponderUse())
+    return DemoPki(folder=folder, trust_anchor=root.certificate, tsa=tsa, responder=responder)
 
 
 def ensure_seal(folder: Path, organisation_name: str, slug: str, *, algorithm: Algorithm = "p-256") -> Credential:
@@ -128,7 +132,14 @@ class _TimeStampUse:
     years: int = 12
 
 
-_Use = _AuthorityUse | _SealUse | _TimeStampUse
+@dataclass(frozen=True, slots=True)
+class _ResponderUse:
+    """Answers in the issuing authority's place, and is not asked about itself (RFC 6960, 4.2.2.2)."""
+
+    years: int = 12
+
+
+_Use = _AuthorityUse | _SealUse | _TimeStampUse | _ResponderUse
 
 
 def _certify(
@@ -153,10 +164,14 @@ def _certify(
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()), critical=False)
     )
-    if key is not issuer_key:
+    if isinstance(use, _ResponderUse):
+        builder = builder.add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.OCSP_SIGNING]), critical=False)
+        builder = builder.add_extension(x509.OCSPNoCheck(), critical=False)
+    elif key is not issuer_key:
         issued_by = AUTHORITIES[0] if authority else AUTHORITIES[1]
         builder = builder.add_extension(_list_at(f"{STATUS_URL}/{issued_by}.crl"), critical=False)
-        builder = builder.add_extension(_responder_at(f"{STATUS_URL}/ocsp"), critical=False)
+        if not authority:
+            builder = builder.add_extension(_responder_at(f"{STATUS_URL}/ocsp"), critical=False)
     if isinstance(use, _TimeStampUse):
         builder = builder.add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.TIME_STAMPING]), critical=True)
     return builder.sign(issuer_key, SHA256())

@@ -26,11 +26,15 @@ def revoke(folder: Path, certificate: x509.Certificate, *, since: datetime) -> N
 
 
 class StatusMaker:
-    """Makes the answers, signed by the issuer itself; reads who was revoked anew for each."""
+    """Makes the answers: lists of both authorities, responses about what the issuing one certified.
+
+    Who was revoked is read anew for each.
+    """
 
     def __init__(self, folder: Path, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self._folder, self._clock = folder, clock
         self._issuers = {name: _load(folder, name) for name in AUTHORITIES}
+        self._responder = _load(folder, "ocsp")
 
     def revocation_list(self, name: str) -> bytes | None:
         """The list of the authority called ``name`` (``root``, ``issuing``), DER; None when there is none such."""
@@ -57,10 +61,9 @@ class StatusMaker:
             asked = ocsp.load_der_ocsp_request(request)
         except ValueError:
             return _refusal(ocsp.OCSPResponseStatus.MALFORMED_REQUEST)
-        found = [(key, cert) for key, cert in self._issuers.values() if _names(asked, cert)]
-        if not found:
+        if not _names(asked, self._issuers["issuing"][1]):
             return _refusal(ocsp.OCSPResponseStatus.UNAUTHORIZED)
-        key, issuer = found[0]
+        key, responder = self._responder
         now, since = self._clock(), self._revoked().get(asked.serial_number)
         return (
             ocsp.OCSPResponseBuilder()
@@ -75,7 +78,8 @@ class StatusMaker:
                 revocation_time=since,
                 revocation_reason=None,
             )
-            .responder_id(ocsp.OCSPResponderEncoding.HASH, issuer)
+            .responder_id(ocsp.OCSPResponderEncoding.HASH, responder)
+            .certificates([responder])
             .sign(key, SHA256())
             .public_bytes(Encoding.DER)
         )

@@ -183,7 +183,7 @@ async def _exchange(
         headers = {name.strip().lower(): value.strip() for name, _, value in (field.partition(":") for field in rest)}
         length = headers.get("content-length", "")
         keep = version == "HTTP/1.1" and headers.get("connection", "").lower() != "close"
-        if method == "GET" and status is not None:
+        if method == "GET" and status is not None and target.endswith(".crl"):
             name = target.rpartition("/")[2].removesuffix(".crl")
             if (found := status.revocation_list(name)) is not None:
                 return await _reply(writer, "200 OK", "application/pkix-crl", found, keep=keep)

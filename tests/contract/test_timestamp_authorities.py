@@ -21,6 +21,7 @@ from service.embedded.pki import ensure_pki
 from service.embedded.tsa import POLICY, TokenMaker
 from signing.connection import _Deadlined
 from signing.errors import SigningError, TimeStampInvalid, TimeStampRefused, TimeStampUnavailable
+from signing.several import SeveralAuthorities
 from signing.timestamps import TimeStampAuthority, verify_token
 from signing.trust import load_certificates
 from tests.signing_support import (
@@ -44,8 +45,11 @@ DATA = b"checkpoint 17"
 DIGEST = hashlib.sha256(DATA).digest()
 
 
-@pytest.fixture(params=["http", "in process"])
+@pytest.fixture(params=["http", "in process", "the second of two"])
 def authority(request: pytest.FixtureRequest) -> Iterator[TimeStampAuthority]:
+    if request.param == "the second of two":
+        yield SeveralAuthorities([client("http://127.0.0.1:9/"), InProcessAuthority()])
+        return
     if request.param == "in process":
         yield InProcessAuthority()
         return
@@ -172,8 +176,11 @@ LIES: dict[str, tuple[Callable[[bytes], Answer], type[SigningError]]] = {
 @pytest.mark.parametrize("lie", LIES)
 def test_no_lie_is_accepted(lie: str) -> None:
     answer, expected = LIES[lie]
-    with lying_server(answer) as url, client(url) as http, pytest.raises(expected) as caught:
-        http.token(DIGEST)
+    with lying_server(answer) as url, client(url) as http:
+        with pytest.raises(expected) as caught:
+            http.token(DIGEST)
+        with SeveralAuthorities([http, InProcessAuthority()]) as two:
+            assert verify_token(two.token(DIGEST), DATA, roots())
     assert caught.value.retryable is (expected is not TimeStampRefused)
     assert caught.value.detail
 
