@@ -32,7 +32,7 @@ from signing.revocation import ValidationData
 
 _PDF_2 = (2, 0)
 _CHUNK = 256 * 1024
-_READING_FAULTS = (
+READING_FAULTS = (
     PdfError,
     PdfSigningError,
     ValueError,
@@ -78,7 +78,7 @@ def _reading() -> Iterator[None]:
         yield
     except SigningError:
         raise
-    except _READING_FAULTS as error:
+    except READING_FAULTS as error:
         raise PdfUnreadable(
             "The structure of the PDF can't be read.", context={"fault": type(error).__name__}
         ) from error

@@ -7,15 +7,15 @@ from types import TracebackType
 from typing import IO, Self
 
 from signing.algorithms import digest, signature_holds
+from signing.archive import Archive
 from signing.cms import SealTemplate, SignedAttributes
 from signing.errors import KeyUnusable, RevocationUnavailable, SealCheckFailed
 from signing.filling import Check, fill
 from signing.keys import SealKey
 from signing.report import Level
-from signing.revision import SignatureWriter, StampWriter, append_validation_data
+from signing.revision import SignatureWriter, append_validation_data
 from signing.revocation import RevocationSource, ValidationData
 from signing.timestamps import TimeStampAuthority
-from signing.tokens import certificates_of
 from signing.trust import valid_at
 
 LARGEST_STAMP = 12 * 1024
@@ -73,7 +73,7 @@ class Sealer:
             reserved=self._template.largest(stamp_size if self._tsa else 0),
             field_prefix=field_prefix,
         )
-        self._stamps = StampWriter(reserved=stamp_size, field_prefix="Archive")
+        self._archive = Archive(tsa, revocation, stamp_size=stamp_size) if tsa and revocation else None
         self._sample, self._sample_every, self._made = sample, sample_every, 0
 
     @property
@@ -135,17 +135,15 @@ class Sealer:
         check.last(hole, self._key.mechanism.digest)
         if not self._long_term:
             return
-        assert self._tsa is not None
+        assert self._archive is not None
         assert token is not None
         assert own is not None
-        data = own.with_(self._of_token(token, at))
+        data = own.with_(self._archive.proof_of(token, at=at))
         if self._level is Level.B_LT:
             append_validation_data(stream, data)
             check.kept(hole, self._key.mechanism.digest)
             return
-        archive = self._stamps.prepare(stream, data)
-        fill(archive, self._tsa.token(archive.digest))
-        check.last(archive, "sha256")
+        self._archive.stamp(stream, data, check, at=at)
 
     def _standing(self, at: datetime) -> ValidationData | None:
         """That the key may seal at ``at``, with the proof of it where the level needs one."""
@@ -159,11 +157,6 @@ class Sealer:
             if self._long_term:
                 raise
             return None
-
-    def _of_token(self, token: bytes, at: datetime) -> ValidationData:
-        assert self._revocation is not None
-        signer, others = certificates_of(token)
-        return self._revocation.data(signer, others, at=at)
 
     def _check_signature(self, attributes: SignedAttributes, signature: bytes) -> None:
         """Verify with the certificate's key: a faulty device or memory must not put out a seal that fails later."""

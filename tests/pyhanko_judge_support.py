@@ -9,7 +9,9 @@ from asn1crypto import crl as asn1_crl
 from asn1crypto import ocsp as asn1_ocsp
 from asn1crypto import x509 as asn1_x509
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509 import ocsp
 from pyhanko.pdf_utils.reader import PdfFileReader
 from pyhanko.sign.ades.report import AdESPassed
 from pyhanko.sign.validation import async_validate_pdf_signature, async_validate_pdf_timestamp
@@ -29,7 +31,7 @@ from pyhanko_certvalidator.policy_decl import REQUIRE_REVINFO, CertRevTrustPolic
 from pyhanko_certvalidator.registry import SimpleTrustManager
 from pyhanko_certvalidator.revinfo.archival import CRLContainer, OCSPContainer
 
-from tests.signing_support import roots
+from tests.signing_support import pki, roots
 
 _USES = KeyUsageConstraints(key_usage={"non_repudiation", "digital_signature"}, match_all_key_usages=False)
 
@@ -104,3 +106,16 @@ def kept_is_enough(pdf: bytes, *, at: datetime) -> bool:
         return bool(found) and all(status.intact and status.valid and status.trusted for status in found)
 
     return asyncio.run(judge())
+
+
+def token_maker_certificates() -> tuple[x509.Certificate, x509.Certificate]:
+    """The certificate of the test PKI's time-stamp authority, and its issuer's."""
+    files = pki().tsa.certificate, pki().tsa.chain
+    authority, issuing = (x509.load_pem_x509_certificate(file.read_bytes()) for file in files)
+    return authority, issuing
+
+
+def ocsp_request(certificate: x509.Certificate, issuer: x509.Certificate) -> bytes:
+    """The question whether a certificate was revoked."""
+    builder = ocsp.OCSPRequestBuilder().add_certificate(certificate, issuer, hashes.SHA1())
+    return builder.build().public_bytes(Encoding.DER)

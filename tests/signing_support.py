@@ -24,10 +24,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID, NameOID
 from reportlab.pdfgen.canvas import Canvas
 
-from service.embedded.pki import Algorithm, Credential, DemoPki, ensure_pki, ensure_seal
+from service.embedded.pki import STATUS_URL, Algorithm, Credential, DemoPki, ensure_pki, ensure_seal
 from service.embedded.status import StatusMaker
 from service.embedded.tsa import TokenMaker, serve
 from signing.asking import Asking
@@ -178,7 +178,12 @@ def client(url: str, **changes: object) -> HttpTimeStampAuthority:
 
 
 def tsa_credential(
-    folder: Path, *, usage: x509.ExtendedKeyUsage | None, critical: bool = True, days: int = 5
+    folder: Path,
+    *,
+    usage: x509.ExtendedKeyUsage | None,
+    critical: bool = True,
+    days: int = 5,
+    status: bool = False,
 ) -> Credential:
     """A key with a certificate by the test PKI that is almost fit for time-stamps.
 
@@ -187,6 +192,7 @@ def tsa_credential(
         usage: extended key usage, if any.
         critical: whether that is critical.
         days: end of validity from now; negative for one that has ended.
+        status: whether it names who says whether it was revoked.
     """
     issuing = pki().folder / "issuing.key.pem"
     issuer_key = load_pem_private_key(issuing.read_bytes(), None)
@@ -207,6 +213,10 @@ def tsa_credential(
     )
     if usage is not None:
         builder = builder.add_extension(usage, critical=critical)
+    if status:
+        name = x509.UniformResourceIdentifier(f"{STATUS_URL}/ocsp")
+        access = [x509.AccessDescription(AuthorityInformationAccessOID.OCSP, name)]
+        builder = builder.add_extension(x509.AuthorityInformationAccess(access), critical=False)
     certificate = builder.sign(issuer_key, hashes.SHA256())
     odd = Credential(folder / "odd.key.pem", folder / "odd.cert.pem", issuer_file)
     odd.key.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))

@@ -10,10 +10,6 @@ from pathlib import Path
 
 import pikepdf
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.serialization import Encoding
-from cryptography.x509 import ocsp
 from pyhanko.pdf_utils.reader import PdfFileReader
 from pyhanko.sign.fields import enumerate_sig_fields
 from pyhanko.sign.validation.pdf_embedded import EmbeddedPdfSignature
@@ -24,7 +20,7 @@ from signing.errors import CertificateRevoked, RevocationUnavailable, SealCheckF
 from signing.report import Level
 from signing.seal import Sealer
 from signing.validate import validate
-from tests.pyhanko_judge_support import kept_is_enough, verdict
+from tests.pyhanko_judge_support import kept_is_enough, ocsp_request, token_maker_certificates, verdict
 from tests.signing_support import (
     InProcessAuthority,
     client,
@@ -110,22 +106,10 @@ def test_only_an_archived_seal_outlives_its_certificate() -> None:
         kept, unkept = (one.seal(plain_pdf(), at=now()) for one in (sealer, shorter))
     # The authority's own certificate is good for another year: that is what its issuer says then.
     status = StatusMaker(pki().folder, clock=lambda: later)
-    authority, issuing = token_maker_certificates()
-    told = [status.respond(ocsp_request(authority, issuing))]
+    told = [status.respond(ocsp_request(*token_maker_certificates()))]
     lists = [status.revocation_list("root") or b""]
     assert verdict(kept, at=later, known=told, lists=lists) == "PASSED"
     assert verdict(unkept, at=later) != "PASSED"
-
-
-def token_maker_certificates() -> tuple[x509.Certificate, x509.Certificate]:
-    files = pki().tsa.certificate, pki().tsa.chain
-    authority, issuing = (x509.load_pem_x509_certificate(file.read_bytes()) for file in files)
-    return authority, issuing
-
-
-def ocsp_request(certificate: x509.Certificate, issuer: x509.Certificate) -> bytes:
-    builder = ocsp.OCSPRequestBuilder().add_certificate(certificate, issuer, hashes.SHA1())
-    return builder.build().public_bytes(Encoding.DER)
 
 
 def test_below_long_term_nothing_is_kept_and_nobody_is_needed() -> None:
