@@ -70,11 +70,11 @@ def test_renewed_twice_it_outlives_the_first_authority(tmp_path_factory: pytest.
         first = Sealer(seal_key(), InProcessAuthority(maker), level=Level.B_LTA, revocation=source)
         document = first.seal(plain_pdf(), at=now())
         kept = renewed(document, source)
-    # The judge has, besides the document, only what the issuer says about the second authority at that moment.
+    # The judge has, besides the document, only what the issuers say at that moment.
     for later in (now() + timedelta(days=30), now() + 11 * YEAR):
         status = StatusMaker(pki().folder, clock=lambda moment=later: moment)
         told = [status.respond(ocsp_request(*token_maker_certificates()))]
-        lists = [status.revocation_list("root") or b""]
+        lists = [status.revocation_list(name) or b"" for name in ("root", "issuing")]
         assert verdict(kept.content, at=later, known=told, lists=lists) == "PASSED"
         assert verdict(document, at=later, known=told, lists=lists) != "PASSED"
 
