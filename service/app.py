@@ -114,7 +114,7 @@ def probes(application: Application) -> dict[str, Probe]:
         "store": Probe(readiness.store(application.store), needed=True),
         "scanner": Probe(scanner.ready if isinstance(scanner, ClamdScanner) else _not_set, needed=True),
         "broker": Probe(readiness.broker(settings.broker_url.get_secret_value()), needed=False),
-        "time-stamp authority": Probe(readiness.listener(settings.tsa_url), needed=False),
+        "time-stamp authority": Probe(readiness.any_listener(settings.tsa_url.split()), needed=False),
         "identity provider": Probe(readiness.listener(settings.oidc_issuer), needed=False),
         "mail server": Probe(readiness.listener(mail), needed=False),
         "print house": Probe(readiness.print_house(application.context.provider), needed=False),

@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 from celery import Celery
 
 from printing.providers.directory import DirectoryProvider
-from service import outgoing, tracing
+from service import authorities, outgoing, tracing
 from service.channels.internal import InternalChannel
 from service.db.migrations import SchemaTooOld, refuse_older
 from service.db.models import Organisation
@@ -54,8 +54,7 @@ from service.vault.objects.base import ObjectStore
 from service.vault.vault import Vault
 from signing.keys import FileSealKey
 from signing.seal import Sealer
-from signing.timestamps import HttpTimeStampAuthority
-from signing.trust import load_certificates
+from signing.timestamps import TimeStampAuthority
 
 TOKEN_KEY: Final = "tokens.pem"  # noqa: S105  a file name
 # Keys of tokens that verify and never sign: the next one before its time, the former one after it.
@@ -74,7 +73,7 @@ class Application:
     settings: Settings
     context: Context
     store: ObjectStore
-    tsa: HttpTimeStampAuthority
+    tsa: TimeStampAuthority
     scanner: MalwareScanner
     celery: Celery
     identity: OpenIdProvider
@@ -148,8 +147,7 @@ def _build(settings: Settings, closing: contextlib.ExitStack, *, hands_in: bool,
     keyring = FileKeyRing(settings.keys_folder / "keyring")
     store = _store(settings, database, operating=operating)
     index = keyring.index_keys()
-    tsa = HttpTimeStampAuthority(settings.tsa_url, load_certificates(settings.trust_anchor))
-    closing.callback(tsa.close)
+    tsa = closing.enter_context(authorities.time_stamps(settings))
     celery = make_celery(settings.broker_url.get_secret_value())
     waker = Waker(celery, slots=settings.worker_slots)
     closing.callback(waker.close)
@@ -326,7 +324,7 @@ def _scanner(settings: Settings) -> MalwareScanner:
     raise SettingsRefused("ZENDING_SCANNER_URL must be unix:///path/of/clamd.ctl or tcp://host:port.")
 
 
-def _sealers(folder: Path, tsa: HttpTimeStampAuthority) -> Callable[[Organisation], Sealer]:
+def _sealers(folder: Path, tsa: TimeStampAuthority) -> Callable[[Organisation], Sealer]:
     @lru_cache(maxsize=1024)
     def by_profile(profile: str) -> Sealer:
         key = FileSealKey.from_pem(

@@ -67,8 +67,9 @@ class Settings(BaseSettings):
     ledger_origin: str = "zending.invalid/log"
     print_sender: str = Field("ZENDING0", pattern=r"^[A-Z0-9]{8}$")
 
-    tsa_url: str
+    tsa_url: str = Field(pattern=r"^\s*https?://\S+(\s+https?://\S+)*\s*$")
     trust_anchor: Path
+    revocation_proxy: Annotated[str | None, Field(pattern="^https?://")] = None
     checkpoint_stamp_seconds: int = Field(60, ge=1)
 
     oidc_issuer: str

@@ -3,9 +3,10 @@
 import socket
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures import wait as wait_for
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
@@ -165,5 +166,18 @@ def listener(url: str | None) -> Callable[[], bool | None]:
         port = parts.port or _PORTS.get(parts.scheme, 0)
         with socket.create_connection((parts.hostname or "", port), timeout=_SECONDS):
             return True
+
+    return check
+
+
+def any_listener(urls: Sequence[str]) -> Callable[[], bool | None]:
+    """Whether somebody listens at one of several addresses that stand in for one another."""
+    checks = [listener(url) for url in urls]
+
+    def check() -> bool | None:
+        for one in checks[:-1]:
+            with suppress(OSError):
+                return one()
+        return checks[-1]()
 
     return check

@@ -223,7 +223,11 @@ class Stack:
             folder = self.home / "pki"
             anchor = ensure_pki(folder).trust_anchor
             port = start_listening(supervisor, "tsa", partial(self._party, "tsa", ("--folder", str(folder), *beside)))
-            self._environment |= {"ZENDING_TSA_URL": f"http://{host}:{port}/", "ZENDING_TRUST_ANCHOR": str(anchor)}
+            self._environment |= {
+                "ZENDING_TSA_URL": f"http://{host}:{port}/",
+                "ZENDING_TRUST_ANCHOR": str(anchor),
+                "ZENDING_REVOCATION_PROXY": f"http://{host}:{port}",
+            }
         if "ZENDING_OIDC_ISSUER" not in self._given:
             port = start_listening(supervisor, "oidc", partial(self._party, "oidc", self._oidc_arguments()))
             self._environment |= {

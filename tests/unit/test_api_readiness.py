@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 from structlog.testing import capture_logs
 
-from service.api.readiness import Probe, Readiness, listener
+from service.api.readiness import Probe, Readiness, any_listener, listener
 from service.api.shapes import Health
 
 
@@ -98,3 +98,14 @@ def test_an_address_without_a_port_is_asked_at_the_usual_one(
     monkeypatch.setattr(socket, "create_connection", connect)
     assert listener(f"{scheme}://somewhere.example")() is True
     assert asked == [("somewhere.example", port)]
+
+
+def test_one_of_several_addresses_is_enough() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as there, socket.create_server(("127.0.0.1", 0)) as other:
+        url = f"http://127.0.0.1:{there.getsockname()[1]}"
+        gone = f"http://127.0.0.1:{other.getsockname()[1]}"
+        other.close()
+        assert any_listener([gone, url])() is True
+        assert any_listener([url, gone])() is True
+        with pytest.raises(OSError, match="refused"):
+            any_listener([gone, gone])()
