@@ -1,5 +1,7 @@
 """The document time-stamp that makes a signature last (level B-LTA: ETSI EN 319 142-1, 5.5)."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import IO
 
@@ -7,7 +9,34 @@ from signing.filling import Check, fill
 from signing.revision import StampWriter, append_validation_data
 from signing.revocation import RevocationSource, ValidationData
 from signing.timestamps import TimeStampAuthority
-from signing.tokens import certificates_of
+from signing.tokens import certificates_of, life_of
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A document that was sealed or renewed.
+
+    Attributes:
+        content: the document.
+        until: when something that its proof rests on ends (aware): renewed before that, it stays good.
+    """
+
+    content: bytes
+    until: datetime
+
+
+def holds_until(token: bytes, ends: Mapping[str, datetime] | None = None) -> datetime:
+    """How long a time-stamp can be believed without a newer one: its certificates and its algorithms must live.
+
+    Args:
+        token: the time-stamp, DER.
+        ends: digest algorithms that are given up, and when (aware), by the names of hashlib.
+
+    Raises:
+        TimeStampInvalid: not a token.
+    """
+    until, digests = life_of(token)
+    return min([until, *(end for name, end in (ends or {}).items() if name in digests)])
 
 
 class Archive:

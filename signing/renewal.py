@@ -8,7 +8,6 @@ A document below level B-LTA is raised to it the same way.
 # pyHanko declares types but leaves some of its methods without.
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from io import BytesIO
 from typing import IO, Any
@@ -18,13 +17,13 @@ from cryptography import x509
 from pyhanko.pdf_utils.reader import PdfFileReader
 from pyhanko.sign.fields import enumerate_sig_fields
 
-from signing.archive import Archive
+from signing.archive import Archive, Kept, holds_until
 from signing.errors import KeyUnusable, PdfUnreadable, SigningError, Unsealable
 from signing.filling import Check
 from signing.revision import READING_FAULTS
 from signing.revocation import RevocationSource, ValidationData
 from signing.timestamps import TimeStampAuthority
-from signing.tokens import certificates_of, imprint_algorithm
+from signing.tokens import certificates_of
 
 
 class NothingToKeep(Unsealable):
@@ -37,44 +36,6 @@ class RenewalTooLate(SigningError):
     """The newest time-stamp's certificate has ended or is no longer good: a new one would prove nothing of before."""
 
     code = "renewal_too_late"
-
-
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """A document that was renewed.
-
-    Attributes:
-        content: the document.
-        until: when the newest time-stamp's certificate or algorithm ends (aware): renewed before that, it stays good.
-    """
-
-    content: bytes
-    until: datetime
-
-
-def holds_until(token: bytes, ends: Mapping[str, datetime] | None = None) -> datetime:
-    """How long a time-stamp can be believed without a newer one: its certificates and its algorithms must live.
-
-    Args:
-        token: the time-stamp, DER.
-        ends: digest algorithms that are given up, and when (aware), by the names of hashlib.
-
-    Raises:
-        TimeStampInvalid: not a token.
-    """
-    signer, others = certificates_of(token)
-    moments = [signer.not_valid_after_utc]
-    # Roots live on in who believes them; an issuer whose certificate has ended proves nothing any more.
-    moments += [other.not_valid_after_utc for other in others if other.issuer != other.subject]
-    used = {imprint_algorithm(token), _signed_with(token)}
-    moments += [end for name, end in (ends or {}).items() if name in used]
-    return min(moments)
-
-
-def _signed_with(token: bytes) -> str:
-    signer = cms.ContentInfo.load(token)["content"]["signer_infos"][0]
-    name: str = signer["digest_algorithm"]["algorithm"].native
-    return name
 
 
 class Renewer:
@@ -94,7 +55,7 @@ class Renewer:
             tsa: makes the time-stamps.
             revocation: proves that certificates are good.
             stamp_size: bytes kept free for a token.
-            ends: as in :func:`holds_until`.
+            ends: as in :func:`signing.archive.holds_until`.
         """
         self._revocation, self._ends = revocation, ends
         self._archive = Archive(tsa, revocation, stamp_size=stamp_size)

@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import IO, Self
 
 from signing.algorithms import digest, signature_holds
-from signing.archive import Archive
+from signing.archive import Archive, Kept, holds_until
 from signing.cms import SealTemplate, SignedAttributes
 from signing.errors import KeyUnusable, RevocationUnavailable, SealCheckFailed
 from signing.filling import Check, fill
@@ -101,13 +101,23 @@ class Sealer:
             TimeStampUnavailable, TimeStampInvalid, TimeStampRefused: no token.
             SealCheckFailed: the result did not pass its check.
         """
+        return self.seal_to_keep(pdf, at=at).content
+
+    def seal_to_keep(self, pdf: bytes, *, at: datetime) -> Kept:
+        """As :meth:`seal`, and until when the seal is good without being renewed.
+
+        Without an archive time-stamp that is when the first of its certificates ends, with one when that one's do.
+        """
         stream = BytesIO(pdf)
-        self._seal(stream, Check.of_bytes(pdf), at)
+        token = self._seal(stream, Check.of_bytes(pdf), at)
         sealed = stream.getvalue()
         if self._sample is not None and self._sample_every and self._made % self._sample_every == 0:
             self._sample(sealed)
         self._made += 1
-        return sealed
+        until = [] if self._level is Level.B_LTA else [self._key.certificate.not_valid_after_utc]
+        if token is not None:
+            until.append(holds_until(token))
+        return Kept(sealed, min(until))
 
     def seal_file(self, source: IO[bytes], target: IO[bytes], *, at: datetime) -> None:
         """Seal from one file into another, with memory that doesn't grow with the document.
@@ -124,7 +134,8 @@ class Sealer:
         self._seal(target, check, at)
         target.seek(0, 2)
 
-    def _seal(self, stream: IO[bytes], check: Check, at: datetime) -> None:
+    def _seal(self, stream: IO[bytes], check: Check, at: datetime) -> bytes | None:
+        """Extend ``stream`` by the seal; returns the newest time-stamp, which the seal's life hangs on."""
         own = self._standing(at)
         hole = self._writer.prepare(stream, at=at)
         attributes = self._template.attributes(hole.digest)
@@ -134,7 +145,7 @@ class Sealer:
         fill(hole, self._template.fill(attributes, signature, token))
         check.last(hole, self._key.mechanism.digest)
         if not self._long_term:
-            return
+            return token
         assert self._archive is not None
         assert token is not None
         assert own is not None
@@ -142,8 +153,8 @@ class Sealer:
         if self._level is Level.B_LT:
             append_validation_data(stream, data)
             check.kept(hole, self._key.mechanism.digest)
-            return
-        self._archive.stamp(stream, data, check, at=at)
+            return token
+        return self._archive.stamp(stream, data, check, at=at)
 
     def _standing(self, at: datetime) -> ValidationData | None:
         """That the key may seal at ``at``, with the proof of it where the level needs one."""

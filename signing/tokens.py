@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import NoReturn
 
 from asn1crypto.core import GeneralizedTime, ObjectIdentifier
@@ -194,6 +195,27 @@ def certificates_of(token_der: bytes) -> tuple[x509.Certificate, tuple[x509.Cert
         return _sent(envelope)
     except (ValueError, TypeError) as error:
         raise TimeStampInvalid("malformed", "The time-stamp's certificates are not well formed.") from error
+
+
+def life_of(token_der: bytes) -> tuple[datetime, frozenset[str]]:
+    """Until when (aware) all certificates of a token live, roots apart, and the digests that it rests on.
+
+    Raises:
+        TimeStampInvalid: as :func:`certificates_of`.
+    """
+    envelope, token = _read(token_der)
+    digests = frozenset({envelope.digest_name, token.imprint_algorithm})
+    return _life(envelope.certificates), digests
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _life(certificates: tuple[bytes, ...]) -> datetime:
+    sent = [x509.load_der_x509_certificate(certificate) for certificate in certificates]
+    # Roots live on in who believes them; an issuer whose certificate has ended proves nothing any more.
+    moments = [each.not_valid_after_utc for each in sent if each.issuer != each.subject]
+    if not moments:
+        _refuse("certificate", "The time-stamp doesn't bring its signer's certificate.")
+    return min(moments)
 
 
 def _sent(envelope: _Envelope) -> tuple[x509.Certificate, tuple[x509.Certificate, ...]]:

@@ -134,3 +134,16 @@ def test_nothing_is_stored_twice_by_many_renewals() -> None:
     with pikepdf.open(io.BytesIO(twice)) as opened:
         kept = [entry.read_bytes() for kind in ("/Certs", "/OCSPs", "/CRLs") for entry in opened.Root.DSS[kind]]
     assert len(kept) == len(set(kept))
+
+
+def test_a_seal_says_until_when_it_is_good_by_itself() -> None:
+    with honest_server() as url, revocation(url) as source:
+        ends = {
+            level: Sealer(seal_key(), InProcessAuthority() if level != "B-B" else None, level=level, revocation=source)
+            .seal_to_keep(plain_pdf(), at=now())
+            .until
+            for level in Level
+        }
+    own = seal_key().certificate.not_valid_after_utc
+    assert [ends[level] for level in (Level.B_B, Level.B_T, Level.B_LT)] == [own] * 3
+    assert ends[Level.B_LTA] > own
