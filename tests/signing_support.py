@@ -55,10 +55,15 @@ def roots() -> tuple[x509.Certificate, ...]:
     return load_certificates(pki().trust_anchor)
 
 
+def credential(algorithm: Algorithm = "p-256") -> Credential:
+    """The files of a seal key of the test PKI."""
+    return ensure_seal(pki().folder, "Gemeente Voorbeeld", f"voorbeeld-{algorithm}", algorithm=algorithm)
+
+
 @cache
 def seal_key(algorithm: Algorithm = "p-256", mechanism: Mechanism | None = None) -> FileSealKey:
-    credential = ensure_seal(pki().folder, "Gemeente Voorbeeld", f"voorbeeld-{algorithm}", algorithm=algorithm)
-    return FileSealKey.from_pem(credential.key, credential.certificate, credential.chain, mechanism=mechanism)
+    made = credential(algorithm)
+    return FileSealKey.from_pem(made.key, made.certificate, made.chain, mechanism=mechanism)
 
 
 @cache
@@ -296,7 +301,10 @@ def extracted(sealed: bytes, folder: Path) -> tuple[Path, Path]:
     start, size, resume, rest = byte_range_in(sealed) or (0, 0, 0, 0)
     data, cms = folder / "data", folder / "cms"
     data.write_bytes(sealed[start : start + size] + sealed[resume : resume + rest])
-    cms.write_bytes(bytes.fromhex(sealed[size + 1 : resume - 1].decode()).rstrip(b"\x00"))
+    padded = bytes.fromhex(sealed[size + 1 : resume - 1].decode())
+    # Its own length says where it ends: a signature may end in zeros as the padding does.
+    octets = padded[1] & 0x7F
+    cms.write_bytes(padded[: 2 + octets + int.from_bytes(padded[2 : 2 + octets], "big")])
     return data, cms
 
 

@@ -29,7 +29,7 @@ KINDS: tuple[Algorithm, ...] = ("p-256", "p-384", "rsa-3072")
 EVERY = [
     (kind, mechanism) for kind in KINDS for mechanism in Mechanism if mechanism.elliptic is not kind.startswith("rsa")
 ]
-every = pytest.mark.parametrize(("kind", "mechanism"), EVERY, ids=lambda value: str(value))
+every = pytest.mark.parametrize(("kind", "mechanism"), EVERY, ids=str)
 
 
 @every
