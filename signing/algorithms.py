@@ -20,11 +20,20 @@ _HASHES: dict[str, hashes.HashAlgorithm] = {
 
 
 class Mechanism(StrEnum):
-    """How a key signs; the value is the name asn1crypto gives the CMS signature algorithm."""
+    """How a key signs; the value is how a seal profile writes it.
 
-    ECDSA_SHA256 = "sha256_ecdsa"
-    ECDSA_SHA384 = "sha384_ecdsa"
-    RSA_SHA256 = "sha256_rsa"
+    RSASSA-PSS salts with as many bytes as the digest has, and masks by MGF1 with the same digest (RFC 4056, 3).
+    """
+
+    ECDSA_SHA256 = "ecdsa-sha256"
+    ECDSA_SHA384 = "ecdsa-sha384"
+    ECDSA_SHA512 = "ecdsa-sha512"
+    RSA_SHA256 = "rsa-sha256"
+    RSA_SHA384 = "rsa-sha384"
+    RSA_SHA512 = "rsa-sha512"
+    PSS_SHA256 = "rsa-pss-sha256"
+    PSS_SHA384 = "rsa-pss-sha384"
+    PSS_SHA512 = "rsa-pss-sha512"
 
     @property
     def encoded(self) -> bytes:
@@ -34,18 +43,44 @@ class Mechanism(StrEnum):
     @property
     def elliptic(self) -> bool:
         """Whether it signs on a curve."""
-        return self in {Mechanism.ECDSA_SHA256, Mechanism.ECDSA_SHA384}
+        return self.value.startswith("ecdsa-")
+
+    @property
+    def pss(self) -> bool:
+        """Whether it pads as RSASSA-PSS does (RFC 8017, 8.1)."""
+        return self.value.startswith("rsa-pss-")
 
     @property
     def digest(self) -> str:
         """Name of the digest that is signed, as hashlib and CMS write it."""
-        return self.value.split("_")[0]
+        return self.value.rpartition("-")[2]
 
 
 @lru_cache
 def _encoded(mechanism: Mechanism) -> bytes:
-    encoded: bytes = algos.SignedDigestAlgorithm({"algorithm": mechanism.value}).dump()
+    name = mechanism.digest
+    if mechanism.pss:
+        hashed = {"algorithm": name}
+        parameters = algos.RSASSAPSSParams(
+            {
+                "hash_algorithm": hashed,
+                "mask_gen_algorithm": {"algorithm": "mgf1", "parameters": hashed},
+                "salt_length": _HASHES[name].digest_size,
+            }
+        )
+        algorithm = algos.SignedDigestAlgorithm({"algorithm": "rsassa_pss", "parameters": parameters})
+    else:
+        algorithm = algos.SignedDigestAlgorithm({"algorithm": f"{name}_{'ecdsa' if mechanism.elliptic else 'rsa'}"})
+    encoded: bytes = algorithm.dump()
     return encoded
+
+
+def padding_of(mechanism: Mechanism) -> padding.PSS | padding.PKCS1v15:
+    """How an RSA key pads under ``mechanism``."""
+    if not mechanism.pss:
+        return padding.PKCS1v15()
+    hashed = _HASHES[mechanism.digest]
+    return padding.PSS(padding.MGF1(hashed), hashed.digest_size)
 
 
 def hash_of(name: str) -> hashes.HashAlgorithm | None:

@@ -17,7 +17,8 @@ from signing.der import CONTEXT, OCTET_STRING, SEQUENCE, SET, integer, set_of, t
 _SIGNED_DATA = core.ObjectIdentifier("1.2.840.113549.1.7.2").dump()
 _MESSAGE_DIGEST = core.ObjectIdentifier("1.2.840.113549.1.9.4").dump()
 _SIGNATURE_TIME_STAMP = core.ObjectIdentifier("1.2.840.113549.1.9.16.2.14").dump()
-_LARGEST_ECDSA = {Mechanism.ECDSA_SHA256: 72, Mechanism.ECDSA_SHA384: 104}
+_LARGEST_ECDSA = 8
+"""Bytes that DER puts around two numbers of a curve: three headers of two bytes, and a zero before each number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,7 @@ class SealTemplate:
         own = certificate.public_bytes(Encoding.DER)
         parsed = x509.Certificate.load(own)
         digest_algorithm = algos.DigestAlgorithm({"algorithm": mechanism.digest}).dump()
-        signature_algorithm = algos.SignedDigestAlgorithm({"algorithm": mechanism.value})
+        signature_algorithm = algos.SignedDigestAlgorithm.load(mechanism.encoded)
         # Roots stay out: who believes one has it already.
         others = [c.public_bytes(Encoding.DER) for c in chain if c.issuer != c.subject]
         self._before = integer(1) + tlv(SET, digest_algorithm) + tlv(SEQUENCE, core.ObjectIdentifier(_DATA).dump())
@@ -48,10 +49,10 @@ class SealTemplate:
             + cms.IssuerAndSerialNumber({"issuer": parsed.issuer, "serial_number": parsed.serial_number}).dump()
         )
         self._signer_before += digest_algorithm
-        self._signature_algorithm = signature_algorithm.dump()
+        self._signature_algorithm = mechanism.encoded
         self._attributes = _constant_attributes(own, mechanism, signature_algorithm)
-        key = certificate.public_key()
-        self._signature_size = _LARGEST_ECDSA.get(mechanism) or (getattr(key, "key_size", 0) + 7) // 8
+        number = (getattr(certificate.public_key(), "key_size", 0) + 7) // 8
+        self._signature_size = 2 * number + _LARGEST_ECDSA if mechanism.elliptic else number
 
     def attributes(self, message_digest: bytes) -> SignedAttributes:
         """The signed attributes for a document whose byte range hashes to ``message_digest``."""
@@ -91,7 +92,9 @@ def _constant_attributes(
 
     No signing time: PAdES puts the claimed time in the signature dictionary (EN 319 142-1, 6.3).
     """
-    reference = tsp.ESSCertIDv2({"cert_hash": digest("sha256", certificate)})
+    reference = tsp.ESSCertIDv2({"cert_hash": digest(mechanism.digest, certificate)})
+    if mechanism.digest != "sha256":  # DER leaves the default out (RFC 5035, 4)
+        reference["hash_algorithm"] = {"algorithm": mechanism.digest}
     protection = cms.CMSAlgorithmProtection(
         {
             "digest_algorithm": algos.DigestAlgorithm({"algorithm": mechanism.digest}),

@@ -57,17 +57,23 @@ class KeyUnusable(SigningError):
     retryable = True
 
 
-class SealCheckFailed(SigningError):
-    """The finished seal did not pass its own check and was thrown away."""
-
-    code = "seal_check_failed"
-    retryable = True
-
-
 class Unavailable(SigningError):
     """Somebody else could not be reached, was too slow, or is out of order for now."""
 
     code = "outside_unavailable"
+    retryable = True
+
+
+class KeyUnavailable(Unavailable):
+    """The device or service that keeps the key could not be reached, was too slow, or is out of order for now."""
+
+    code = "key_unavailable"
+
+
+class SealCheckFailed(SigningError):
+    """The finished seal did not pass its own check and was thrown away."""
+
+    code = "seal_check_failed"
     retryable = True
 
 

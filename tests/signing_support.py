@@ -30,9 +30,11 @@ from reportlab.pdfgen.canvas import Canvas
 from service.embedded.pki import STATUS_URL, Algorithm, Credential, DemoPki, ensure_pki, ensure_seal
 from service.embedded.status import StatusMaker
 from service.embedded.tsa import TokenMaker, serve
+from signing.algorithms import Mechanism
 from signing.asking import Asking
 from signing.errors import RevocationUnavailable
 from signing.keys import FileSealKey
+from signing.revision import byte_range_in
 from signing.revocation import OnlineRevocation
 from signing.timestamps import HttpTimeStampAuthority
 from signing.tokens import TokenVerifier
@@ -53,10 +55,15 @@ def roots() -> tuple[x509.Certificate, ...]:
     return load_certificates(pki().trust_anchor)
 
 
+def credential(algorithm: Algorithm = "p-256") -> Credential:
+    """The files of a seal key of the test PKI."""
+    return ensure_seal(pki().folder, "Gemeente Voorbeeld", f"voorbeeld-{algorithm}", algorithm=algorithm)
+
+
 @cache
-def seal_key(algorithm: Algorithm = "p-256") -> FileSealKey:
-    credential = ensure_seal(pki().folder, "Gemeente Voorbeeld", f"voorbeeld-{algorithm}", algorithm=algorithm)
-    return FileSealKey.from_pem(credential.key, credential.certificate, credential.chain)
+def seal_key(algorithm: Algorithm = "p-256", mechanism: Mechanism | None = None) -> FileSealKey:
+    made = credential(algorithm)
+    return FileSealKey.from_pem(made.key, made.certificate, made.chain, mechanism=mechanism)
 
 
 @cache
@@ -287,3 +294,26 @@ def outside(tool: str, *arguments: str | Path) -> subprocess.CompletedProcess[st
             pytest.fail(missing)
         pytest.skip(missing)
     return subprocess.run([tool, *map(str, arguments)], capture_output=True, text=True, check=False, timeout=60)
+
+
+def extracted(sealed: bytes, folder: Path) -> tuple[Path, Path]:
+    """Files with what the last seal signs, and with its CMS."""
+    start, size, resume, rest = byte_range_in(sealed) or (0, 0, 0, 0)
+    data, cms = folder / "data", folder / "cms"
+    data.write_bytes(sealed[start : start + size] + sealed[resume : resume + rest])
+    padded = bytes.fromhex(sealed[size + 1 : resume - 1].decode())
+    # Its own length says where it ends: a signature may end in zeros as the padding does.
+    octets = padded[1] & 0x7F
+    cms.write_bytes(padded[: 2 + octets + int.from_bytes(padded[2 : 2 + octets], "big")])
+    return data, cms
+
+
+def judged_by_openssl(sealed: bytes, folder: Path) -> None:
+    """OpenSSL must call the last seal a valid CAdES signature of what its byte range covers."""
+    data, cms = extracted(sealed, folder)
+    (folder / "roots").write_bytes(b"".join(root.public_bytes(Encoding.PEM) for root in roots()))
+    verified = outside(
+        "openssl", "cms", "-verify", "-cades", "-binary", "-inform", "DER", "-in", cms,
+        "-content", data, "-CAfile", folder / "roots", "-purpose", "any", "-out", folder / "out",
+    )  # fmt: skip
+    assert verified.returncode == 0, verified.stderr

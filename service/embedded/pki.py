@@ -30,7 +30,7 @@ STATUS_URL = "http://pki.zending.invalid"
 """Where the certificates say that their status is known: a host that is nowhere, asked by way of the demonstration's
 own authority as a proxy. So the certificates stay right on every port and machine."""
 
-Algorithm = Literal["p-256", "rsa-3072"]
+Algorithm = Literal["p-256", "p-384", "rsa-3072", "rsa-4096"]
 PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 _LONGEST_NAME = 64  # upper bound of common and organisation names in X.509
 _SEAL_ENDING = " (test seal, fictional)"
@@ -206,12 +206,14 @@ def _key_usage(*, authority: bool) -> x509.KeyUsage:
 def _issue(folder: Path, target: Credential, subject: x509.Name, algorithm: Algorithm, use: _Use) -> None:
     issuing = _credential(folder, "issuing")
     issuer_key, issuer = _load(issuing)
-    key: PrivateKey
-    if algorithm == "p-256":
-        key = ec.generate_private_key(ec.SECP256R1())
-    else:
-        key = rsa.generate_private_key(public_exponent=65537, key_size=3072)
+    key = _new_key(algorithm)
     _write(target, key, _certify(key, subject, issuer_key, issuer.subject, use), issuing.certificate.read_bytes())
+
+
+def _new_key(algorithm: Algorithm) -> PrivateKey:
+    if algorithm.startswith("rsa-"):
+        return rsa.generate_private_key(public_exponent=65537, key_size=int(algorithm.removeprefix("rsa-")))
+    return ec.generate_private_key(ec.SECP256R1() if algorithm == "p-256" else ec.SECP384R1())
 
 
 def _name(common: str, *, organisation: str = "Zending Test (fictional)") -> x509.Name:

@@ -51,7 +51,7 @@ class TokenMaker:
         self._certificates = tlv(CONTEXT, *certificates)
         self._digest_name = self._key.mechanism.digest
         self._digest_algorithm = algos.DigestAlgorithm({"algorithm": self._digest_name}).dump()
-        self._signature_algorithm = algos.SignedDigestAlgorithm({"algorithm": self._key.mechanism.value}).dump()
+        self._signature_algorithm = self._key.mechanism.encoded
         identifier = {"issuer": parsed.issuer, "serial_number": parsed.serial_number}
         self._signer_before = integer(1) + cms.IssuerAndSerialNumber(identifier).dump() + self._digest_algorithm
         self._policy = core.ObjectIdentifier(POLICY).dump()

@@ -47,6 +47,9 @@ CAUSES: Final = MappingProxyType(
             "The organisation's seal key or certificate is missing, expired, too weak, or they don't fit together.",
             "Put the right files into the seals folder. The work goes on by itself.",
         ),
+        "key_unavailable": Cause(
+            "The device or the service that keeps the organisation's seal key can't be used at the moment.", _WAITS
+        ),
         "timestamp_unavailable": Cause("The time-stamp authority does not answer, or answers wrongly.", _WAITS),
         "mailbox_unavailable": Cause("The mailbox service does not take deliveries at the moment.", _WAITS),
         "mail_server_unavailable": Cause("The mail server does not take notices at the moment.", _WAITS),

@@ -1,7 +1,9 @@
 """What every provider of a seal key must do."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -16,34 +18,54 @@ from cryptography.hazmat.primitives.serialization import (
 from cryptography.hazmat.primitives.serialization.pkcs12 import serialize_key_and_certificates
 
 from service.embedded.pki import Algorithm, ensure_pki, ensure_seal
-from signing.algorithms import digest, signature_holds
+from signing.algorithms import Mechanism, digest, signature_holds
 from signing.errors import KeyUnusable
 from signing.keys import FileSealKey, SealKey, mechanism_for
-from tests.signing_support import pki, seal_key
+from signing.seal import Sealer
+from signing.validate import validate
+from tests.csc_support import certomancers_key, certomancers_service, remote_key, remote_service
+from tests.signing_support import InProcessAuthority, credential, pki, plain_pdf, roots, seal_key
+from tests.softhsm_support import hsm_key
 
 PASSWORD = b"fictional"
+Provider = Callable[[Algorithm, Mechanism | None, Path, ExitStack], SealKey]
 
 
-def pem(algorithm: Algorithm, folder: Path) -> SealKey:
-    made = ensure_seal(pki().folder, "Gemeente Voorbeeld", f"voorbeeld-{algorithm}", algorithm=algorithm)
-    return FileSealKey.from_pem(made.key, made.certificate, made.chain)
+def pem(algorithm: Algorithm, mechanism: Mechanism | None, folder: Path, stack: ExitStack) -> SealKey:
+    made = credential(algorithm)
+    return FileSealKey.from_pem(made.key, made.certificate, made.chain, mechanism=mechanism)
 
 
-def encrypted_pem(algorithm: Algorithm, folder: Path) -> SealKey:
-    made = ensure_seal(pki().folder, "Gemeente Voorbeeld", f"voorbeeld-{algorithm}", algorithm=algorithm)
+def encrypted_pem(algorithm: Algorithm, mechanism: Mechanism | None, folder: Path, stack: ExitStack) -> SealKey:
+    made = credential(algorithm)
     key = load_pem_private_key(made.key.read_bytes(), None)
     file = folder / "key.pem"
     file.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(PASSWORD)))
-    return FileSealKey.from_pem(file, made.certificate, made.chain, password=PASSWORD)
+    return FileSealKey.from_pem(file, made.certificate, made.chain, password=PASSWORD, mechanism=mechanism)
 
 
-def pkcs12(algorithm: Algorithm, folder: Path) -> SealKey:
-    return FileSealKey.from_pkcs12(pkcs12_file(algorithm, folder), password=PASSWORD)
+def pkcs12(algorithm: Algorithm, mechanism: Mechanism | None, folder: Path, stack: ExitStack) -> SealKey:
+    return FileSealKey.from_pkcs12(pkcs12_file(algorithm, folder), password=PASSWORD, mechanism=mechanism)
+
+
+def pkcs11(algorithm: Algorithm, mechanism: Mechanism | None, folder: Path, stack: ExitStack) -> SealKey:
+    return hsm_key(algorithm, mechanism)
+
+
+def csc_v1(algorithm: Algorithm, mechanism: Mechanism | None, folder: Path, stack: ExitStack) -> SealKey:
+    return certomancers_key(stack.enter_context(certomancers_service()), algorithm, mechanism)
+
+
+def csc_v2(algorithm: Algorithm, mechanism: Mechanism | None, folder: Path, stack: ExitStack) -> SealKey:
+    _, url = stack.enter_context(remote_service(algorithm=algorithm))
+    return remote_key(url, mechanism)
+
+
+PROVIDERS: tuple[Provider, ...] = (pem, encrypted_pem, pkcs12, pkcs11, csc_v1, csc_v2)
 
 
 def pkcs12_file(algorithm: Algorithm, folder: Path) -> Path:
-    made = ensure_seal(pki().folder, "Gemeente Voorbeeld", f"voorbeeld-{algorithm}", algorithm=algorithm)
-    key = load_pem_private_key(made.key.read_bytes(), None)
+    key = load_pem_private_key(credential(algorithm).key.read_bytes(), None)
     assert isinstance(key, (ec.EllipticCurvePrivateKey, rsa.RSAPrivateKey))
     loaded = seal_key(algorithm)
     file = folder / "seal.p12"
@@ -55,19 +77,33 @@ def pkcs12_file(algorithm: Algorithm, folder: Path) -> Path:
     return file
 
 
-Provider = Callable[[Algorithm, Path], SealKey]
+KINDS: tuple[tuple[Algorithm, Mechanism | None], ...] = (
+    ("p-256", None),
+    ("p-256", Mechanism.ECDSA_SHA512),
+    ("p-384", None),
+    ("rsa-3072", None),
+    ("rsa-3072", Mechanism.PSS_SHA384),
+)
 
 
-@pytest.fixture(params=["p-256", "rsa-3072"])
-def algorithm(request: pytest.FixtureRequest) -> Algorithm:
-    chosen: Algorithm = request.param
+@pytest.fixture(params=KINDS, ids=lambda kind: f"{kind[0]}-{kind[1] or 'usual'}")
+def kind(request: pytest.FixtureRequest) -> tuple[Algorithm, Mechanism | None]:
+    chosen: tuple[Algorithm, Mechanism | None] = request.param
     return chosen
 
 
-@pytest.fixture(params=[pem, encrypted_pem, pkcs12], ids=lambda provider: provider.__name__)
-def key(request: pytest.FixtureRequest, algorithm: Algorithm, tmp_path: Path) -> SealKey:
-    provider: Provider = request.param
-    return provider(algorithm, tmp_path)
+@pytest.fixture(params=PROVIDERS, ids=lambda provider: provider.__name__)
+def provider(request: pytest.FixtureRequest) -> Provider:
+    chosen: Provider = request.param
+    return chosen
+
+
+@pytest.fixture
+def key(provider: Provider, kind: tuple[Algorithm, Mechanism | None], tmp_path: Path) -> Iterator[SealKey]:
+    with ExitStack() as stack:
+        opened = provider(*kind, tmp_path, stack)
+        stack.callback(getattr(opened, "close", lambda: None))
+        yield opened
 
 
 def verified(key: SealKey, signature: bytes, digested: bytes) -> bool:
@@ -82,8 +118,16 @@ def test_a_signature_verifies_under_the_certificate(key: SealKey) -> None:
     assert not verified(key, key.sign(digested), digest(key.mechanism.digest, b"another"))
 
 
-def test_the_mechanism_is_the_one_for_the_certificates_key(key: SealKey) -> None:
-    assert key.mechanism is mechanism_for(key.certificate.public_key())
+def test_the_mechanism_is_the_one_chosen_or_the_usual_one(
+    key: SealKey, kind: tuple[Algorithm, Mechanism | None]
+) -> None:
+    assert key.mechanism is mechanism_for(key.certificate.public_key(), kind[1])
+    assert kind[1] in {None, key.mechanism}
+
+
+def test_a_mechanism_that_the_key_can_not_is_refused(provider: Provider, tmp_path: Path) -> None:
+    with ExitStack() as stack, pytest.raises(KeyUnusable, match="can't sign by rsa-pss-sha256"):
+        provider("p-256", Mechanism.PSS_SHA256, tmp_path, stack)
 
 
 def test_the_chain_leads_away_from_the_certificate(key: SealKey) -> None:
@@ -102,7 +146,7 @@ def test_a_digest_of_another_length_is_refused_and_the_key_still_works(key: Seal
 
 
 def test_several_threads_may_sign_at_once(key: SealKey) -> None:
-    digests = [digest(key.mechanism.digest, bytes([number])) for number in range(16)]
+    digests = [digest(key.mechanism.digest, bytes([number])) for number in range(8)]
     with ThreadPoolExecutor(4) as pool:
         signatures = list(pool.map(key.sign, digests))
     assert all(verified(key, *pair) for pair in zip(signatures, digests, strict=True))
@@ -113,8 +157,14 @@ def test_nothing_of_the_key_shows(key: SealKey) -> None:
     assert not [name for name in vars(type(key)) if not name.startswith("_") and "private" in name]
 
 
-def test_a_wrong_password_is_a_coded_error(algorithm: Algorithm, tmp_path: Path) -> None:
-    file = pkcs12_file(algorithm, tmp_path)
+def test_what_it_seals_is_valid(key: SealKey) -> None:
+    now = datetime.now(UTC)
+    sealed = Sealer(key, InProcessAuthority()).seal(plain_pdf(), at=now)
+    assert validate(sealed, trust_roots=roots(), at=now).valid
+
+
+def test_a_wrong_password_is_a_coded_error(tmp_path: Path) -> None:
+    file = pkcs12_file("p-256", tmp_path)
     with pytest.raises(KeyUnusable) as caught:
         FileSealKey.from_pkcs12(file, password=b"wrong")
     assert caught.value.code == "key_unusable"

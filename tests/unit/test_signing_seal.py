@@ -38,6 +38,7 @@ from signing.validate import Changes, Coverage, Level, validate
 from tests.signing_support import (
     InProcessAuthority,
     form_pdf,
+    judged_by_openssl,
     outside,
     plain_pdf,
     roots,
@@ -174,18 +175,7 @@ def test_every_form_of_file_is_sealed(form: str, tmp_path: Path) -> None:
 
 
 def test_openssl_verifies_the_seal(tmp_path: Path) -> None:
-    sealed = sealer().seal(plain_pdf(), at=NOW)
-    embedded = PdfFileReader(io.BytesIO(sealed)).embedded_signatures[0]
-    start, size, resume, rest = (int(number) for number in embedded.byte_range)
-    assert start == 0
-    (tmp_path / "data").write_bytes(sealed[:size] + sealed[resume : resume + rest])
-    (tmp_path / "cms").write_bytes(embedded.pkcs7_content.rstrip(b"\x00"))
-    (tmp_path / "roots").write_bytes(b"".join(root.public_bytes(Encoding.PEM) for root in roots()))
-    verified = outside(
-        "openssl", "cms", "-verify", "-cades", "-binary", "-inform", "DER", "-in", tmp_path / "cms",
-        "-content", tmp_path / "data", "-CAfile", tmp_path / "roots", "-purpose", "any", "-out", tmp_path / "out",
-    )  # fmt: skip
-    assert verified.returncode == 0, verified.stderr
+    judged_by_openssl(sealer().seal(plain_pdf(), at=NOW), tmp_path)
 
 
 def certified(pdf: bytes, permission: MDPPerm, *, lock_only: bool = False) -> bytes:
@@ -194,7 +184,7 @@ def certified(pdf: bytes, permission: MDPPerm, *, lock_only: bool = False) -> by
     signer = ExternalSigner(
         asn1_x509.Certificate.load(key.certificate.public_bytes(Encoding.DER)),
         None,
-        signature_mechanism=algos.SignedDigestAlgorithm({"algorithm": key.mechanism.value}),
+        signature_mechanism=algos.SignedDigestAlgorithm.load(key.mechanism.encoded),
     )
     lock = FieldMDPSpec(FieldMDPAction.INCLUDE, fields=[])
     spec = SigFieldSpec("Author", field_mdp_spec=lock if lock_only else None, doc_mdp_update_value=permission)

@@ -1,0 +1,251 @@
+"""Keys kept by a remote signing service, by the API of the Cloud Signature Consortium (1.0.4 and 2.0).
+
+The service gets digests. Each use of the key is authorised for exactly the digests it is for (SAD), and what comes back
+is believed only if it verifies under the certificate, for the digest it is said to be of.
+"""
+
+import ssl
+from base64 import b64encode
+from collections.abc import Callable, Sequence
+from hashlib import sha256
+from http import HTTPStatus
+from typing import Any, Final
+
+from asn1crypto import algos
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
+
+from signing.algorithms import Mechanism, signature_holds
+from signing.errors import KeyUnavailable, KeyUnusable
+from signing.keys.base import check_digest, mechanism_for
+from signing.keys.csc_service import PARTY, CscAccess, CscService, Refused, decoded, strings, text
+
+LARGEST_BATCH: Final = 100
+"""Digests in one call, whatever the service would take."""
+
+_GENERIC: Final = {"rsa": "1.2.840.113549.1.1.1", "ecdsa": "1.2.840.10045.2.1"}
+_UNATTENDED: Final = {"implicit", "explicit"}
+_SECOND: Final = 2
+
+_refused_pins: dict[tuple[str, str], bytes] = {}
+"""Of this process, by service and credential: keys are opened anew after errors, and must not show a PIN again."""
+
+
+class CscSealKey:
+    """A key in a remote signing service. Safe to share between threads; a failed call may be repeated."""
+
+    def __init__(
+        self,
+        access: CscAccess,
+        credential: str,
+        *,
+        pin: Callable[[], str] | None = None,
+        certificate: x509.Certificate | None = None,
+        mechanism: Mechanism | None = None,
+        timeout: float = 15.0,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        """Ask the service for the credential. Nothing is signed by that.
+
+        Args:
+            access: how the service is reached.
+            credential: the credential's id there.
+            pin: the PIN that authorises its use, where it has one.
+            certificate: the only certificate that is accepted; None accepts the one that the service gives.
+            mechanism: how to sign; None takes the usual one of the key's kind.
+            timeout: seconds for each exchange; a signature takes two to five of them.
+            tls: context for https; None uses the system's.
+
+        Raises:
+            KeyUnavailable: no proper answer in time.
+            KeyUnusable: the credential can't seal without a person, is switched off, or is of another kind.
+        """
+        self._service = CscService(access, timeout=timeout, tls=tls)
+        self._credential = credential
+        self._pin = pin
+        self._place = access.url, credential
+        try:
+            info = self._service.call("credentials/info", {"credentialID": credential, "certificates": "chain"})
+            self._certificate, *chain = _certificates(info, certificate)
+            self._chain = tuple(chain)
+            self._mechanism = mechanism_for(self._certificate.public_key(), mechanism)
+            self._algorithm = _algorithm(self._mechanism, info)
+            self._most = _most(info)
+            _check_usable(info, authorises_itself=access.scope == "credential")
+            self._pin_name = _pin_name(info)
+        except BaseException:
+            self._service.close()
+            raise
+
+    @property
+    def certificate(self) -> x509.Certificate:
+        """Certificate of the key."""
+        return self._certificate
+
+    @property
+    def chain(self) -> tuple[x509.Certificate, ...]:
+        """Issuers of the certificate, nearest first."""
+        return self._chain
+
+    @property
+    def mechanism(self) -> Mechanism:
+        """The one mechanism this key signs with."""
+        return self._mechanism
+
+    def sign(self, digest: bytes) -> bytes:
+        """Sign ``digest``; see :meth:`SealKey.sign`."""
+        return self.sign_many([digest])[0]
+
+    def sign_many(self, digests: Sequence[bytes]) -> list[bytes]:
+        """Sign several digests with as few calls as the service allows; the signatures in their order.
+
+        Raises:
+            KeyUnavailable, KeyUnusable: as :meth:`sign`; then none of them counts.
+        """
+        for digest in digests:
+            check_digest(self._mechanism, digest)
+        groups = [digests[at : at + self._most] for at in range(0, len(digests), self._most)]
+        return [signature for group in groups for signature in self._signed(group)]
+
+    def _signed(self, digests: Sequence[bytes]) -> list[bytes]:
+        hashes = [b64encode(digest).decode() for digest in digests]
+        second = self._service.access.version == _SECOND
+        named = {"hashAlgorithmOID" if second else "hashAlgo": _oid(self._mechanism.digest)}
+        body = {"credentialID": self._credential, "hashes" if second else "hash": hashes, **named, **self._algorithm}
+        for last in (False, True):
+            activation = self._authorised(hashes, named if second else {})
+            try:
+                answer = self._service.call("signatures/signHash", {**body, **activation})
+                break
+            except Refused:
+                # An authorisation may end on its way; a new one tells whether that was it.
+                if last or not activation:
+                    raise
+        values = strings(answer, "signatures")
+        if len(values) != len(digests):
+            raise KeyUnavailable(f"{PARTY} answered with another number of signatures than was asked for.")
+        return [
+            self._believed(decoded(value, "a signature"), digest) for value, digest in zip(values, digests, strict=True)
+        ]
+
+    def _authorised(self, hashes: Sequence[str], named: dict[str, str]) -> dict[str, str]:
+        """The authorisation to sign exactly these hashes, as it goes into the call."""
+        if self._service.access.scope == "credential":
+            return {}
+        second = self._service.access.version == _SECOND
+        asked: dict[str, Any] = {"credentialID": self._credential, "numSignatures": len(hashes), **named}
+        asked["hashes" if second else "hash"] = hashes
+        shown = b""
+        if self._pin is not None:
+            pin = self._pin()
+            shown = sha256(pin.encode()).digest()
+            if shown == _refused_pins.get(self._place):
+                raise KeyUnusable(f"{PARTY} refused this PIN. Set the right one; it is not tried again.")
+            asked.update({"authData": [{"id": self._pin_name, "value": pin}]} if second else {"PIN": pin})
+        try:
+            activation = text(self._service.call("credentials/authorize", asked), "SAD")
+        except Refused as refused:
+            if self._pin is not None and refused.status != HTTPStatus.UNAUTHORIZED:
+                # Whatever the service calls it: it may count this as a wrong PIN, and lock the key after a few.
+                _refused_pins[self._place] = shown
+            raise
+        if not activation:
+            raise KeyUnavailable(f"{PARTY} answered with no authorisation.")
+        return {"SAD": activation}
+
+    def _believed(self, signature: bytes, digest: bytes) -> bytes:
+        for form in (signature, _joined(signature) if self._mechanism.elliptic else None):
+            public = self._certificate.public_key()
+            if form and signature_holds(public, self._mechanism.encoded, self._mechanism.digest, form, digest):
+                return form
+        raise KeyUnusable(f"{PARTY} made a signature that is none of this digest by this certificate's key.")
+
+    def close(self) -> None:
+        """Close the kept connections; the next signature opens them again."""
+        self._service.close()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} at {self._service.access.url}>"
+
+
+def _joined(signature: bytes) -> bytes | None:
+    """A signature given as two numbers side by side (IEEE P1363), as DER; some services answer so."""
+    half, odd = divmod(len(signature), 2)
+    if odd or not half:
+        return None
+    return encode_dss_signature(int.from_bytes(signature[:half], "big"), int.from_bytes(signature[half:], "big"))
+
+
+def _certificates(info: dict[str, Any], expected: x509.Certificate | None) -> list[x509.Certificate]:
+    try:
+        found = [
+            x509.load_der_x509_certificate(decoded(value, "a certificate"))
+            for value in strings(info, "cert", "certificates")
+        ]
+    except ValueError as error:
+        raise KeyUnavailable(f"{PARTY} answered with a certificate that can't be read.") from error
+    if not found:
+        raise KeyUnusable(f"{PARTY} has no certificate for this credential.")
+    own, *others = found
+    if expected not in {None, own}:
+        raise KeyUnusable(f"{PARTY} has another certificate for this credential than the one expected.")
+    # Only the first has a fixed place (1.0.4, 11.5): the rest is put in order here.
+    ordered, below = [own], own
+    while below.issuer != below.subject:
+        issuer = next((each for each in others if each.subject == below.issuer and each not in ordered), None)
+        if issuer is None:
+            break
+        ordered.append(issuer)
+        below = issuer
+    return ordered
+
+
+def _algorithm(mechanism: Mechanism, info: dict[str, Any]) -> dict[str, str]:
+    """What names the mechanism in a call, in the way that the credential's key allows."""
+    algorithm = algos.SignedDigestAlgorithm.load(mechanism.encoded)
+    allowed = strings(info, "key", "algo")
+    named: str = algorithm["algorithm"].dotted
+    generic = _GENERIC["ecdsa" if mechanism.elliptic else "rsa"]
+    if mechanism.pss:
+        if named not in allowed:
+            raise KeyUnusable(f"{PARTY} does not sign by {mechanism} with this key.")
+        return {"signAlgo": named, "signAlgoParams": b64encode(algorithm["parameters"].dump()).decode()}
+    if named not in allowed and generic not in allowed:
+        raise KeyUnusable(f"{PARTY} does not sign by {mechanism} with this key.")
+    return {"signAlgo": named if named in allowed else generic}
+
+
+def _check_usable(info: dict[str, Any], *, authorises_itself: bool) -> None:
+    if text(info, "key", "status") != "enabled":
+        raise KeyUnusable(f"{PARTY} has switched this credential's key off.")
+    if text(info, "cert", "status") not in {None, "valid"}:
+        raise KeyUnusable(f"{PARTY} says that this credential's certificate is not valid.")
+    mode = text(info, "auth", "mode") or text(info, "authMode")
+    if not authorises_itself and mode not in _UNATTENDED:
+        raise KeyUnusable(f"This credential asks a person each time ({_word(mode)}): it can't seal.")
+
+
+def _word(mode: str | None) -> str:
+    return mode if mode in {"oauth2code", "oauth2token"} else "by a way that is not known"
+
+
+def _pin_name(info: dict[str, Any]) -> str:
+    """The id of what the credential calls its PIN (2.0: any name)."""
+    objects = info.get("auth", {}).get("objects") if isinstance(info.get("auth"), dict) else None
+    for each in objects if isinstance(objects, list) else []:
+        if (text(each, "type") or "").lower() in {"password", "pin"} and (name := text(each, "id")):
+            return name
+    return "PIN"
+
+
+def _most(info: dict[str, Any]) -> int:
+    """How many digests one authorisation may be for."""
+    said = info.get("multisign", 1)
+    if isinstance(said, bool) or not isinstance(said, int) or said < 1:
+        return 1
+    return min(said, LARGEST_BATCH)
+
+
+def _oid(name: str) -> str:
+    dotted: str = algos.DigestAlgorithmId(name).dotted
+    return dotted
