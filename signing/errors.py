@@ -47,6 +47,18 @@ class ChangesForbidden(Unsealable):
     code = "pdf_certified_no_changes"
 
 
+class AlreadySigned(Unsealable):
+    """The document bears a signature already: only the first one can certify it (ISO 32000-2, 12.8.2.2.1)."""
+
+    code = "pdf_signed_before"
+
+
+class FieldUnusable(Unsealable):
+    """The signature field that was asked for isn't in the document, is taken, or lays conditions on who signs."""
+
+    code = "pdf_field_unusable"
+
+
 class KeyUnusable(SigningError):
     """The key or its certificate can't be used: wrong password, no match, too weak, outside its validity.
 

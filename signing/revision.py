@@ -16,18 +16,21 @@ from datetime import datetime
 from typing import IO, Any
 
 from pyhanko.pdf_utils import generic
+from pyhanko.pdf_utils.form_tools import get_single_field_annot
 from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
 from pyhanko.pdf_utils.misc import PdfError
 from pyhanko.pdf_utils.reader import PdfFileReader
-from pyhanko.sign.fields import MDPPerm, SigFieldSpec, SigSeedSubFilter, enumerate_sig_fields
+from pyhanko.sign.fields import FieldMDPSpec, MDPPerm, SigFieldSpec, SigSeedSubFilter, enumerate_sig_fields
 from pyhanko.sign.general import SigningError as PdfSigningError
-from pyhanko.sign.signers.cms_embedder import PdfCMSEmbedder, SigIOSetup, SigObjSetup
+from pyhanko.sign.signers.cms_embedder import PdfCMSEmbedder, SigIOSetup, SigMDPSetup, SigObjSetup
 from pyhanko.sign.signers.constants import ESIC_EXTENSION_1, ISO32002
 from pyhanko.sign.signers.pdf_byterange import DocumentTimestamp, PdfSignedData
 
 from signing.algorithms import Mechanism
+from signing.appearance import Appearance, Drawing, Filling, Shown
+from signing.appearance.archival import blank, claims_part_1
 from signing.dss import add_validation_data
-from signing.errors import ChangesForbidden, PdfEncrypted, PdfUnreadable, SigningError
+from signing.errors import AlreadySigned, ChangesForbidden, PdfEncrypted, PdfUnreadable, SigningError
 from signing.revocation import ValidationData
 
 _PDF_2 = (2, 0)
@@ -54,12 +57,14 @@ class Hole:
         start: offset of the ``<`` before the hole.
         end: offset behind the ``>`` after it.
         digest: digest of everything outside ``start:end``.
+        shown: where the signature can be seen, or why it can't; None when it was not meant to be.
     """
 
     stream: IO[bytes]
     start: int
     end: int
     digest: bytes
+    shown: Shown | None = None
 
 
 class _Update(IncrementalPdfFileWriter):
@@ -94,38 +99,62 @@ def _open(stream: IO[bytes]) -> _Update:
 
 
 class SignatureWriter:
-    """Adds invisible signature fields."""
+    """Adds signature fields, invisible ones or such as can be seen."""
 
-    def __init__(self, mechanism: Mechanism, *, reserved: int, field_prefix: str) -> None:
+    def __init__(
+        self,
+        mechanism: Mechanism,
+        *,
+        reserved: int,
+        field_prefix: str,
+        appearance: Appearance | None = None,
+        certify: MDPPerm | None = None,
+    ) -> None:
         """Prepare for one kind of signature.
 
         Args:
             mechanism: how it will be signed.
             reserved: bytes to keep free for the CMS.
             field_prefix: names of fields are this and a number.
+            appearance: what can be seen of it; None: nothing.
+            certify: what may still be changed in documents after the signature, which certifies them then (DocMDP);
+                None certifies nothing.
         """
+        self._appearance = appearance
+        self._certify = certify
         self._mechanism = mechanism
         self._reserved = reserved
         self._prefix = field_prefix
 
-    def prepare(self, stream: IO[bytes], *, at: datetime) -> Hole:
+    def prepare(self, stream: IO[bytes], *, at: datetime, code: str | None = None, name: str | None = None) -> Hole:
         """Extend the document in ``stream`` by one more signature field, its hole still empty.
 
         Args:
             stream: the document; readable, writable and seekable.
             at: claimed signing time (aware), written into the signature dictionary.
+            code: verification code to be shown; without an appearance it means nothing.
+            name: who signs, to be shown instead of the appearance's organisation.
 
         Raises:
-            PdfUnreadable, PdfEncrypted, ChangesForbidden: it can't be added.
+            PdfUnreadable, PdfEncrypted, ChangesForbidden, FieldUnusable: it can't be added.
+            AlreadySigned: it can't certify.
         """
         with _reading():
             writer = _open(stream)
             _refuse_if_locked(writer.prev)
+            signed = next(enumerate_sig_fields(writer.prev, filled_status=True), None) is not None
+            if signed and self._certify is not None:
+                raise AlreadySigned("The PDF bears a signature already: another one can't certify it.")
+            drawing = None
+            if self._appearance is not None:
+                drawing = self._appearance.begin(writer, stream, Filling(at, code, name), signed=signed)
             _extend(writer, elliptic=self._mechanism.elliptic)
             placeholder = PdfSignedData(
                 generic.pdf_name("/Sig"), SigSeedSubFilter.PADES, timestamp=at, bytes_reserved=2 * self._reserved
             )
-            return _embed(writer, self._prefix, placeholder, self._mechanism.digest)
+            return _embed(
+                writer, self._prefix, placeholder, self._mechanism.digest, drawing=drawing, certify=self._certify
+            )
 
 
 class StampWriter:
@@ -166,13 +195,39 @@ def append_validation_data(stream: IO[bytes], data: ValidationData) -> None:
             writer.write_in_place()
 
 
-def _embed(writer: IncrementalPdfFileWriter, prefix: str, placeholder: PdfSignedData, digest: str) -> Hole:
-    name = _free_name(writer.prev, prefix)
-    stages = PdfCMSEmbedder(new_field_spec=SigFieldSpec(name)).write_cms(name, writer)
-    next(stages)
-    stages.send(SigObjSetup(placeholder))
+def _embed(
+    writer: IncrementalPdfFileWriter,
+    prefix: str,
+    placeholder: PdfSignedData,
+    digest: str,
+    *,
+    drawing: Drawing | None = None,
+    certify: MDPPerm | None = None,
+) -> Hole:
+    name = (drawing and drawing.field) or _free_name(writer.prev, prefix)
+    spec = drawing.spec(name) if drawing else SigFieldSpec(name)
+    stages = PdfCMSEmbedder(new_field_spec=spec).write_cms(name, writer)
+    field = next(stages)
+    if drawing:
+        drawing.put(field)
+    if "/AP" not in get_single_field_annot(field.get_object()) and claims_part_1(writer):
+        blank(writer, field)
+    lock = _entry(field.get_object(), "/Lock")
+    rules = SigMDPSetup(
+        digest,
+        certify=certify is not None,
+        docmdp_perms=certify,
+        field_lock=None if lock is None else FieldMDPSpec.from_pdf_object(lock),
+    )
+    stages.send(SigObjSetup(placeholder, rules))
     prepared, output = stages.send(SigIOSetup(digest, in_place=True, chunk_size=_CHUNK))
-    return Hole(output, prepared.reserved_region_start, prepared.reserved_region_end, prepared.document_digest)
+    return Hole(
+        output,
+        prepared.reserved_region_start,
+        prepared.reserved_region_end,
+        prepared.document_digest,
+        drawing.shown if drawing else None,
+    )
 
 
 def _extend(writer: IncrementalPdfFileWriter, *, elliptic: bool) -> None:

@@ -1,4 +1,4 @@
-"""Sealing PDFs: PAdES B-B to B-LTA, invisible, as incremental updates, each result checked before it leaves."""
+"""Sealing PDFs: PAdES B-B to B-LTA, visible or not, as incremental updates, each result checked before it leaves."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -6,7 +6,10 @@ from io import BytesIO
 from types import TracebackType
 from typing import IO, Self
 
+from pyhanko.sign.fields import MDPPerm
+
 from signing.algorithms import digest, signature_holds
+from signing.appearance import Appearance, Shown
 from signing.archive import Archive, Kept, holds_until
 from signing.cms import SealTemplate, SignedAttributes
 from signing.errors import KeyUnusable, RevocationUnavailable, SealCheckFailed
@@ -39,6 +42,9 @@ class Sealer:
         revocation: RevocationSource | None = None,
         field_prefix: str = "Seal",
         stamp_size: int = LARGEST_STAMP,
+        appearance: Appearance | None = None,
+        certify: MDPPerm | None = None,
+        shown: Callable[[Shown], None] | None = None,
         sample: Callable[[bytes], None] | None = None,
         sample_every: int = 0,
     ) -> None:
@@ -52,6 +58,9 @@ class Sealer:
                 key that was revoked: who can't be asked holds nothing up.
             field_prefix: signature fields are named by this and a number that is free in the document.
             stamp_size: bytes kept free for a token.
+            appearance: what can be seen of the seal; None: nothing.
+            certify: what may still be changed after the seal, which certifies the document then; None: it doesn't.
+            shown: is told of each document with an appearance where its seal can be seen, or why it can't.
             sample: judges a finished document, raising what it finds wrong; see ``sample_every``.
             sample_every: one document of this many goes to ``sample``, the first one always; 0 sends none.
 
@@ -72,7 +81,10 @@ class Sealer:
             key.mechanism,
             reserved=self._template.largest(stamp_size if self._tsa else 0),
             field_prefix=field_prefix,
+            appearance=appearance,
+            certify=certify,
         )
+        self._shown = shown
         self._archive = Archive(tsa, revocation, stamp_size=stamp_size) if tsa and revocation else None
         self._sample, self._sample_every, self._made = sample, sample_every, 0
 
@@ -85,7 +97,7 @@ class Sealer:
     def _long_term(self) -> bool:
         return self._level in {Level.B_LT, Level.B_LTA}
 
-    def seal(self, pdf: bytes, *, at: datetime) -> bytes:
+    def seal(self, pdf: bytes, *, at: datetime, code: str | None = None) -> bytes:
         """The document with our seal behind everything that was there.
 
         Signatures already in it stay valid. The result begins with ``pdf`` byte for byte.
@@ -93,6 +105,7 @@ class Sealer:
         Args:
             pdf: the document.
             at: our time (aware); written as the claimed time of signing.
+            code: verification code to be shown, where something is.
 
         Raises:
             Unsealable: the document can't be sealed as it is.
@@ -101,15 +114,15 @@ class Sealer:
             TimeStampUnavailable, TimeStampInvalid, TimeStampRefused: no token.
             SealCheckFailed: the result did not pass its check.
         """
-        return self.seal_to_keep(pdf, at=at).content
+        return self.seal_to_keep(pdf, at=at, code=code).content
 
-    def seal_to_keep(self, pdf: bytes, *, at: datetime) -> Kept:
+    def seal_to_keep(self, pdf: bytes, *, at: datetime, code: str | None = None) -> Kept:
         """As :meth:`seal`, and until when the seal is good without being renewed.
 
         Without an archive time-stamp that is when the first of its certificates ends, with one when that one's do.
         """
         stream = BytesIO(pdf)
-        token = self._seal(stream, Check.of_bytes(pdf), at)
+        token = self._seal(stream, Check.of_bytes(pdf), at, code)
         sealed = stream.getvalue()
         if self._sample is not None and self._sample_every and self._made % self._sample_every == 0:
             self._sample(sealed)
@@ -119,31 +132,34 @@ class Sealer:
             until.append(holds_until(token))
         return Kept(sealed, min(until))
 
-    def seal_file(self, source: IO[bytes], target: IO[bytes], *, at: datetime) -> None:
+    def seal_file(self, source: IO[bytes], target: IO[bytes], *, at: datetime, code: str | None = None) -> None:
         """Seal from one file into another, with memory that doesn't grow with the document.
 
         Args:
             source: the document, readable from where it stands.
             target: an empty file; readable, writable and seekable. After an error its content means nothing.
             at: our time (aware).
+            code: as for :meth:`seal`.
 
         Raises:
             SigningError: as :meth:`seal`.
         """
         check = Check.copying(source, target)
-        self._seal(target, check, at)
+        self._seal(target, check, at, code)
         target.seek(0, 2)
 
-    def _seal(self, stream: IO[bytes], check: Check, at: datetime) -> bytes | None:
+    def _seal(self, stream: IO[bytes], check: Check, at: datetime, code: str | None) -> bytes | None:
         """Extend ``stream`` by the seal; returns the newest time-stamp, which the seal's life hangs on."""
         own = self._standing(at)
-        hole = self._writer.prepare(stream, at=at)
+        hole = self._writer.prepare(stream, at=at, code=code)
         attributes = self._template.attributes(hole.digest)
         signature = self._key.sign(attributes.digest)
         self._check_signature(attributes, signature)
         token = self._tsa.token(digest("sha256", signature)) if self._tsa else None
         fill(hole, self._template.fill(attributes, signature, token))
         check.last(hole, self._key.mechanism.digest)
+        if self._shown is not None and hole.shown is not None:
+            self._shown(hole.shown)
         if not self._long_term:
             return token
         assert self._archive is not None

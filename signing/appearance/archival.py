@@ -1,0 +1,44 @@
+"""What PDF/A asks of a field that nobody sees."""
+
+# mypy: allow-untyped-calls
+# pyHanko declares types but leaves some of its constructors without.
+
+import re
+from typing import Final
+
+from pyhanko.pdf_utils import generic
+from pyhanko.pdf_utils.form_tools import get_single_field_annot
+from pyhanko.pdf_utils.generic import pdf_name
+from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
+
+from signing.appearance.geometry import entry
+from signing.appearance.picture import numbers
+
+_PART_1: Final = re.compile(rb"""pdfaid:part\s*(?:>\s*1\s*<|=\s*["']\s*1\s*["'])""")
+_LARGEST_METADATA: Final = 1 << 20
+
+
+def claims_part_1(writer: IncrementalPdfFileWriter) -> bool:
+    """Whether the document's metadata says that it is PDF/A-1 (ISO 19005-1, 6.7.11)."""
+    metadata = entry(writer.root, "/Metadata")
+    if not isinstance(metadata, generic.StreamObject):
+        return False
+    try:
+        return _PART_1.search(metadata.data[:_LARGEST_METADATA]) is not None
+    except (ValueError, NotImplementedError):
+        return False
+
+
+def blank(writer: IncrementalPdfFileWriter, field: generic.IndirectObject) -> None:
+    """Give a field that can't be seen an appearance of nothing.
+
+    PDF/A-1 wants one of every field (ISO 19005-1, 6.9); later parts, like viewers, don't of those without a size.
+    """
+    form = {
+        pdf_name("/Type"): pdf_name("/XObject"),
+        pdf_name("/Subtype"): pdf_name("/Form"),
+        pdf_name("/BBox"): numbers(0, 0, 0, 0),
+        pdf_name("/Resources"): generic.DictionaryObject(),
+    }
+    nothing = writer.add_object(generic.StreamObject(form, encoded_data=b""))
+    get_single_field_annot(field.get_object())[pdf_name("/AP")] = generic.DictionaryObject({pdf_name("/N"): nothing})

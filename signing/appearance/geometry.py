@@ -1,0 +1,133 @@
+"""Where things are on a page as it is seen: boxes, turned pages and pages with a unit of their own."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+from pyhanko.pdf_utils import generic
+
+Box = tuple[float, float, float, float]
+"""Left, bottom, right, top."""
+
+_A_QUARTER: Final = 90
+_LETTER: Final = (0.0, 0.0, 612.0, 792.0)
+_DEEPEST: Final = 64
+_TURNS: Final = {0: (1, 0, 0, 1), 90: (0, 1, -1, 0), 180: (-1, 0, 0, -1), 270: (0, -1, 1, 0)}
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A page as viewers show it: its visible box, turned, in points from the lower left corner of what is seen.
+
+    Attributes:
+        box: the visible part, in the page's own units.
+        turn: degrees clockwise.
+        unit: points per unit of the page.
+    """
+
+    box: Box
+    turn: int
+    unit: float
+
+    @property
+    def size(self) -> tuple[float, float]:
+        """Width and height as seen, in points."""
+        left, bottom, right, top = self.box
+        wide, high = (right - left) * self.unit, (top - bottom) * self.unit
+        return (high, wide) if self.turn % 180 else (wide, high)
+
+    @property
+    def matrix(self) -> tuple[int, int, int, int, int, int]:
+        """Turns what is drawn upright so that it is upright as seen."""
+        return (*_TURNS[self.turn], 0, 0)
+
+    def to_page(self, seen: Box) -> Box:
+        """A box as seen, in the page's own coordinates."""
+        return _around(*(self._point(x / self.unit, y / self.unit) for x, y in (seen[:2], seen[2:])))
+
+    def from_page(self, box: Box) -> Box:
+        """A box of the page's own coordinates, as seen."""
+        points = (self._seen(x, y) for x, y in (box[:2], box[2:]))
+        return _around(*((x * self.unit, y * self.unit) for x, y in points))
+
+    def _point(self, x: float, y: float) -> tuple[float, float]:
+        left, bottom, right, top = self.box
+        return {0: (left + x, bottom + y), 90: (right - y, bottom + x), 180: (right - x, top - y)}.get(
+            self.turn, (left + y, top - x)
+        )
+
+    def _seen(self, x: float, y: float) -> tuple[float, float]:
+        left, bottom, right, top = self.box
+        return {0: (x - left, y - bottom), 90: (y - bottom, right - x), 180: (right - x, top - y)}.get(
+            self.turn, (top - y, x - left)
+        )
+
+
+def view_of(page: generic.DictionaryObject) -> View:
+    """How a page is seen.
+
+    Raises:
+        ValueError: its entries make no page that could be seen.
+    """
+    media = _box(_inherited(page, "/MediaBox")) or _LETTER
+    crop = _box(_inherited(page, "/CropBox")) or media
+    left, bottom = max(media[0], crop[0]), max(media[1], crop[1])
+    right, top = min(media[2], crop[2]), min(media[3], crop[3])
+    if right <= left or top <= bottom:
+        # A crop box beside the page counts for nothing (so do pdfium and poppler).
+        left, bottom, right, top = media
+    turn = _inherited(page, "/Rotate")
+    turn = int(turn) % 360 if isinstance(turn, int | float) else 0
+    if turn % _A_QUARTER:
+        turn = 0
+    unit = entry(page, "/UserUnit")
+    unit = float(unit) if isinstance(unit, int | float) and unit > 0 else 1.0
+    return View((left, bottom, right, top), turn, unit)
+
+
+def taken(page: generic.DictionaryObject) -> Iterator[Box]:
+    """The boxes of the page's annotations, in its own coordinates: an empty field is nothing to see, and taken."""
+    for each in entry(page, "/Annots") or ():
+        annotation = each.get_object()
+        if isinstance(annotation, generic.DictionaryObject) and entry(annotation, "/Subtype") != "/Popup":
+            box = rectangle(annotation)
+            if box is not None:
+                yield box
+
+
+def rectangle(annotation: generic.DictionaryObject) -> Box | None:
+    """An annotation's box, or None when it has no size."""
+    return _box(entry(annotation, "/Rect"))
+
+
+def entry(dictionary: generic.DictionaryObject, key: str) -> Any:
+    """The value of ``key`` with references followed, or None (``get`` would hand out the reference itself)."""
+    return dictionary.get_and_apply(key, lambda value: value)
+
+
+def _box(value: Any) -> Box | None:
+    if not isinstance(value, generic.ArrayObject) or len(value) != len(_LETTER):
+        return None
+    corners = [float(corner) for corner in (each.get_object() for each in value)]
+    box = _around((corners[0], corners[1]), (corners[2], corners[3]))
+    return box if box[0] < box[2] and box[1] < box[3] else None
+
+
+def _around(first: tuple[float, float], second: tuple[float, float]) -> Box:
+    return (
+        min(first[0], second[0]),
+        min(first[1], second[1]),
+        max(first[0], second[0]),
+        max(first[1], second[1]),
+    )
+
+
+def _inherited(page: generic.DictionaryObject, key: str) -> Any:
+    node: Any = page
+    for _ in range(_DEEPEST):
+        if key in node:
+            return node[key]
+        if "/Parent" not in node:
+            return None
+        node = node["/Parent"]
+    return None
