@@ -47,6 +47,7 @@ from service.usecases.hand_in import hand_in
 from service.usecases.mailbox import Reader
 from service.usecases.personal import find_hash
 from service.usecases.steps import all_steps
+from signing.archive import Kept
 from signing.errors import PdfUnreadable
 from signing.seal import Sealer
 from workers.schedule import loops
@@ -307,8 +308,9 @@ class _Sealer:
     def __init__(self, real: Any) -> None:
         self._real = real
 
-    def seal(self, pdf: bytes, *, at: datetime) -> bytes:
+    def seal_to_keep(self, pdf: bytes, *, at: datetime) -> Kept:
         """Seal, or refuse for good."""
         if hashlib.sha256(pdf).digest() == _REFUSED:
             raise PdfUnreadable("The document cannot be read.")
-        return bytes(self._real.seal(pdf, at=at))
+        kept: Kept = self._real.seal_to_keep(pdf, at=at)
+        return kept

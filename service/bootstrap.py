@@ -53,7 +53,8 @@ from service.vault.objects.away import AwayStore
 from service.vault.objects.base import ObjectStore
 from service.vault.vault import Vault
 from signing.keys import FileSealKey
-from signing.seal import Sealer
+from signing.renewal import Renewer
+from signing.seal import LARGEST_STAMP, Sealer
 from signing.timestamps import TimeStampAuthority
 
 TOKEN_KEY: Final = "tokens.pem"  # noqa: S105  a file name
@@ -148,6 +149,7 @@ def _build(settings: Settings, closing: contextlib.ExitStack, *, hands_in: bool,
     store = _store(settings, database, operating=operating)
     index = keyring.index_keys()
     tsa = closing.enter_context(authorities.time_stamps(settings))
+    revocation = closing.enter_context(authorities.revocation(settings))
     celery = make_celery(settings.broker_url.get_secret_value())
     waker = Waker(celery, slots=settings.worker_slots)
     closing.callback(waker.close)
@@ -167,6 +169,8 @@ def _build(settings: Settings, closing: contextlib.ExitStack, *, hands_in: bool,
         index=index,
         inspector=open_inspector() if hands_in else _LateInspector(open_inspector),
         sealer=_sealers(settings.keys_folder / SEALS, tsa),
+        renewer=Renewer(tsa, revocation, stamp_size=LARGEST_STAMP),
+        renewal_margin=timedelta(days=settings.seal_renewal_days),
         channel=InternalChannel(database, find_hashes),
         notifier=SmtpNotifier(settings.smtp_url.get_secret_value(), settings.mail_sender),
         provider=DirectoryProvider(settings.print_folder),

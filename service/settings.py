@@ -69,6 +69,7 @@ class Settings(BaseSettings):
 
     tsa_url: str = Field(pattern=r"^\s*https?://\S+(\s+https?://\S+)*\s*$")
     trust_anchor: Path
+    seal_renewal_days: int = Field(180, ge=1, le=3650)
     revocation_proxy: Annotated[str | None, Field(pattern="^https?://")] = None
     checkpoint_stamp_seconds: int = Field(60, ge=1)
 

@@ -14,7 +14,7 @@ from service.domain.errors import ZendingError
 from service.ledger import sequencer
 from service.ledger.timestamps import stamp_checkpoints
 from service.settings import settings
-from service.usecases import access, batches, housekeeping, pauses, retention, submissions
+from service.usecases import access, archive, batches, housekeeping, pauses, retention, submissions
 from service.usecases.log_head import StoredHead
 
 log = structlog.get_logger()
@@ -65,6 +65,7 @@ def loops(application: Application) -> list[tuple[str, float, Callable[[], objec
         ("cutoff", min(1.0, setting.print_cutoff_seconds / 4), lambda: batches.close_due(context)),
         ("tidy", 3600.0, tidy),
         ("retain", 60.0, retain),
+        ("archive", 60.0, lambda: archive.put_due(context)),
         ("mend", 30.0, lambda: housekeeping.try_stored_again(context)),
     ]
 

@@ -27,6 +27,7 @@ class JobKind(StrEnum):
     CHECK = "check"
     ADMIT = "admit"
     RECALL = "recall"
+    ARCHIVE = "archive"
 
 
 class Lane(IntEnum):

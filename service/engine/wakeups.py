@@ -31,6 +31,7 @@ QUEUES: Final[dict[JobKind, str]] = {
     JobKind.CHECK: "submission",
     JobKind.ADMIT: "submission",
     JobKind.RECALL: "submission",
+    JobKind.ARCHIVE: "housekeeping",
 }
 """The queue whose workers do a kind of work."""
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from printing.providers.base import PrintProvider
@@ -17,6 +17,7 @@ from service.usecases.meters import Meter
 from service.usecases.receipts import Receipts
 from service.vault.keyring.base import IndexKeys, KeyRing
 from service.vault.vault import Vault
+from signing.renewal import Renewer
 from signing.seal import Sealer
 
 
@@ -61,6 +62,8 @@ class Context:
         clock: the time of the database's machine and ours are kept together; it is asked once per step.
         index: for keyed hashes of recipients' numbers.
         sealer: the sealer of an organisation's seal profile, kept once made.
+        renewer: gives sealed documents a newer time-stamp.
+        renewal_margin: how long before its proof ends a document is renewed.
         wake: tells workers that there is work; failing to is harmless.
         issuer_name: who vouches for evidence records.
         desk: where the hand-ins of this process meet.
@@ -77,6 +80,8 @@ class Context:
     index: IndexKeys
     inspector: Inspector
     sealer: Callable[[Organisation], Sealer]
+    renewer: Renewer
+    renewal_margin: timedelta
     channel: MailboxChannel
     notifier: Notifier
     provider: PrintProvider

@@ -13,10 +13,11 @@ from typing import Final
 
 from sqlalchemy.orm import Session
 
-from service.db import printing, queues, vitals
+from service.db import archive, printing, queues, vitals
 from service.db.jobs import JobKind, Lane
 from service.db.session import widen
 from service.domain.alarms import ALARMS, Finding, Sample, judge
+from service.usecases.archive import LATE
 from service.usecases.context import Context
 from service.usecases.heartbeats import SILENT_AFTER, disks
 
@@ -102,6 +103,7 @@ def measure(context: Context, promises: Promises) -> list[Sample]:
             *_queues(session, promises, lags.now),
             *_lags(lags),
             Sample("zending_notices_bounced", vitals.bounced(session)),
+            Sample("zending_seals_not_renewed", archive.overdue(session, before=context.clock() - LATE)),
             *_life(session, lags.now),
         ]
 

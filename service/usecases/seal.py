@@ -1,39 +1,27 @@
 """The step ``seal``: every document of a delivery gets the organisation's seal; what never can be is rejected."""
 
-import hashlib
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from sqlalchemy.orm import Session
 
-from service.db import deliveries
 from service.db.jobs import JobKind, Leased
 from service.domain.errors import Final, Retryable
 from service.domain.states import Actor, DeliveryState, Event
 from service.engine.patience import OutOfPatience, patience
 from service.engine.steps import Outcome, Step
-from service.usecases import dossiers
-from service.usecases.admission import intents
+from service.usecases import dossiers, rewriting
 from service.usecases.context import Context
 from service.usecases.dossiers import Dossier
 from service.usecases.progress import Cause, Progress
-from service.vault.vault import Prepared
+from service.usecases.rewriting import Rewritten
 from signing.errors import SigningError, Unsealable
 
 CHUNK = 50
 SEAL_FAILED = "seal_failed"
 TOO_COMPLEX = "too_complex"
 MEMORY = 1 << 30
-
-
-@dataclass(frozen=True)
-class Sealed:
-    """A sealed document, encrypted and stored."""
-
-    prepared: Prepared
-    sha256: bytes
-    size: int
 
 
 @dataclass(frozen=True)
@@ -47,11 +35,11 @@ class Work:
 class _Made:
     job: Leased
     work: Work
-    documents: list[Sealed] = field(default_factory=list)
+    documents: dict[int, Rewritten] = field(default_factory=dict)
     error: Exception | None = None
 
 
-def step(context: Context) -> Step[Work, list[Sealed]]:
+def step(context: Context) -> Step[Work, dict[int, Rewritten]]:
     """The step, wired."""
 
     def read(session: Session, jobs: Sequence[Leased]) -> list[tuple[Leased, Work]]:
@@ -62,15 +50,17 @@ def step(context: Context) -> Step[Work, list[Sealed]]:
             if job.subject_id in found and found[job.subject_id].delivery.state == DeliveryState.RECEIVED.value
         ]
 
-    def perform(works: Sequence[tuple[Leased, Work]]) -> list[Outcome[Work, list[Sealed]]]:
+    def perform(works: Sequence[tuple[Leased, Work]]) -> list[Outcome[Work, dict[int, Rewritten]]]:
         made = [_seal(context, job, work) for job, work in works]
-        _store(context, [each for each in made if each.error is None])
+        rewriting.store(
+            context, [(each.work.dossier, list(each.documents.values())) for each in made if each.error is None]
+        )
         return [
             Outcome(each.job, each.work, result=None if each.error else each.documents, error=each.error)
             for each in made
         ]
 
-    def record(session: Session, outcomes: Sequence[Outcome[Work, list[Sealed]]]) -> None:
+    def record(session: Session, outcomes: Sequence[Outcome[Work, dict[int, Rewritten]]]) -> None:
         _record(session, context, outcomes)
 
     def fail(session: Session, job: Leased, error: Final) -> None:
@@ -88,11 +78,8 @@ def _seal(context: Context, job: Leased, work: Work) -> _Made:
         for row in dossier.documents:
             original = context.vault.read(row.path, delivery.organisation_id, delivery.id, f"original-{row.position}")
             with patience(memory=MEMORY):
-                sealed = sealer.seal(original, at=context.clock())
-            prepared = context.vault.prepare(
-                delivery.organisation_id, delivery.retention_year, delivery.id, f"sealed-{row.position}", sealed
-            )
-            made.documents.append(Sealed(prepared, hashlib.sha256(sealed).digest(), len(sealed)))
+                kept = sealer.seal_to_keep(original, at=context.clock())
+            made.documents[row.position] = rewriting.prepare(context, dossier, row, kept)
     except Unsealable as error:
         made.error = Final("The document can't be sealed.", reason=SEAL_FAILED, code=error.code)
     except OutOfPatience:
@@ -106,43 +93,20 @@ def _seal(context: Context, job: Leased, work: Work) -> _Made:
     return made
 
 
-def _store(context: Context, made: Sequence[_Made]) -> None:
-    """Write down all intents of the chunk, then store its objects together."""
-    if not made:
-        return
-    rows = [
-        intent
-        for each in made
-        for intent in intents(
-            each.work.dossier.delivery.organisation_id,
-            each.work.dossier.id,
-            [sealed.prepared for sealed in each.documents],
-        )
-    ]
-    organisations = {each.work.dossier.delivery.organisation_id for each in made}
-    with context.database.transaction(organisations=organisations) as session:
-        deliveries.intend(session, rows)
-    context.vault.write_many([sealed.prepared for each in made for sealed in each.documents])
-
-
-def _record(session: Session, context: Context, outcomes: Sequence[Outcome[Work, list[Sealed]]]) -> None:
+def _record(session: Session, context: Context, outcomes: Sequence[Outcome[Work, dict[int, Rewritten]]]) -> None:
     dossiers.lock_again(session, [outcome.work.dossier for outcome in outcomes])
-    progress = Progress(context, now=context.clock())
-    documents, paths, subjects = [], [], []
+    now = context.clock()
+    progress = Progress(context, now=now)
+    named = []
     for outcome in outcomes:
         dossier = outcome.work.dossier
         if dossier.delivery.state != DeliveryState.RECEIVED.value:
             # Cancelled meanwhile: the stored objects stay without an owner and are collected.
             continue
         assert outcome.result is not None
-        for row, sealed in zip(dossier.documents, outcome.result, strict=True):
-            row.path, row.sha256, row.size, row.sealed = sealed.prepared.path, sealed.sha256, sealed.size, True
-            documents.append(row)
-            paths.append(sealed.prepared.path)
-        subjects.append(dossier.id)
+        named.append((dossier, outcome.result))
         progress.happen(dossier, Event.SUBMISSION_ACCEPTANCE, Cause(Actor.SERVICE))
-    deliveries.replace_documents(session, documents)
-    deliveries.keep(session, subjects, paths)
+    rewriting.name(session, context, named, now=now)
     progress.write(session)
 
 

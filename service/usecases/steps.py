@@ -5,6 +5,7 @@ from typing import Any
 from service.db.jobs import JobKind
 from service.engine.steps import Step
 from service.usecases import (
+    archive,
     batches,
     letters,
     notices,
@@ -30,5 +31,6 @@ def all_steps(context: Context) -> dict[JobKind, Step[Any, Any]]:
         submission_admit.check_step(context),
         submission_admit.admit_step(context),
         submission_recall.step(context),
+        archive.step(context),
     ]
     return {step.kind: step for step in made}

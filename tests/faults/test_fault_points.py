@@ -28,7 +28,7 @@ CHOSEN = (
     ("database.commit@service.usecases.hand_in", Moment.DIES),
     ("database.commit@service.engine.steps._settle", Moment.LOST),
     ("database.commit@service.channels.internal.InternalChannel.deposit", Moment.DIES),
-    ("store.put_many@service.vault.vault.Vault.write_many<service.usecases.seal", Moment.HALF),
+    ("store.put_many@service.vault.vault.Vault.write_many<service.usecases.rewriting", Moment.HALF),
     ("provider.publish", Moment.LOST),
     ("disk.rename@printing.providers", Moment.DIES),
     ("mail.sendall", Moment.LOST),
@@ -167,6 +167,6 @@ def test_what_is_not_the_services_is_left_alone() -> None:
 
 
 def test_a_fault_is_read_as_it_is_told() -> None:
-    fault = Fault("disk.link@service.vault.objects.local._link<service.usecases.seal._store", 3, Moment.DIES)
+    fault = Fault("disk.link@service.vault.objects.local._link<service.usecases.rewriting.store", 3, Moment.DIES)
     assert Fault.parse(str(fault)) == fault
     assert Fault.parse("a.b@c@lost") == Fault("a.b@c", 1, Moment.LOST)

@@ -61,6 +61,7 @@ SAYS = {
     "CertificateExpiring": "The seal certificate tax has 29d 23h 59m 59s left.",
     "DiskFull": "On h, 4% of the store disk is free.",
     "DiskFilling": "On h, 14% of the store disk is free.",
+    "SealsNotRenewed": "The seals of 1 delivery(ies) could not be renewed in time.",
     "NoticesBounced": "21 notices of the last day could not be brought to anybody.",
 }
 """What each says when it is one step beyond its bound, in Prometheus' words for times and shares."""

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from io import BytesIO
 
@@ -20,6 +20,7 @@ from service.usecases import deliveries, organisations
 from service.usecases import seal as seal_step
 from service.usecases.admission import Upload
 from service.usecases.steps import all_steps
+from signing.archive import Kept
 from signing.errors import PdfUnreadable
 from signing.keys import FileSealKey
 from signing.seal import Sealer
@@ -56,8 +57,8 @@ class Sealing:
     def __init__(self, seal: Callable[[bytes, datetime], bytes]) -> None:
         self._seal = seal
 
-    def seal(self, pdf: bytes, *, at: datetime) -> bytes:
-        return self._seal(pdf, at)
+    def seal_to_keep(self, pdf: bytes, *, at: datetime) -> Kept:
+        return Kept(self._seal(pdf, at), at + timedelta(days=3650))
 
 
 def test_each_document_gets_the_seal_of_its_own_organisation(pipeline: Pipeline, organisation: Sender) -> None:

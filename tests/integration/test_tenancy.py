@@ -32,7 +32,7 @@ PERSONAL = {"personal", "recipient_hash", "filename", "record", "salt", "data", 
             "code_hash", "id_hash"}  # fmt: skip
 APPEND_ONLY = ("evidence", "delivery_event", "activation", "ledger_leaf", "lookup", "lookup_recipient", "audit_entry")
 # About a delivery, and no business of who receives it.
-SENDERS_ONLY = {"legal_hold", "retention_later", "submission_row"}
+SENDERS_ONLY = {"archive", "legal_hold", "retention_later", "submission_row"}
 # SQLSTATE: insufficient privilege, or a row that the policy does not let in.
 FORBIDDEN = "42501"
 ALICE, BOB = b"a" * 32, b"b" * 32

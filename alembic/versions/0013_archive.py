@@ -1,0 +1,19 @@
+"""Expand: when the seals of a delivery must be renewed."""
+
+from pathlib import Path
+
+from alembic import op
+
+revision = "0013"
+down_revision = "0012"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    connection = op.get_bind().connection.driver_connection
+    connection.execute(Path(__file__).with_name("0013_archive.sql").read_text(encoding="utf-8"))
+
+
+def downgrade() -> None:
+    raise RuntimeError("What was written since would be lost: restore a backup instead.")
