@@ -89,6 +89,14 @@ def _reading() -> Iterator[None]:
         ) from error
 
 
+def _end_line(stream: IO[bytes]) -> None:
+    """End the last line, where its author didn't: an update's first object begins a new one (ISO 19005-2, 6.1.9)."""
+    size = stream.seek(0, 2)
+    stream.seek(max(0, size - 1))
+    if stream.read(1) not in {b"\r", b"\n", b""}:
+        stream.write(b"\n")
+
+
 def _open(stream: IO[bytes]) -> _Update:
     # Lax reading: what viewers open must be sealable, and old producers' hybrid cross-references are refused otherwise.
     # The finished file is checked for what it is, whatever was read.
@@ -192,6 +200,7 @@ def append_validation_data(stream: IO[bytes], data: ValidationData) -> None:
     with _reading():
         writer = _open(stream)
         if add_validation_data(writer, data):
+            _end_line(stream)
             writer.write_in_place()
 
 
@@ -220,6 +229,7 @@ def _embed(
         field_lock=None if lock is None else FieldMDPSpec.from_pdf_object(lock),
     )
     stages.send(SigObjSetup(placeholder, rules))
+    _end_line(writer.prev.stream)
     prepared, output = stages.send(SigIOSetup(digest, in_place=True, chunk_size=_CHUNK))
     return Hole(
         output,
