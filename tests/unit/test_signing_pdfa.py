@@ -6,11 +6,12 @@ from pathlib import Path
 import pytest
 from pyhanko.sign.fields import MDPPerm
 
+from signing.report import Level
 from signing.seal import Sealer
 from signing.validate import validate
 from tests.appearance_support import appearance, logo, sealed
 from tests.pdfa_support import faults, preflight
-from tests.signing_support import InProcessAuthority, outside, roots, seal_key
+from tests.signing_support import InProcessAuthority, client, honest_server, outside, revocation, roots, seal_key
 
 DOCUMENTS = Path(__file__).parents[1] / "documents"
 PARTS = {"permit-nl-pdfa.pdf": 1, "attest-nl-pdfa2b.pdf": 2, "attest-de-pdfa3b.pdf": 3}
@@ -32,7 +33,13 @@ def twice(pdf: bytes) -> bytes:
     return invisible(visible(pdf))
 
 
-WAYS = {"invisible": invisible, "visible": visible, "certified": certified, "twice": twice}
+def archived(pdf: bytes) -> bytes:
+    with honest_server() as url, client(url) as tsa, revocation(url) as source:
+        sealer = Sealer(seal_key(), tsa, level=Level.B_LTA, revocation=source)
+        return sealer.seal(pdf, at=datetime.now(UTC))
+
+
+WAYS = {"archived": archived, "invisible": invisible, "visible": visible, "certified": certified, "twice": twice}
 
 
 @pytest.mark.parametrize("name", PARTS)
