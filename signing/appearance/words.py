@@ -27,6 +27,7 @@ class Words(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     code: str
     check: str
     described: str
+    kept: str
     months: tuple[str, ...]
 
     def act(self, act: Act) -> str:
