@@ -77,7 +77,7 @@ class _Update(IncrementalPdfFileWriter):
 
 
 @contextmanager
-def _reading() -> Iterator[None]:
+def reading() -> Iterator[None]:
     """Turn what pyHanko raises on a broken file into the one error that says so."""
     try:
         yield
@@ -89,7 +89,20 @@ def _reading() -> Iterator[None]:
         ) from error
 
 
-def _open(stream: IO[bytes]) -> _Update:
+def end_line(stream: IO[bytes]) -> None:
+    """End the last line, where its author didn't: an update's first object begins a new one (ISO 19005-2, 6.1.9)."""
+    size = stream.seek(0, 2)
+    stream.seek(max(0, size - 1))
+    if stream.read(1) not in {b"\r", b"\n", b""}:
+        stream.write(b"\n")
+
+
+def open_for_update(stream: IO[bytes]) -> IncrementalPdfFileWriter:
+    """The document, to be extended.
+
+    Raises:
+        PdfEncrypted: it can't be.
+    """
     # Lax reading: what viewers open must be sealable, and old producers' hybrid cross-references are refused otherwise.
     # The finished file is checked for what it is, whatever was read.
     writer = _Update(stream, strict=False)
@@ -126,7 +139,15 @@ class SignatureWriter:
         self._reserved = reserved
         self._prefix = field_prefix
 
-    def prepare(self, stream: IO[bytes], *, at: datetime, code: str | None = None, name: str | None = None) -> Hole:
+    def prepare(
+        self,
+        stream: IO[bytes],
+        *,
+        at: datetime,
+        code: str | None = None,
+        name: str | None = None,
+        field: str | None = None,
+    ) -> Hole:
         """Extend the document in ``stream`` by one more signature field, its hole still empty.
 
         Args:
@@ -134,20 +155,21 @@ class SignatureWriter:
             at: claimed signing time (aware), written into the signature dictionary.
             code: verification code to be shown; without an appearance it means nothing.
             name: who signs, to be shown instead of the appearance's organisation.
+            field: the empty field that was kept for this signature; one without it gets a new one that can't be seen.
 
         Raises:
             PdfUnreadable, PdfEncrypted, ChangesForbidden, FieldUnusable: it can't be added.
             AlreadySigned: it can't certify.
         """
-        with _reading():
-            writer = _open(stream)
-            _refuse_if_locked(writer.prev)
+        with reading():
+            writer = open_for_update(stream)
+            refuse_if_locked(writer.prev)
             signed = next(enumerate_sig_fields(writer.prev, filled_status=True), None) is not None
             if signed and self._certify is not None:
                 raise AlreadySigned("The PDF bears a signature already: another one can't certify it.")
             drawing = None
             if self._appearance is not None:
-                drawing = self._appearance.begin(writer, stream, Filling(at, code, name), signed=signed)
+                drawing = self._appearance.begin(writer, stream, Filling(at, code, name), signed=signed, field=field)
             _extend(writer, elliptic=self._mechanism.elliptic)
             placeholder = PdfSignedData(
                 generic.pdf_name("/Sig"), SigSeedSubFilter.PADES, timestamp=at, bytes_reserved=2 * self._reserved
@@ -176,8 +198,8 @@ class StampWriter:
         Raises:
             PdfUnreadable, PdfEncrypted, ChangesForbidden: it can't be added.
         """
-        with _reading():
-            writer = _open(stream)
+        with reading():
+            writer = open_for_update(stream)
             _extend(writer, elliptic=False)
             add_validation_data(writer, data)
             return _embed(writer, self._prefix, DocumentTimestamp(bytes_reserved=2 * self._reserved), digest)
@@ -189,9 +211,10 @@ def append_validation_data(stream: IO[bytes], data: ValidationData) -> None:
     Raises:
         PdfUnreadable, PdfEncrypted: it can't be added.
     """
-    with _reading():
-        writer = _open(stream)
+    with reading():
+        writer = open_for_update(stream)
         if add_validation_data(writer, data):
+            end_line(stream)
             writer.write_in_place()
 
 
@@ -220,6 +243,7 @@ def _embed(
         field_lock=None if lock is None else FieldMDPSpec.from_pdf_object(lock),
     )
     stages.send(SigObjSetup(placeholder, rules))
+    end_line(writer.prev.stream)
     prepared, output = stages.send(SigIOSetup(digest, in_place=True, chunk_size=_CHUNK))
     return Hole(
         output,
@@ -241,7 +265,7 @@ def _extend(writer: IncrementalPdfFileWriter, *, elliptic: bool) -> None:
         writer.register_extension(ISO32002)
 
 
-def _refuse_if_locked(reader: PdfFileReader) -> None:
+def refuse_if_locked(reader: PdfFileReader) -> None:
     """Raise when a signature already there forbids every change, by certification or by its field's lock."""
     found: set[int] = set()
     permissions = _entry(reader.root, "/Perms")

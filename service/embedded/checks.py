@@ -22,6 +22,7 @@ TOOLS: Final = {
     "pdftoppm": "poppler-utils",
     "qpdf": "qpdf",
     "softhsm2-util": "softhsm2",
+    "java": "default-jre-headless",
     "clamd": "clamav-daemon",
     "ip": "iproute2",
     "rabbitmq-server": "rabbitmq-server",
@@ -35,6 +36,18 @@ TOOLS: Final = {
     "prometheus": "prometheus",
 }
 """Programs that tests judge results with, and the Debian package of each."""
+
+JARS: Final = {
+    "preflight": "libpdfbox2-java",
+    "pdfbox2": "libpdfbox2-java",
+    "xmpbox": "libpdfbox2-java",
+    "fontbox2": "libfontbox2-java",
+    "commons-logging": "libcommons-logging-java",
+    "javax.activation": "libactivation-java",
+    "jaxb-api": "libjaxb-api-java",
+}
+"""What Apache PDFBox's preflight (PDF/A-1b) consists of, in Debian's folder for Java, and the package of each."""
+JAVA: Final = Path("/usr/share/java")
 
 _POLICY: Final = Path("/usr/sbin/policy-rc.d")
 # Where an ordinary user's PATH does not lead.
@@ -75,9 +88,11 @@ def pytest_command(arguments: Sequence[str]) -> tuple[str, ...]:
 
 
 def missing_packages(path: str | None = None) -> tuple[str, ...]:
-    """The Debian packages of programs that are not there."""
+    """The Debian packages of programs and libraries that are not there."""
     where = (os.environ.get("PATH", os.defpath) if path is None else path) + _SYSTEM_FOLDERS
-    return tuple(dict.fromkeys(package for tool, package in TOOLS.items() if shutil.which(tool, path=where) is None))
+    programs = [package for tool, package in TOOLS.items() if shutil.which(tool, path=where) is None]
+    libraries = [package for jar, package in JARS.items() if not (JAVA / f"{jar}.jar").exists()]
+    return tuple(dict.fromkeys((*programs, *libraries)))
 
 
 def make_ready() -> None:

@@ -208,6 +208,7 @@ SAMPLES: Final = (
     ),
     Sample(
         "OMV-2026-0017", "permit-nl-pdfa.pdf", "voorbeeldegem", "lena", "Omgevingsvergunning", "permit", "nl",
+        attachments=("attest-nl-pdfa2b.pdf", "attest-de-pdfa3b.pdf"),
     ),
     Sample(
         "OMV-2026-0018", "permit-nl-libreoffice.pdf", "voorbeeldegem", "tom", "Omgevingsvergunning", "permit", "nl",

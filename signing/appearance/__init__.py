@@ -118,7 +118,13 @@ class Appearance:
         self._logo = Picture.from_png(logo) if logo is not None else None
 
     def begin(
-        self, writer: IncrementalPdfFileWriter, stream: IO[bytes], filling: Filling, *, signed: bool
+        self,
+        writer: IncrementalPdfFileWriter,
+        stream: IO[bytes],
+        filling: Filling,
+        *,
+        signed: bool,
+        field: str | None = None,
     ) -> "Drawing":
         """Find the place in a document.
 
@@ -127,6 +133,7 @@ class Appearance:
             stream: the same; is read from and left where it stood.
             filling: what to show.
             signed: whether the document bears a signature.
+            field: the field to use instead of the profile's place; where it isn't, that place is.
 
         Raises:
             FieldUnusable: the profile's field isn't there or can't be used.
@@ -137,9 +144,12 @@ class Appearance:
         def panels(variant: Variant) -> Panel:
             return draw(variant, said, self._face, self._logo)
 
+        place = self._place
+        if field is not None:
+            place = InField(field, place.otherwise if isinstance(place, InField) else place)
         stood = stream.tell()
         try:
-            seat = placing.find(self._place, writer, stream, panels, signed=signed, look_at=self._look)
+            seat = placing.find(place, writer, stream, panels, signed=signed, look_at=self._look)
         finally:
             stream.seek(stood)
         return Drawing(self, writer, seat, self._described(said, filling), signed)
@@ -164,6 +174,10 @@ class Appearance:
         parts = [self._words.described.format(act=said.act, name=name, time=said.time)]
         parts += [f"{part}." for part in (said.code, said.check) if part]
         return " ".join(parts)
+
+    def kept_for(self, name: str) -> str:
+        """What is said of an empty field that was kept for somebody."""
+        return self._words.kept.format(name=name)
 
     def put(self, writer: IncrementalPdfFileWriter, panel: Panel, turn: tuple[int, ...]) -> generic.IndirectObject:
         """Write the panel and all it needs into an update; returns the form to be shown."""

@@ -208,8 +208,9 @@ def _in_field(place: InField, writer: IncrementalPdfFileWriter, panels: Callable
         if name != place.name:
             continue
         field = reference.get_object()
-        if value is not None or entry(field, "/SV") is not None:
-            raise FieldUnusable("The signature field is taken, or lays conditions on who signs in it.")
+        kids = entry(field, "/Kids")
+        if value is not None or entry(field, "/SV") is not None or (kids is not None and len(kids) != 1):
+            raise FieldUnusable("The signature field is taken, lays conditions on who signs, or is in several places.")
         annotation = get_single_field_annot(field)
         box = rectangle(annotation)
         found = _page_of(annotation, reference, writer)

@@ -154,7 +154,7 @@ def look(stream: IO[bytes], page: int, scale: float = SCALE) -> bytes:
         if width * height * scale**2 > _LARGEST:
             raise ValueError("The page is too large to be looked at.")
         # Smoothing is what lets thin lines leave something at this size.
-        image = shown.render(scale=scale, rev_byteorder=True, may_draw_forms=False).to_pil().convert("RGB")
+        image: Image.Image = shown.render(scale=scale, rev_byteorder=True, may_draw_forms=False).to_pil().convert("RGB")
         bound = _SCANNED if _is_scan(shown, width * height) else _CLEAN
     finally:
         document.close()

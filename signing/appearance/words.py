@@ -1,5 +1,6 @@
 """What a visible seal says, in each language."""
 
+import re
 import tomllib
 from collections.abc import Iterator
 from datetime import datetime
@@ -13,6 +14,7 @@ Language = Literal["nl", "fr", "de", "en"]
 Act = Literal["sealed", "signed"]
 
 _FILE: Final = Path(__file__).with_name("words.toml")
+_PUT_IN: Final = re.compile(r"\{\w+\}")
 _FIGURES: Final = "0123456789 :,.+-/()UTC"
 
 
@@ -25,6 +27,7 @@ class Words(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     code: str
     check: str
     described: str
+    kept: str
     months: tuple[str, ...]
 
     def act(self, act: Act) -> str:
@@ -43,7 +46,7 @@ class Words(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def characters(self) -> Iterator[str]:
         """Every character that the words and any time need."""
         for text in (self.sealed, self.signed, self.time, self.code, self.check, _FIGURES, *self.months):
-            yield from text
+            yield from _PUT_IN.sub("", text)
 
 
 @cache

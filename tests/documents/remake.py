@@ -5,6 +5,7 @@ the development requirements Pillow, pikepdf, pypdfium2, pyHanko and reportlab. 
 the files do too; what they show does not.
 """
 
+import json
 import os
 import shutil
 import subprocess
@@ -16,6 +17,7 @@ from pathlib import Path
 
 import pikepdf
 import pypdfium2
+import typst
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -164,6 +166,21 @@ def receipt(target: Path) -> None:
     canvas.save()
 
 
+def attest(target: Path, words: dict[str, object], standard: str) -> None:
+    """An attestation set by typst as PDF/A; with data attached where the words bring some."""
+    target.write_bytes(
+        typst.compile(
+            (SOURCES / "attest.typ").read_bytes(),
+            root=str(SOURCES),
+            font_paths=typst.Fonts(include_system_fonts=False, font_paths=[str(FONT.parent)]),
+            format="pdf",
+            sys_inputs={"words": json.dumps(words)},
+            pdf_standards=[standard],
+            timestamp=datetime(2026, 11, 23, 9, tzinfo=UTC),
+        )
+    )
+
+
 def attach(source: Path, target: Path, scratch: Path) -> None:
     """A list of documents attached inside the letter, by qpdf."""
     pieces = scratch / "pieces.csv"
@@ -190,6 +207,8 @@ def main() -> None:
         sign(HERE / "notice-nl-ghostscript.pdf", HERE / "signed-nl.pdf")
         scan(HERE / "letter-fr-chromium.pdf", HERE / "scan-fr.pdf")
         receipt(HERE / "receipt-nl-reportlab.pdf")
+        attest(HERE / "attest-nl-pdfa2b.pdf", texts.attest_nl(), "a-2b")
+        attest(HERE / "attest-de-pdfa3b.pdf", texts.attest_de(), "a-3b")
     for made in sorted(HERE.glob("*.pdf")):
         print(f"{made.stat().st_size:8d}  {made.name}")  # noqa: T201 - a command prints
 

@@ -17,10 +17,13 @@ def programs(folder: Path, *names: str) -> str:
 
 def test_each_missing_package_is_named_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(checks, "_SYSTEM_FOLDERS", "")
+    monkeypatch.setattr(checks, "JAVA", tmp_path)
+    (tmp_path / "preflight.jar").touch()
     assert checks.missing_packages(programs(tmp_path, "chromium")) == (
         "poppler-utils",
         "qpdf",
         "softhsm2",
+        "default-jre-headless",
         "clamav-daemon",
         "iproute2",
         "rabbitmq-server",
@@ -30,7 +33,14 @@ def test_each_missing_package_is_named_once(tmp_path: Path, monkeypatch: pytest.
         "ceph-osd",
         "radosgw",
         "prometheus",
+        "libpdfbox2-java",
+        "libfontbox2-java",
+        "libcommons-logging-java",
+        "libactivation-java",
+        "libjaxb-api-java",
     )
+    for jar in checks.JARS:
+        (tmp_path / f"{jar}.jar").touch()
     assert checks.missing_packages(programs(tmp_path, *checks.TOOLS)) == ()
 
 

@@ -226,7 +226,30 @@ def test_what_a_field_locks_is_said_in_the_signature() -> None:
     assert validate(done.pdf, trust_roots=roots(), at=datetime.now(UTC)).valid
 
 
+def in_two_places() -> bytes:
+    """A signature field with two widgets."""
+    with pikepdf.open(io.BytesIO(with_field(page()))) as pdf:
+        field = pdf.Root.AcroForm.Fields[0]
+        widgets = [
+            pdf.make_indirect(
+                pikepdf.Dictionary(
+                    Type=pikepdf.Name.Annot, Subtype=pikepdf.Name.Widget, Rect=field.Rect, Parent=field, F=132
+                )
+            )
+            for _ in range(2)
+        ]
+        for key in ("/Type", "/Subtype", "/Rect", "/F", "/P", "/AP"):
+            if key in field:
+                del field[key]
+        field.Kids = pikepdf.Array(widgets)
+        pdf.pages[0].Annots = pikepdf.Array(widgets)
+        out = io.BytesIO()
+        pdf.save(out)
+    return out.getvalue()
+
+
 UNUSABLE = {
+    "in two places": in_two_places,
     "not there": page,
     "taken": lambda: sealed(with_field(page()), appearance(place=InField("Handtekening"))).pdf,
     "with conditions": lambda: with_field(page(), seed_value_dict=SigSeedValueSpec(reasons=["Akkoord"])),

@@ -147,3 +147,42 @@ def annual_report_nl() -> str:
             ),
         ]
     return document("nl", title, body)
+
+
+def attest_nl() -> dict[str, object]:
+    """Words for the typesetter: an attestation of residence."""
+    return {
+        "lang": "nl",
+        "title": "Attest van woonst",
+        "office": "Gemeente Voorbeeldegem · Dienst Bevolking",
+        "body": [
+            "De ambtenaar verklaart dat de persoon hieronder in het bevolkingsregister is ingeschreven.",
+            "Dit attest werd op aanvraag uitgereikt en geldt zes maanden.",
+        ],
+        "table": [
+            ["Naam", "Wannes Verzonnen-Peeters"],
+            ["Adres", "Molenweg 8 bus 12, 9999 Voorbeeldegem"],
+            ["Sinds", "1 maart 2019"],
+        ],
+        "fictional": "Fictief document, gemaakt om Zending te beproeven. Personen, diensten en nummers zijn verzonnen.",
+    }
+
+
+def attest_de() -> dict[str, object]:
+    """The same in German, with its data attached."""
+    return {
+        "lang": "de",
+        "title": "Wohnsitzbescheinigung",
+        "office": "Gemeinde Musterweiler · Bevölkerungsdienst",
+        "body": [
+            "Die Standesbeamtin bescheinigt, dass die unten genannte Person im Bevölkerungsregister eingetragen ist.",
+            "Diese Bescheinigung wurde auf Antrag ausgestellt und gilt sechs Monate.",
+        ],
+        "table": [
+            ["Name", "Jürgen Erfunden"],
+            ["Anschrift", "Mühlenweg 8, 9997 Musterweiler"],
+            ["Seit", "1. März 2019"],
+        ],
+        "fictional": "Fiktives Dokument, um Zending zu erproben. Personen, Dienststellen und Nummern sind erfunden.",
+        "attached": "<?xml version='1.0'?><wohnsitz seit='2019-03-01'><ort>Musterweiler</ort></wohnsitz>",
+    }
