@@ -14,7 +14,6 @@ from typing import Any, Final
 from pyhanko.pdf_utils import generic
 from pyhanko.pdf_utils.reader import HistoricalResolver
 from pyhanko.sign.diff_analysis import (
-    DEFAULT_DIFF_POLICY,
     CatalogModificationRule,
     DiffPolicy,
     DocInfoRule,
@@ -23,6 +22,7 @@ from pyhanko.sign.diff_analysis import (
     FieldComparisonSpec,
     FormUpdate,
     FormUpdatingRule,
+    GenericFieldModificationRule,
     MetadataUpdateRule,
     ModificationLevel,
     ObjectStreamRule,
@@ -70,8 +70,9 @@ def _newly_filled(spec: FieldComparisonSpec, field: Any) -> bool:
 
 
 def _is_stamp(field: Any) -> bool:
-    value = field.get("/V")
-    return isinstance(value, generic.DictionaryObject) and value.get("/Type") == "/DocTimeStamp"
+    # Its `get` would give the reference.
+    value = field["/V"] if "/V" in field else None  # noqa: SIM401
+    return isinstance(value, generic.DictionaryObject) and value.raw_get("/Type") == "/DocTimeStamp"
 
 
 class _ProgramsInfoOnly(DocInfoRule):
@@ -84,12 +85,15 @@ class _ProgramsInfoOnly(DocInfoRule):
 
 
 def _said(revision: HistoricalResolver) -> dict[str, str]:
-    info = revision.trailer_view.get("/Info")
+    try:
+        info = revision.trailer_view["/Info"]
+    except KeyError:
+        return {}
     entries = info if isinstance(info, generic.DictionaryObject) else {}
     return {str(key): repr(entries[key]) for key in entries if key not in _PROGRAMS_KEYS}
 
 
-def _policy(*, stamps_only: bool) -> DiffPolicy:
+def _policy(form: FormUpdatingRule) -> DiffPolicy:
     return StandardDiffPolicy(
         global_rules=[
             CatalogModificationRule(),
@@ -104,14 +108,23 @@ def _policy(*, stamps_only: bool) -> DiffPolicy:
                 )
             ),
         ],
-        form_rule=FormUpdatingRule(
-            field_rules=[_InvisibleFieldsOnly(stamps_only=stamps_only), SigFieldModificationRule()]
-        ),
+        form_rule=form,
     )
 
 
-_STRICT: Final = _policy(stamps_only=False)
-_OWN_SEAL: Final = _policy(stamps_only=True)
+def _strict_form(*, stamps_only: bool) -> FormUpdatingRule:
+    return FormUpdatingRule(
+        field_rules=[_InvisibleFieldsOnly(stamps_only=stamps_only), SigFieldModificationRule()],
+        # Fonts, styles and who draws the fields decide on what is read in them.
+        ignored_acroform_keys=frozenset({"/Fields"}),
+    )
+
+
+_STRICT: Final = _policy(_strict_form(stamps_only=False))
+_OWN_SEAL: Final = _policy(_strict_form(stamps_only=True))
+_FORMS: Final = _policy(
+    FormUpdatingRule(field_rules=[SigFieldCreationRule(), SigFieldModificationRule(), GenericFieldModificationRule()])
+)
 
 
 def allows_more(permission: MDPPerm | None) -> bool:
@@ -123,4 +136,4 @@ def policy_for(permission: MDPPerm | None, *, own_seal: bool = False) -> DiffPol
     """The policy for a signature that declares ``permission`` (None: it declares nothing)."""
     if own_seal:
         return _OWN_SEAL
-    return DEFAULT_DIFF_POLICY if allows_more(permission) else _STRICT
+    return _FORMS if allows_more(permission) else _STRICT

@@ -43,7 +43,7 @@ _Key = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 @cache
 def key_named(name: str) -> _Key:
     """A key that is made once in a run. Pyhanko's own time-stamper needs an RSA key."""
-    if name.startswith("tsa"):
+    if "tsa" in name:
         return rsa.generate_private_key(65537, 2048)
     return ec.generate_private_key(ec.SECP256R1())
 
@@ -197,17 +197,19 @@ class House:
 
 
 @cache
-def house(**revoked: datetime) -> House:
-    """The seal ends in 2027, the authority of time-stamps in 2030 and its successor in 2045, the issuers in 2060."""
-    root = certify("root", None, (2015, 2060), authority=True)
-    issuing = certify("issuing", root, (2015, 2060), authority=True)
+def house(brand: str = "", **revoked: datetime) -> House:
+    """A house with keys of its own for each brand.
+
+    The seal ends in 2027, the authority of time-stamps in 2030 and its successor in 2045, the issuers in 2060."""
+    root = certify(f"{brand}root", None, (2015, 2060), authority=True)
+    issuing = certify(f"{brand}issuing", root, (2015, 2060), authority=True)
     return House(
         root=root,
         issuing=issuing,
-        responder=certify("responder", issuing, (2023, 2028), responding=True),
-        seal=certify("seal", issuing, (2023, 2027)),
-        tsa=certify("tsa", root, (2020, 2030), stamping=True),
-        tsa_later=certify("tsa later", root, (2028, 2045), stamping=True),
+        responder=certify(f"{brand}responder", issuing, (2023, 2028), responding=True),
+        seal=certify(f"{brand}seal", issuing, (2023, 2027)),
+        tsa=certify(f"{brand}tsa", root, (2020, 2030), stamping=True),
+        tsa_later=certify(f"{brand}tsa later", root, (2028, 2045), stamping=True),
         revoked=revoked,
     )
 
