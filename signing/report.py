@@ -100,6 +100,9 @@ class SignatureReport:
         level: level proven; None for anything that isn't PAdES, and for time-stamps.
         qualification: what the trusted lists make of it.
         qualification_reason: why it is not more; None for what is qualified.
+        digest_algorithm: name of the algorithm by which the covered bytes were digested, "sha256".
+        digest: digest of the covered bytes, hexadecimal.
+        attributes_sha256: SHA-256 of the signed attributes, hexadecimal: what identifies the signature.
     """
 
     field: str
@@ -119,6 +122,9 @@ class SignatureReport:
     level: Level | None = None
     qualification: Qualification = Qualification.UNKNOWN
     qualification_reason: str | None = None
+    digest_algorithm: str | None = None
+    digest: str | None = None
+    attributes_sha256: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

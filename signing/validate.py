@@ -149,7 +149,15 @@ class _Judge:
             sealed = embedded.signer_cert.sha256.hex() in own
             embedded.compute_integrity_info(diff_policy=policy_for(embedded.docmdp_level, own_seal=sealed))
             coverage, changes = self._extent.coverage(embedded), self._extent.changes(embedded)
-            found.entry = replace(found.entry, coverage=coverage, changes=changes)
+            found.entry = replace(
+                found.entry,
+                coverage=coverage,
+                changes=changes,
+                digest_algorithm=embedded.external_md_algorithm,
+                digest=embedded.compute_digest().hex(),
+                # Signed under their universal tag SET OF (RFC 5652, 5.4).
+                attributes_sha256=digest("sha256", embedded.signer_info["signed_attrs"].untag().dump()).hex(),
+            )
             found.others_welcome = allows_more(embedded.docmdp_level)
             found.embedded = embedded
         except Exception:  # noqa: BLE001 - as above: what can't be judged is indeterminate
