@@ -50,6 +50,24 @@ class Token:
 
 
 @dataclass(frozen=True, slots=True)
+class Proof:
+    """A token that was checked, and what it hangs on.
+
+    Attributes:
+        token: what it says.
+        certificate: the authority's certificate.
+        others: further certificates that the token brought.
+        holds_until: end of the validity of the first certificate to end on its path to a root: from then on nobody
+            answers for the authority's key, and what the token proves must have been renewed.
+    """
+
+    token: Token
+    certificate: x509.Certificate
+    others: tuple[x509.Certificate, ...]
+    holds_until: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class _Envelope:
     """The parts of a token's CMS that are looked at, as they were encoded."""
 
@@ -67,6 +85,7 @@ class _Envelope:
 class _Signer:
     """A time-stamping certificate that was traced to a root, and the moments for which that holds."""
 
+    certificate: x509.Certificate
     public_key: PublicKeyTypes
     holds_from: datetime
     holds_until: datetime
@@ -100,6 +119,10 @@ class TokenVerifier:
         Raises:
             TimeStampInvalid: anything is wrong; ``reason`` names it.
         """
+        return self.prove(token_der, algorithm=algorithm, imprint=imprint, nonce=nonce).token
+
+    def prove(self, token_der: bytes, *, algorithm: str, imprint: bytes, nonce: int | None = None) -> Proof:
+        """The same check, for those who keep what was stamped: with what the token hangs on."""
         envelope, token = _read(token_der)
         if token.imprint_algorithm != algorithm or token.imprint != imprint:
             _refuse("imprint", "The time-stamp is for something else.")
@@ -108,12 +131,13 @@ class TokenVerifier:
         if self._policy is not None and token.policy != self._policy:
             _refuse("policy", "The time-stamp was made under another policy.")
         try:
-            self._check_signature(envelope, token)
+            signer = self._check_signature(envelope, token)
+            others = tuple(x509.load_der_x509_certificate(each) for each in envelope.certificates)
         except (ValueError, TypeError) as error:
             raise TimeStampInvalid("malformed", "The time-stamp's signature is not well formed.") from error
-        return token
+        return Proof(token, signer.certificate, others, signer.holds_until)
 
-    def _check_signature(self, envelope: _Envelope, token: Token) -> None:
+    def _check_signature(self, envelope: _Envelope, token: Token) -> _Signer:
         signer = self._signer(envelope, token.gen_time)
         attributes = _attributes(envelope.attributes)
         if content_of(only(attributes[_CONTENT_TYPE]), der.OBJECT_IDENTIFIER) != _TST_INFO:
@@ -127,6 +151,7 @@ class TokenVerifier:
         algorithm = envelope.signature_algorithm
         if not signature_holds(signer.public_key, algorithm, envelope.digest_name, envelope.signature, signed):
             _refuse("signature", "The time-stamp's signature is wrong.")
+        return signer
 
     def _signer(self, envelope: _Envelope, at: datetime) -> _Signer:
         # A chain seen before costs one look-up; other issuers sent along make another entry, and are traced anew.
@@ -147,6 +172,7 @@ class TokenVerifier:
         if path is None:
             _refuse("certificate_path", "The time-stamp's certificate was not valid then or is not trusted here.")
         return _Signer(
+            certificate=certificate,
             public_key=certificate.public_key(),
             holds_from=max(link.not_valid_before_utc for link in path),
             holds_until=min(link.not_valid_after_utc for link in path),
@@ -225,6 +251,15 @@ def _sent(envelope: _Envelope) -> tuple[x509.Certificate, tuple[x509.Certificate
         if named and certificate.serial_number == envelope.signer_serial:
             return certificate, sent
     _refuse("certificate", "The time-stamp doesn't bring its signer's certificate.")
+
+
+def claimed_time(token_der: bytes) -> datetime:
+    """The moment a token claims, before anything of it was checked.
+
+    Raises:
+        TimeStampInvalid: not a token.
+    """
+    return _read(token_der)[1].gen_time
 
 
 def _read(token_der: bytes) -> tuple[_Envelope, Token]:

@@ -1,39 +1,16 @@
-"""The parent's side: hands documents to the helper, reads the answers, has everything scanned."""
+"""Documents that are handed in, looked at behind walls; everything in them is scanned for malware."""
 
-import contextlib
-import fcntl
-import os
-import select
-import signal
-import socket
-import subprocess
-import sys
-import threading
-import time
-from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import Self
 
-import msgspec
-import structlog
-
-from service.domain.errors import Retryable
 from service.inspection.codes import CODES
-from service.inspection.findings import Answer, Ending, Findings, MalformedAnswer, Ready, decode
+from service.inspection.endings import Ready
+from service.inspection.findings import Answer, Findings, MalformedAnswer, decode
 from service.inspection.limits import InspectionLimits
+from service.inspection.readers import ReaderFailed, Readers
 from service.inspection.refusals import refusal
 from service.inspection.scanners.base import MalwareScanner, ScanState
-
-_ROOT: Final = Path(__file__).resolve().parents[2]
-_START_SECONDS: Final = 60.0
-_GRACE: Final = 5.0
-_STEP: Final = 1 << 20
-_SEALS: Final = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
-_OUT_OF_MEMORY: Final = 3
-
-_log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,16 +47,8 @@ class Inspection:
     scan: ScanState
 
 
-class _HelperGone(Exception):
-    """The helper ended while it had our document."""
-
-
 class Inspector:
-    """Inspects documents in short-lived, walled-in processes; one per process of the service, for all its threads.
-
-    Use it as a context manager: entering starts the helper and proves its walls, leaving ends it. A helper that dies
-    is started anew and the document in hand tried once more; it also dies with this process, however that ends.
-    """
+    """Inspects documents behind walls; a context manager, as `Readers` is."""
 
     def __init__(
         self,
@@ -90,33 +59,24 @@ class Inspector:
     ) -> None:
         self._limits = settings
         self._scanner = scanner
-        self._program = program
-        self._places = threading.BoundedSemaphore(settings.children)
-        self._lock = threading.Lock()
-        self._helper: _Helper | None = None
-        self._open = False
+        self._readers = Readers(settings, program)
 
     def __enter__(self) -> Self:
-        self._open = True
-        self._present_helper()
+        self._readers.__enter__()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        with self._lock:
-            self._open = False
-            if self._helper is not None:
-                self._helper.end()
-                self._helper = None
+        self._readers.__exit__(kind, error, at)
 
     @property
     def walls(self) -> Ready:
         """The walls around the children, as the helper found them on this machine."""
-        return self._present_helper().ready
+        return self._readers.walls
 
     @property
     def helper_pid(self) -> int:
         """The helper's process id."""
-        return self._present_helper().pid
+        return self._readers.helper_pid
 
     def inspect(self, pdf: bytes) -> Inspection:
         """Look at a document and have it, and what is attached inside it, scanned for malware.
@@ -141,167 +101,12 @@ class Inspector:
         return _inspection(findings, kept, answer.replacement, scan.state)
 
     def _read(self, pdf: bytes) -> Answer:
-        if not self._places.acquire(timeout=self._limits.wait):
-            raise Retryable("Too many documents are being checked at the moment. Try again in a minute.")
         try:
-            for _ in range(2):
-                helper = self._present_helper()
-                try:
-                    return helper.read(pdf)
-                except _HelperGone:
-                    _log.warning("inspection_helper_gone", pid=helper.pid)
-                    self._drop(helper)
-        finally:
-            self._places.release()
-        raise Retryable("The checking of documents is interrupted at the moment. Try again in a minute.")
-
-    def _present_helper(self) -> "_Helper":
-        with self._lock:
-            if not self._open:
-                raise RuntimeError("the inspector is not open")
-            if self._helper is None:
-                self._helper = _Helper(self._program, self._limits)
-            return self._helper
-
-    def _drop(self, helper: "_Helper") -> None:
-        with self._lock:
-            if self._helper is helper:
-                self._helper = None
-                helper.end()
-
-
-class _Helper:
-    """One helper process and the socket to it."""
-
-    def __init__(self, program: str, limits: InspectionLimits) -> None:
-        self._limits = limits
-        self._owner = os.getpid()
-        self._control, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        arguments = [msgspec.json.encode(limits).decode(), str(far.fileno()), str(self._owner)]
-        # An environment of its own: the service's holds passwords and addresses.
-        environment = {"PYTHONPATH": str(_ROOT), "PATH": os.defpath, "LANG": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1"}
-        with far:
-            self._process = subprocess.Popen(
-                [sys.executable, "-P", "-s", "-m", "service.inspection.start", program, *arguments],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                env=environment,
-                pass_fds=[far.fileno()],
-            )
-        try:
-            self.ready = self._first_word()
-        except BaseException:
-            self.end()
-            raise
-
-    @property
-    def pid(self) -> int:
-        return self._process.pid
-
-    def _first_word(self) -> Ready:
-        self._control.settimeout(_START_SECONDS)
-        try:
-            word = self._control.recv(4096)
-        except (TimeoutError, ConnectionResetError):
-            word = b""
-        if not word:
-            raise Retryable("The checking of documents cannot be started.", context={"helper": str(self.pid)})
-        ready = msgspec.json.decode(word, type=Ready)
-        if not ready.walls_hold:
-            raise Retryable(
-                "Documents cannot be checked safely on this machine: it has no seccomp filter for the readers."
-            )
-        return ready
-
-    def end(self) -> None:
-        """End the process; its children end with it."""
-        self._control.close()
-        if os.getpid() != self._owner:
-            return  # a fork of the owner; the process belongs to the other
-        try:
-            self._process.wait(_GRACE)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-
-    def read(self, pdf: bytes) -> Answer:
-        """Have one document read.
-
-        Raises:
-            DocumentRefused: the child crashed, or took too much of a processor or of memory.
-            Retryable: the machine held it up: it came no further in the time there is, or was killed from outside.
-            _HelperGone: the helper is dead.
-        """
-        deadline = time.monotonic() + self._limits.wall + _GRACE
-        report, far_report = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        pipe, far_pipe = (os.fdopen(end, mode, buffering=0) for end, mode in zip(os.pipe(), ("rb", "wb"), strict=True))
-        with report, pipe:
-            with far_report, far_pipe, _memory_file(pdf) as document:
-                try:
-                    socket.send_fds(self._control, [b"read"], [document, far_pipe.fileno(), far_report.fileno()])
-                except OSError as error:
-                    raise _HelperGone from error
-            wire = self._answer(pipe.fileno(), deadline)
-            return _understood(wire, _ending(report, deadline))
-
-    def _answer(self, pipe: int, deadline: float) -> bytearray:
-        """What the child wrote; to stop listening is to end it."""
-        waiting = select.poll()
-        waiting.register(pipe, select.POLLIN)
-        wire = bytearray()
-        while len(wire) <= self._limits.answer_bytes:
-            if not waiting.poll(max(0.0, deadline - time.monotonic()) * 1000):
-                raise _held_up()
-            piece = os.read(pipe, _STEP)
-            if not piece:
-                return wire
-            wire += piece
-        raise refusal("inspection_crashed", exit="answer too long")
-
-
-@contextlib.contextmanager
-def _memory_file(content: bytes) -> Iterator[int]:
-    """A descriptor of a file in memory that nobody can change any more."""
-    with os.fdopen(os.memfd_create("document", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING), "wb", buffering=0) as file:
-        rest = memoryview(content)
-        while rest:
-            rest = rest[file.write(rest) :]
-        file.seek(0)
-        fcntl.fcntl(file, fcntl.F_ADD_SEALS, _SEALS)
-        yield file.fileno()
-
-
-def _ending(report: socket.socket, deadline: float) -> Ending:
-    report.settimeout(max(0.001, deadline - time.monotonic()))
-    try:
-        word = report.recv(256)
-    except TimeoutError:
-        return Ending(exit=1, timed_out=True)
-    except ConnectionResetError as error:
-        raise _HelperGone from error
-    if not word:
-        raise _HelperGone
-    return msgspec.json.decode(word, type=Ending)
-
-
-def _held_up() -> Retryable:
-    return Retryable("The document could not be checked in time. Try again in a minute.")
-
-
-def _understood(wire: bytearray, ending: Ending) -> Answer:
-    # Not the document's doing: nothing a document makes its reader do ends it in these ways.
-    if ending.timed_out or ending.exit == -signal.SIGKILL:
-        raise _held_up()
-    if ending.exit == -signal.SIGXCPU:
-        raise refusal("inspection_timeout")
-    if ending.exit == _OUT_OF_MEMORY:
-        raise refusal("inspection_memory")
-    if ending.exit != 0:
-        raise refusal("inspection_crashed", exit=str(ending.exit))
-    try:
-        return decode(wire)
-    except MalformedAnswer as error:
-        raise refusal("inspection_crashed", exit="malformed answer") from error
+            return decode(self._readers.read(pdf))
+        except ReaderFailed as error:
+            raise refusal(f"inspection_{error.reason}", exit=error.ended) from None
+        except MalformedAnswer as error:
+            raise refusal("inspection_crashed", exit="malformed answer") from error
 
 
 def _inspection(findings: Findings, kept: bytes, replacement: bytes | None, scan: ScanState) -> Inspection:
