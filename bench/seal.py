@@ -6,13 +6,11 @@ Every figure comes from the same run over the same documents, from memory to mem
 # mypy: allow-untyped-calls
 # pyHanko declares types but leaves some of its methods without.
 
-import asyncio
-import io
-import random
+import math
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
@@ -20,54 +18,27 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-import aiohttp
-import pikepdf
-from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
 from pyhanko.sign import signers
-from pyhanko.sign.fields import SigSeedSubFilter
-from pyhanko.sign.timestamps.aiohttp_client import AIOHttpTimeStamper
-from reportlab.lib.utils import ImageReader
-from reportlab.pdfgen.canvas import Canvas
 
+from bench import seal_more
 from bench.measure import Result, Spent, cost, cpu_seconds_of, options, report, time_in_turns
+from bench.seal_documents import documents
+from bench.seal_more import CPU, WALL, seal_all
+from bench.seal_peers import bare, plain, stamped
 from service.embedded.pki import Algorithm, Credential, DemoPki, ensure_pki, ensure_seal
-from signing.algorithms import digest
+from signing.algorithms import Mechanism
+from signing.asking import Asking
+from signing.errors import RevocationUnavailable
 from signing.keys import FileSealKey
+from signing.report import Level
+from signing.revocation import OnlineRevocation
 from signing.seal import Sealer
 from signing.timestamps import HttpTimeStampAuthority
 from signing.trust import load_certificates
 from signing.validate import validate
 
-CPU = "ms CPU/document"
-WALL = "ms/document"
-
-
-def documents() -> list[bytes]:
-    """Twelve letters of 32 to 155 KB: text, tables and pictures, with classic and with compressed cross-references."""
-    chance = random.Random(20261123)
-    made = []
-    for number in range(6):
-        plain = _letter(chance, pages=1 + number // 2, picture=100 + 20 * number)
-        out = io.BytesIO()
-        with pikepdf.open(io.BytesIO(plain)) as opened:
-            opened.save(out, object_stream_mode=pikepdf.ObjectStreamMode.generate)
-        made += [plain, out.getvalue()]
-    return made
-
-
-def _letter(chance: random.Random, *, pages: int, picture: int) -> bytes:
-    from PIL import Image
-
-    out = io.BytesIO()
-    canvas = Canvas(out, pageCompression=1, invariant=True)
-    noise = Image.frombytes("RGB", (picture, picture), chance.randbytes(picture * picture * 3))
-    canvas.drawImage(ImageReader(noise), 60, 600, 120, 120)
-    for _ in range(pages):
-        for line in range(45):
-            canvas.drawString(60, 560 - 12 * line, " ".join(str(chance.randrange(10**6)) for _ in range(9)))
-        canvas.showPage()
-    canvas.save()
-    return out.getvalue()
+FETCHED = 3
+"""Documents that plain pyHanko seals at the levels for which it fetches everything anew: they cost a hundred times."""
 
 
 @contextmanager
@@ -83,48 +54,8 @@ def authority(pki: DemoPki) -> Iterator[tuple[str, int]]:
             process.terminate()
 
 
-def ours(sealer: Sealer, pdfs: list[bytes]) -> int:
-    """Seal as the service does, output check included."""
-    for pdf in pdfs:
-        sealer.seal(pdf, at=datetime.now(UTC))
-    return len(pdfs)
-
-
-PADES = signers.PdfSignatureMetadata(field_name="Seal1", md_algorithm="sha256", subfilter=SigSeedSubFilter.PADES)
-
-
-def plain_pyhanko(signer: signers.SimpleSigner, pdfs: list[bytes]) -> int:
-    """Sign with ``sign_pdf`` as pyHanko's documentation shows it, asked for PAdES."""
-    for pdf in pdfs:
-        signers.sign_pdf(IncrementalPdfFileWriter(io.BytesIO(pdf)), PADES, signer=signer)
-    return len(pdfs)
-
-
-def stamped_pyhanko(signer: signers.SimpleSigner, url: str, pdfs: list[bytes]) -> int:
-    """The same with a time-stamp, in pyHanko's favour: one session is kept for all documents."""
-
-    async def sign_all() -> None:
-        async with aiohttp.ClientSession() as session:
-            stamper = AIOHttpTimeStamper(url, session=session)
-            for pdf in pdfs:
-                writer = IncrementalPdfFileWriter(io.BytesIO(pdf))
-                await signers.async_sign_pdf(writer, PADES, signer=signer, timestamper=stamper)
-
-    asyncio.run(sign_all())
-    return len(pdfs)
-
-
-def bare(key: FileSealKey, pdfs: list[bytes]) -> int:
-    """What no seal can do without: read the bytes, hash them, sign the hash, write the bytes."""
-    for pdf in pdfs:
-        out = io.BytesIO()
-        out.write(io.BytesIO(pdf).read())
-        out.write(key.sign(digest("sha256", pdf)))
-    return len(pdfs)
-
-
-def measure(algorithm: Algorithm, credential: Credential, pki: DemoPki, *, rounds: int) -> list[Result]:
-    """All cases of one kind of key."""
+def ladder(algorithm: Algorithm, credential: Credential, pki: DemoPki, *, rounds: int) -> list[Result]:
+    """All levels with one kind of key."""
     pdfs = documents()
     key = FileSealKey.from_pem(credential.key, credential.certificate, credential.chain)
     signer = signers.SimpleSigner.load(
@@ -133,20 +64,24 @@ def measure(algorithm: Algorithm, credential: Credential, pki: DemoPki, *, round
     assert signer is not None
     roots = load_certificates(pki.trust_anchor)
     with authority(pki) as (url, pid), HttpTimeStampAuthority(url, roots) as tsa:
-        sealer, stamping = Sealer(key, None), Sealer(key, tsa)
-        at = datetime.now(UTC)
-        for pdf in pdfs:
-            assert validate(stamping.seal(pdf, at=at), trust_roots=roots, at=at).valid
-        works: dict[str, Callable[[], int]] = {
-            "b-b": partial(ours, sealer, pdfs),
-            "b-b pyhanko": partial(plain_pyhanko, signer, pdfs),
-            "b-t": partial(ours, stamping, pdfs),
-            "b-t pyhanko": partial(stamped_pyhanko, signer, url, pdfs),
-            "bare": partial(bare, key, pdfs),
-        }
-        spent = time_in_turns(works, rounds=rounds)
-        before = cpu_seconds_of(pid)
-        tokens = 500
+        asking = Asking(party="The issuer", fault=RevocationUnavailable, proxy=url.rstrip("/"))
+        with OnlineRevocation(roots, asking=asking) as source:
+            works: dict[str, Callable[[], int]] = {"bare": partial(bare, key, pdfs)}
+            for level in Level:
+                sealer = Sealer(key, None if level is Level.B_B else tsa, level=level, revocation=source)
+                at = datetime.now(UTC)
+                for pdf in pdfs:
+                    assert validate(sealer.seal(pdf, at=at), trust_roots=roots, at=at).valid
+                works[level.value] = partial(seal_all, sealer, pdfs)
+                few = pdfs[:FETCHED] if level in {Level.B_LT, Level.B_LTA} else pdfs
+                theirs = (
+                    partial(plain, signer, pdfs)
+                    if level is Level.B_B
+                    else partial(stamped, signer, url, level, roots, few)
+                )
+                works[f"{level.value} pyhanko"] = theirs
+            spent = time_in_turns(works, rounds=rounds)
+        before, tokens = cpu_seconds_of(pid), 500
         for _ in range(tokens):
             tsa.token(bytes(32))
         token_cost = (cpu_seconds_of(pid) - before) * 1e3 / tokens
@@ -154,25 +89,71 @@ def measure(algorithm: Algorithm, credential: Credential, pki: DemoPki, *, round
 
 
 def _compare(algorithm: str, spent: dict[str, Spent]) -> Iterator[Result]:
-    for level in ("b-b", "b-t"):
-        mine, peer = spent[level], spent[f"{level} pyhanko"]
-        yield cost(f"{level}/{algorithm}/default", mine.cpu, CPU, peer="pyhanko", peer_value=peer.cpu)
-        yield cost(f"{level}/{algorithm}/wall", mine.wall, WALL, peer="pyhanko", peer_value=peer.wall)
+    for level in Level:
+        name, mine, peer = level.value.lower(), spent[level.value], spent[f"{level.value} pyhanko"]
+        yield cost(f"{name}/{algorithm}/default", mine.cpu, CPU, peer="pyhanko", peer_value=peer.cpu)
+        yield cost(f"{name}/{algorithm}/wall", mine.wall, WALL, peer="pyhanko", peer_value=peer.wall)
         limit = spent["bare"].cpu
-        yield cost(f"{level}/{algorithm}/limit", mine.cpu, CPU, peer="hash and signature", peer_value=limit)
+        yield cost(f"{name}/{algorithm}/limit", mine.cpu, CPU, peer="hash and signature", peer_value=limit)
+
+
+def mechanisms(pki: DemoPki, *, rounds: int) -> Iterator[Result]:
+    """Level B-B by every other mechanism, beside its bare signature."""
+    pdfs = documents()
+    chosen: list[tuple[Algorithm, Mechanism]] = [
+        ("p-256", Mechanism.ECDSA_SHA512),
+        ("p-384", Mechanism.ECDSA_SHA384),
+        ("rsa-3072", Mechanism.RSA_SHA512),
+        ("rsa-3072", Mechanism.PSS_SHA256),
+    ]
+    for algorithm, mechanism in chosen:
+        made = ensure_seal(pki.folder, "Measuring", algorithm, algorithm=algorithm)
+        key = FileSealKey.from_pem(made.key, made.certificate, made.chain, mechanism=mechanism)
+        works = {"seal": partial(seal_all, Sealer(key, None), pdfs), "bare": partial(bare, key, pdfs)}
+        spent = time_in_turns(works, rounds=rounds)
+        limit = spent["bare"].cpu
+        case = f"b-b/{algorithm}/{mechanism.name.lower().replace('_', '-')}/limit"
+        yield cost(case, spent["seal"].cpu, CPU, peer="hash and signature", peer_value=limit)
+
+
+def plot(results: Sequence[Result]) -> None:
+    """Bars on a logarithmic scale: ours, the peer's and the limit's, from 0.05 ms to 500."""
+    print("\nCPU per document, each mark ten times the one before: 0.1, 1, 10, 100 ms")
+    for one in results:
+        if not one.case.endswith(("/default", "/limit")) or one.peer_value is None:
+            continue
+        sign = "█" if one.case.endswith("/default") else "░"
+        if sign == "█":
+            print(f"{one.case.removesuffix('/default'):>18} ours    {_bar('█', one.value)}")
+            print(f"{'':>18} pyHanko {_bar('▒', one.peer_value)}")
+        elif one.case.count("/") == 2:
+            print(f"{'':>18} bare    {_bar('░', one.peer_value)}")
+
+
+def _bar(sign: str, milliseconds: float) -> str:
+    width = max(1, round(16 * (math.log10(milliseconds) - math.log10(0.05))))
+    return f"{sign * width} {milliseconds:.2f}"
 
 
 def main() -> None:
     chosen = options("What a seal costs")
-    rounds = 3 if chosen.quick else 9
+    rounds = 1 if chosen.quick else 7
     with tempfile.TemporaryDirectory() as folder:
         pki = ensure_pki(Path(folder))
         results: list[Result] = []
         kinds: tuple[Algorithm, ...] = ("rsa-3072", "p-256")
         for algorithm in kinds:
             credential = ensure_seal(pki.folder, "Measuring", algorithm, algorithm=algorithm)
-            results += measure(algorithm, credential, pki, rounds=rounds)
+            results += ladder(algorithm, credential, pki, rounds=rounds)
+        results += mechanisms(pki, rounds=rounds)
+        curve, rsa = (ensure_seal(pki.folder, "Measuring", kind, algorithm=kind) for kind in ("p-256", "rsa-3072"))
+        key = FileSealKey.from_pem(curve.key, curve.certificate, curve.chain)
+        results += seal_more.visible(key, rounds=rounds)
+        results += seal_more.in_token(rsa, rounds=rounds)
+        results += seal_more.files(curve, quick=chosen.quick)
+        results += seal_more.processes(curve, quick=chosen.quick)
     report(results, json_file=chosen.json)
+    plot(results)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from signing.algorithms import hash_of
 from signing.errors import SealCheckFailed
 from signing.revision import Hole, byte_range_in
 
-_AT_ONCE = 256 * 1024
+_AT_ONCE = 64 * 1024
 _LARGEST_DICTIONARY = 16 * 1024
 """Bytes behind a hole in which its signature dictionary ends."""
 

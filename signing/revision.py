@@ -34,7 +34,7 @@ from signing.errors import AlreadySigned, ChangesForbidden, PdfEncrypted, PdfUnr
 from signing.revocation import ValidationData
 
 _PDF_2 = (2, 0)
-_CHUNK = 256 * 1024
+_CHUNK = 64 * 1024
 READING_FAULTS = (
     PdfError,
     PdfSigningError,
