@@ -335,9 +335,10 @@ def _scanner(settings: Settings) -> MalwareScanner:
 
 
 def _sealers(settings: Settings, tsa: TimeStampAuthority, revocation: RevocationSource) -> Sealers:
+    folder = settings.keys_folder / SEALS
     return Sealers(
-        settings.keys_folder / SEALS,
-        maker(tsa, revocation),
+        folder,
+        maker(folder, tsa, revocation),
         clock=lambda: datetime.now(UTC),
         margin=timedelta(days=settings.seal_stop_days),
         files_allowed=settings.mode is not Mode.PRODUCTION,

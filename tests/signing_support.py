@@ -61,6 +61,12 @@ def credential(algorithm: Algorithm = "p-256") -> Credential:
     return ensure_seal(pki().folder, "Gemeente Voorbeeld", f"voorbeeld-{algorithm}", algorithm=algorithm)
 
 
+def place_seal_files(folder: Path, made: Credential, name: str = "tax") -> None:
+    """Put a key's three files where a seal profile has them, as an operator copies them: the certificate last."""
+    for part, file in (("key", made.key), ("chain", made.chain), ("cert", made.certificate)):
+        shutil.copy(file, folder / f"{name}.{part}.pem")
+
+
 @cache
 def seal_key(algorithm: Algorithm = "p-256", mechanism: Mechanism | None = None) -> FileSealKey:
     made = credential(algorithm)

@@ -1,6 +1,5 @@
 """``zending keys seals`` as somebody new would try it."""
 
-import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,7 +9,7 @@ from click.testing import CliRunner, Result
 
 from service.cli.main import zending
 from service.embedded.pki import ensure_pki
-from tests.signing_support import credential, pki, tsa_credential
+from tests.signing_support import credential, pki, place_seal_files, tsa_credential
 from tests.softhsm_support import MODULE, PIN, new_token, put_key, remove_token, shared_token
 
 Call = Callable[..., Result]
@@ -30,12 +29,6 @@ def call(seals: Path, monkeypatch: pytest.MonkeyPatch) -> Call:
     return lambda *words: CliRunner().invoke(zending, ["keys", "--folder", str(seals.parent), "seals", *words])
 
 
-def place(seals: Path, name: str) -> None:
-    made = credential("p-256")
-    for part, file in (("key", made.key), ("cert", made.certificate), ("chain", made.chain)):
-        shutil.copy(file, seals / f"{name}.{part}.pem")
-
-
 def by_token(pin: str, token: str | None = None, label: str = "rsa-3072") -> str:
     name = token or shared_token().label
     text = f'[key]\nprovider = "pkcs11"\nmodule = "{MODULE}"\ntoken = "{name}"\nlabel = "{label}"\n'
@@ -44,7 +37,7 @@ def by_token(pin: str, token: str | None = None, label: str = "rsa-3072") -> str
 
 def test_every_profile_is_listed(call: Call, seals: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("S_PIN", PIN)
-    place(seals, "old")
+    place_seal_files(seals, credential("p-256"), "old")
     turn = datetime.now(UTC) + timedelta(days=3)
     made = credential("p-384")
     coming = f'[next.key]\nprovider = "pem"\nkey = "{made.key}"\ncertificate = "{made.certificate}"\n'
@@ -64,7 +57,7 @@ def test_every_key_is_tried(call: Call, seals: Path, monkeypatch: pytest.MonkeyP
     good = call("check")
     assert good.exit_code == 0, good.output
     assert "new: signs by rsa-pss-sha256 in" in good.output
-    place(seals, "old")
+    place_seal_files(seals, credential("p-256"), "old")
     ending = tsa_credential(tmp_path, usage=None, days=0)
     (seals / "late.toml").write_text(
         f'[key]\nprovider = "pem"\nkey = "{ending.key}"\ncertificate = "{ending.certificate}"\n'
@@ -102,7 +95,7 @@ def test_a_wrong_pin_is_said_and_not_tried_again(call: Call, seals: Path, monkey
 def test_production_says_that_files_are_none_of_its_keys(
     call: Call, seals: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    place(seals, "old")
+    place_seal_files(seals, credential("p-256"), "old")
     monkeypatch.delenv("ZENDING_MODE")
     done = call("check")
     assert (done.exit_code, "seal_key_in_file" in done.output) == (1, True)
@@ -113,7 +106,7 @@ def test_production_says_that_files_are_none_of_its_keys(
 def test_a_certificate_that_leads_to_no_trusted_root_is_said(
     call: Call, seals: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    place(seals, "old")
+    place_seal_files(seals, credential("p-256"), "old")
     monkeypatch.setenv("ZENDING_TRUST_ANCHOR", str(pki().trust_anchor))
     assert call("check").exit_code == 0
     monkeypatch.setenv("ZENDING_TRUST_ANCHOR", str(ensure_pki(tmp_path / "other").trust_anchor))
@@ -123,7 +116,7 @@ def test_a_certificate_that_leads_to_no_trusted_root_is_said(
 
 def test_a_profile_that_is_not_there_is_said(call: Call, seals: Path) -> None:
     assert "there is no profile in" in call("list").output
-    place(seals, "old")
+    place_seal_files(seals, credential("p-256"), "old")
     done = call("check", "new")
     assert (done.exit_code, "there is no profile new" in done.output, "there are: old" in done.output) == (
         1,
@@ -133,7 +126,7 @@ def test_a_profile_that_is_not_there_is_said(call: Call, seals: Path) -> None:
 
 
 def test_a_margin_that_is_no_number_is_said(call: Call, seals: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    place(seals, "old")
+    place_seal_files(seals, credential("p-256"), "old")
     monkeypatch.setenv("ZENDING_SEAL_STOP_DAYS", "soon")
     done = call("check")
     assert (done.exit_code, "ZENDING_SEAL_STOP_DAYS" in done.output) == (1, True)

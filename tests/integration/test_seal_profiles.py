@@ -1,6 +1,6 @@
 """Seal profiles at work: each provider, exchanged files, rotation, certificates that end or were revoked."""
 
-import os
+import io
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -9,29 +9,28 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import update
+from pyhanko.pdf_utils.reader import PdfFileReader
 
-from service.bootstrap import _refuse_file_keys
-from service.db.jobs import JobKind
-from service.db.models import Organisation
+from service.seals import making
 from service.seals import sealers as module
 from service.seals.errors import CertificateEnding, ProfileRefused
-from service.seals.profile import SealProfile
+from service.seals.making import maker
 from service.seals.sealers import FileKeysRefused, Sealers
-from service.settings import Mode, SettingsRefused
-from service.usecases.steps import all_steps
-from signing.errors import CertificateRevoked, KeyUnavailable, KeyUnusable, SigningError
-from signing.keys import SealKey
+from signing.errors import (
+    ChangesForbidden,
+    KeyUnavailable,
+    KeyUnusable,
+    RevocationUnavailable,
+    SigningError,
+)
 from signing.report import Level
-from signing.seal import Sealer
 from signing.validate import validate
 from tests.csc_support import CLIENT, CREDENTIAL, PIN, SECRET, Answer, remote_service
-from tests.engine_support import execute
-from tests.pipeline_support import Pipeline, TestDatabase
 from tests.signing_support import (
     InProcessAuthority,
     certificate_of,
     credential,
+    place_seal_files,
     plain_pdf,
     roots,
     seal_key,
@@ -39,7 +38,6 @@ from tests.signing_support import (
 )
 from tests.softhsm_support import MODULE, shared_token
 from tests.softhsm_support import PIN as TOKEN_PIN
-from tests.usecase_support import Sender, events, never_wait, parked, status, waiting
 
 NOW = datetime.now(UTC)
 
@@ -55,14 +53,19 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+class Nobody:
+    """Says nothing of any certificate."""
+
+    def data(self, *_: Any, **__: Any) -> Any:
+        raise RevocationUnavailable("Nobody is there.")
+
+
 @pytest.fixture
 def opened(folder: Path) -> Iterator[Callable[..., Sealers]]:
     made: list[Sealers] = []
 
-    def make(key: SealKey, profile: SealProfile) -> Sealer:
-        return Sealer(key, InProcessAuthority(), level=profile.level)
-
     def open_all(*, now: Callable[[], datetime] = lambda: NOW, files: bool = True, margin: float = 1.0) -> Sealers:
+        make = maker(folder, InProcessAuthority(), Nobody())
         sealers = Sealers(folder, make, clock=now, margin=timedelta(days=margin), files_allowed=files)
         made.append(sealers)
         return sealers
@@ -76,12 +79,6 @@ def write(folder: Path, text: str, name: str = "tax") -> None:
     draft = folder / f"{name}.new"
     draft.write_text(text)
     draft.replace(folder / f"{name}.toml")
-
-
-def place(folder: Path, source: Any, name: str = "tax") -> None:
-    for part, file in (("key", source.key), ("chain", source.chain), ("cert", source.certificate)):
-        shutil.copy(file, folder / f"{name}.{part}.pem")
-        os.utime(folder / f"{name}.{part}.pem")
 
 
 def token_key(label: str = "p-256") -> str:
@@ -135,19 +132,19 @@ def test_a_remote_service_seals_and_a_certificate_exchanged_there_is_taken_up(
 
 
 def test_a_sealer_is_kept_while_nothing_changes(folder: Path, opened: Callable[..., Sealers]) -> None:
-    place(folder, credential("p-256"))
+    place_seal_files(folder, credential("p-256"))
     sealers = opened()
     assert sealers.of("tax") is sealers.of("tax")
 
 
 def test_files_that_were_exchanged_are_taken_up(folder: Path, opened: Callable[..., Sealers]) -> None:
-    place(folder, credential("p-256"))
+    place_seal_files(folder, credential("p-256"))
     sealers = opened()
     assert sealed_by(sealers) == seal_key("p-256").certificate
     shutil.copy(credential("p-384").key, folder / "tax.key.pem")
     with pytest.raises(KeyUnusable):  # half of it is there: documents wait
         sealers.of("tax")
-    place(folder, credential("p-384"))
+    place_seal_files(folder, credential("p-384"))
     assert sealed_by(sealers) == seal_key("p-384").certificate
     write(folder, "[key]\n" + pem_key("rsa-3072"))  # a profile goes before the three files
     assert sealed_by(sealers) == seal_key("rsa-3072").certificate
@@ -157,10 +154,10 @@ def test_files_are_looked_at_no_more_than_once_a_second(
     folder: Path, opened: Callable[..., Sealers], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "LOOKED_AT_EVERY", 1.0)
-    place(folder, credential("p-256"))
+    place_seal_files(folder, credential("p-256"))
     sealers = opened()
     first = sealers.of("tax")
-    place(folder, credential("p-384"))
+    place_seal_files(folder, credential("p-384"))
     assert sealers.of("tax") is first
     time.sleep(1.05)
     assert sealers.of("tax") is not first
@@ -237,7 +234,7 @@ def test_a_next_key_that_is_broken_does_not_stop_the_present_one(folder: Path, o
 
 def test_a_certificate_that_ends_soon_seals_nothing_more(folder: Path, opened: Callable[..., Sealers]) -> None:
     ending = tsa_credential(folder, usage=None, days=5)
-    place(folder, ending)
+    place_seal_files(folder, ending)
     assert opened(margin=4.9).of("tax")
     for margin in (5.1, 30):
         with pytest.raises(CertificateEnding) as caught:
@@ -277,79 +274,55 @@ def test_what_is_left_counts_the_next_key_if_it_comes_in_time(
 
 
 def test_production_does_not_seal_with_files(folder: Path, opened: Callable[..., Sealers]) -> None:
-    place(folder, credential("p-256"))
+    place_seal_files(folder, credential("p-256"))
     with pytest.raises(FileKeysRefused) as caught:
         opened(files=False).of("tax")
     assert (caught.value.code, caught.value.retryable) == ("seal_key_in_file", True)
 
 
-def test_production_does_not_start_with_seal_keys_in_files(pipeline: Pipeline, organisation: Sender) -> None:
-    organisation("tax")
-    settings = pipeline.application.settings
-    _refuse_file_keys(settings)
-    with pytest.raises(SettingsRefused, match=r"tax.*pkcs11 or csc"):
-        _refuse_file_keys(settings.model_copy(update={"mode": Mode.PRODUCTION}))
-    (settings.keys_folder / "seals" / "tax.toml").write_text("[key]\n" + token_key())
-    _refuse_file_keys(settings.model_copy(update={"mode": Mode.PRODUCTION}))
+def test_the_profile_says_the_level_and_what_may_change_later(folder: Path, opened: Callable[..., Sealers]) -> None:
+    write(folder, f'level = "B-LT"\n[key]\n{pem_key("p-256")}')
+    sealers = opened()
+    assert sealers.of("tax").level is Level.B_LT
+    with pytest.raises(RevocationUnavailable):
+        sealers.of("tax").seal(plain_pdf(), at=NOW)
+    write(folder, f'certify = "no-changes"\n[key]\n{pem_key("p-256")}')
+    certified = sealers.of("tax").seal(plain_pdf(), at=NOW)
+    with pytest.raises(ChangesForbidden):
+        sealers.of("tax").seal(certified, at=NOW)
 
 
-def test_a_level_that_nothing_is_there_for_is_refused(folder: Path, opened: Callable[..., Sealers]) -> None:
-    write(folder, f'level = "B-LTA"\n[key]\n{pem_key("p-256")}')
-    with pytest.raises(ProfileRefused, match="revocation"):
-        opened().of("tax")
+APPEARANCE = '[appearance]\norganisation = "Gemeente Voorbeeld"\nlanguage = "nl"\n'
 
 
-def test_an_ending_certificate_makes_documents_wait_until_a_good_one_is_there(
-    pipeline: Pipeline, organisation: Sender, database: TestDatabase, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+def test_the_profile_says_what_can_be_seen(
+    folder: Path, opened: Callable[..., Sealers], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sender = organisation("tax")
-    folder = pipeline.application.settings.keys_folder / "seals"
-    delivery = pipeline.hand_in(sender).delivery_id
-    good = {part: (folder / f"tax.{part}.pem").read_bytes() for part in ("key", "cert", "chain")}
-    place(folder, tsa_credential(tmp_path, usage=None, days=1))
-    (folder / "tax.toml").write_text(
-        'stop_days = 2\n[key]\nprovider = "pem"\n'
-        'key = "tax.key.pem"\ncertificate = "tax.cert.pem"\nchain = "tax.chain.pem"\n'
-    )
-    never_wait(monkeypatch)
-    for _ in range(8):
-        pipeline._chunk(all_steps(pipeline.context)[JobKind.SEAL])
-    assert waiting(database) == [("seal", "certificate_ending")]
-    assert parked(database) == []
-    assert status(pipeline, sender, delivery) == "received"
-    for part, content in good.items():
-        (folder / f"tax.{part}.pem").write_bytes(content)
-    execute(database, "UPDATE job SET due_at = now()")
-    pipeline.work(JobKind.SEAL)
-    assert status(pipeline, sender, delivery) == "sealed"
-    assert "SubmissionRejection" not in events(pipeline, sender, delivery)
+    write(folder, f"[key]\n{pem_key('p-256')}{APPEARANCE}")
+    sealers = opened()
+    sealed = sealers.of("tax").seal(plain_pdf(), at=NOW)
+    assert validate(sealed, trust_roots=roots(), at=NOW).valid
+    assert visible(sealed)
+    monkeypatch.setattr(making, "apart", lambda _: None)  # pdfium crashed
+    hidden = sealers.of("tax").seal(plain_pdf(), at=NOW)
+    assert validate(hidden, trust_roots=roots(), at=NOW).valid
+    assert not visible(hidden)
 
 
-def test_a_revoked_certificate_makes_documents_wait_until_a_good_one_is_there(
-    pipeline: Pipeline, organisation: Sender, database: TestDatabase, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    sender = organisation("tax")
-    organisation("other")
-    delivery = pipeline.hand_in(sender).delivery_id
-    folder = pipeline.application.settings.keys_folder / "seals"
-    real = pipeline.application.sealers.of("tax")
-    revoked = {real._key.certificate.serial_number}
+def test_a_look_that_can_not_be_made_is_refused(folder: Path, opened: Callable[..., Sealers]) -> None:
+    sealers = opened()
+    write(folder, f'[key]\n{pem_key("p-256")}{APPEARANCE}logo = "none.png"\n')
+    with pytest.raises(ProfileRefused, match="logo"):
+        sealers.of("tax")
+    (folder / "none.png").write_bytes(b"no picture")
+    with pytest.raises(ProfileRefused, match="can't be used"):
+        sealers.of("tax")
+    write(folder, f"[key]\n{pem_key('p-256')}{APPEARANCE}page = 0\n")
+    with pytest.raises(ProfileRefused, match="pages are counted from 1"):
+        sealers.of("tax")
 
-    class Revoking:
-        def data(self, certificate: Any, _: Any, **__: Any) -> Any:
-            if certificate.serial_number in revoked:
-                raise CertificateRevoked("It was revoked.")
-            return None
 
-    monkeypatch.setattr(real, "_revocation", Revoking())
-    never_wait(monkeypatch)
-    for _ in range(8):
-        pipeline._chunk(all_steps(pipeline.context)[JobKind.SEAL])
-    assert waiting(database) == [("seal", "certificate_revoked")]
-    assert parked(database) == []
-    with pipeline.context.database.transaction() as session:
-        session.execute(update(Organisation).where(Organisation.id == sender).values(seal_profile="other"))
-    assert (folder / "other.key.pem").exists()
-    execute(database, "UPDATE job SET due_at = now()")
-    pipeline.work(JobKind.SEAL)
-    assert status(pipeline, sender, delivery) == "sealed"
+def visible(sealed: bytes) -> bool:
+    field = PdfFileReader(io.BytesIO(sealed)).embedded_signatures[-1].sig_field
+    left, bottom, right, top = (float(number) for number in field["/Rect"])
+    return right - left > 1 and top - bottom > 1
