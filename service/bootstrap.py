@@ -6,7 +6,6 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
 from pathlib import Path
 from typing import Final
 from urllib.parse import unquote, urlsplit
@@ -17,7 +16,6 @@ from printing.providers.directory import DirectoryProvider
 from service import authorities, outgoing, tracing
 from service.channels.internal import InternalChannel
 from service.db.migrations import SchemaTooOld, refuse_older
-from service.db.models import Organisation
 from service.db.session import CONNECT_SECONDS, Database
 from service.domain.identifiers import RecipientId
 from service.engine.wakeups import Waker, make_celery
@@ -38,7 +36,9 @@ from service.inspection.scanners.none import NoScanner
 from service.ledger import keys as ledger_keys
 from service.ledger.keys import LogSigner
 from service.notifications.smtp import SmtpNotifier
-from service.settings import Settings, SettingsRefused
+from service.seals.making import maker
+from service.seals.sealers import Sealers, in_files
+from service.settings import Mode, Settings, SettingsRefused
 from service.usecases.context import Context, Limits, PrintSettings
 from service.usecases.heartbeats import Beating, Machine
 from service.usecases.log_head import StoredHead
@@ -52,9 +52,9 @@ from service.vault.objects.address import is_for_one_machine, is_there, open_sto
 from service.vault.objects.away import AwayStore
 from service.vault.objects.base import ObjectStore
 from service.vault.vault import Vault
-from signing.keys import FileSealKey
 from signing.renewal import Renewer
-from signing.seal import LARGEST_STAMP, Sealer
+from signing.revocation import RevocationSource
+from signing.seal import LARGEST_STAMP
 from signing.timestamps import TimeStampAuthority
 
 TOKEN_KEY: Final = "tokens.pem"  # noqa: S105  a file name
@@ -75,6 +75,7 @@ class Application:
     context: Context
     store: ObjectStore
     tsa: TimeStampAuthority
+    sealers: Sealers
     scanner: MalwareScanner
     celery: Celery
     identity: OpenIdProvider
@@ -150,6 +151,10 @@ def _build(settings: Settings, closing: contextlib.ExitStack, *, hands_in: bool,
     index = keyring.index_keys()
     tsa = closing.enter_context(authorities.time_stamps(settings))
     revocation = closing.enter_context(authorities.revocation(settings))
+    if not operating:
+        _refuse_file_keys(settings)
+    sealers = _sealers(settings, tsa, revocation)
+    closing.callback(sealers.close)
     celery = make_celery(settings.broker_url.get_secret_value())
     waker = Waker(celery, slots=settings.worker_slots)
     closing.callback(waker.close)
@@ -168,7 +173,7 @@ def _build(settings: Settings, closing: contextlib.ExitStack, *, hands_in: bool,
         keyring=keyring,
         index=index,
         inspector=open_inspector() if hands_in else _LateInspector(open_inspector),
-        sealer=_sealers(settings.keys_folder / SEALS, tsa),
+        sealer=sealers,
         renewer=Renewer(tsa, revocation, stamp_size=LARGEST_STAMP),
         renewal_margin=timedelta(days=settings.seal_renewal_days),
         channel=InternalChannel(database, find_hashes),
@@ -197,6 +202,7 @@ def _build(settings: Settings, closing: contextlib.ExitStack, *, hands_in: bool,
         context=context,
         store=store,
         tsa=tsa,
+        sealers=sealers,
         scanner=scanner,
         celery=celery,
         identity=_identity(settings, closing),
@@ -235,8 +241,8 @@ def begin_watching(application: Application, role: str) -> None:
     """Let a process give signs of life and, where the settings say so, traces, until its parts are closed."""
     settings, places = application.settings, disk_places(application.settings)
     # Those who seal say how the keys are that they see.
-    folder = None if role == "api" else settings.keys_folder / SEALS
-    beating = Beating(application.context, role, Machine(application.context, places, folder).report)
+    sealers = None if role == "api" else application.sealers
+    beating = Beating(application.context, role, Machine(application.context, places, sealers).report)
     application.closing.callback(beating.close)
     tracing.begin(settings.traces_url, role=role, share=settings.traces_share)
     application.closing.callback(tracing.end)
@@ -328,15 +334,24 @@ def _scanner(settings: Settings) -> MalwareScanner:
     raise SettingsRefused("ZENDING_SCANNER_URL must be unix:///path/of/clamd.ctl or tcp://host:port.")
 
 
-def _sealers(folder: Path, tsa: TimeStampAuthority) -> Callable[[Organisation], Sealer]:
-    @lru_cache(maxsize=1024)
-    def by_profile(profile: str) -> Sealer:
-        key = FileSealKey.from_pem(
-            folder / f"{profile}.key.pem", folder / f"{profile}.cert.pem", folder / f"{profile}.chain.pem"
-        )
-        return Sealer(key, tsa)
+def _sealers(settings: Settings, tsa: TimeStampAuthority, revocation: RevocationSource) -> Sealers:
+    folder = settings.keys_folder / SEALS
+    return Sealers(
+        folder,
+        maker(folder, tsa, revocation),
+        clock=lambda: datetime.now(UTC),
+        margin=timedelta(days=settings.seal_stop_days),
+        files_allowed=settings.mode is not Mode.PRODUCTION,
+    )
 
-    return lambda organisation: by_profile(organisation.seal_profile)
+
+def _refuse_file_keys(settings: Settings) -> None:
+    if settings.mode is Mode.PRODUCTION and (found := in_files(settings.keys_folder / SEALS)):
+        raise SettingsRefused(
+            f"Seal keys lie in files: {', '.join(found)} (in {SEALS}/ of ZENDING_KEYS_FOLDER). Production seals with "
+            "keys that can't be copied: write for each a profile with provider pkcs11 or csc (docs/signing.md, "
+            "'zending keys seals check' tries it), and remove the files."
+        )
 
 
 def _identity(settings: Settings, closing: contextlib.ExitStack) -> OpenIdProvider:

@@ -71,6 +71,7 @@ class Settings(BaseSettings):
     trust_anchor: Path
     seal_renewal_days: int = Field(180, ge=1, le=3650)
     revocation_proxy: Annotated[str | None, Field(pattern="^https?://")] = None
+    seal_stop_days: float = Field(1.0, ge=0, le=365)
     checkpoint_stamp_seconds: int = Field(60, ge=1)
 
     oidc_issuer: str

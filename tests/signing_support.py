@@ -25,6 +25,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID, NameOID
+from pyhanko.pdf_utils.reader import PdfFileReader
 from reportlab.pdfgen.canvas import Canvas
 
 from service.embedded.pki import STATUS_URL, Algorithm, Credential, DemoPki, ensure_pki, ensure_seal
@@ -58,6 +59,12 @@ def roots() -> tuple[x509.Certificate, ...]:
 def credential(algorithm: Algorithm = "p-256") -> Credential:
     """The files of a seal key of the test PKI."""
     return ensure_seal(pki().folder, "Gemeente Voorbeeld", f"voorbeeld-{algorithm}", algorithm=algorithm)
+
+
+def place_seal_files(folder: Path, made: Credential, name: str = "tax") -> None:
+    """Put a key's three files where a seal profile has them, as an operator copies them: the certificate last."""
+    for part, file in (("key", made.key), ("chain", made.chain), ("cert", made.certificate)):
+        shutil.copy(file, folder / f"{name}.{part}.pem")
 
 
 @cache
@@ -317,3 +324,9 @@ def judged_by_openssl(sealed: bytes, folder: Path) -> None:
         "-content", data, "-CAfile", folder / "roots", "-purpose", "any", "-out", folder / "out",
     )  # fmt: skip
     assert verified.returncode == 0, verified.stderr
+
+
+def certificate_of(sealed: bytes) -> x509.Certificate:
+    """The certificate of the last seal."""
+    reader = PdfFileReader(io.BytesIO(sealed))
+    return x509.load_der_x509_certificate(reader.embedded_signatures[-1].signer_cert.dump())

@@ -10,6 +10,8 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from service.cli.keys_seals import seals
+
 if TYPE_CHECKING:
     from service.bootstrap import Application
 
@@ -25,6 +27,9 @@ def keys(context: click.Context, folder: Path, origin: str) -> None:
     if context.invoked_subcommand is None:
         for line in make_keys(folder, origin).vkeys:
             click.echo(line)
+
+
+keys.add_command(seals)
 
 
 @keys.command("list")
@@ -222,25 +227,21 @@ def _folder(context: click.Context) -> Path:
 @click.argument("profile")
 @click.option("--by", "actor", required=True, help="Who does this, for the audit trail.")
 def seal(organisation: str, profile: str, actor: str) -> None:
-    """Let ORGANISATION seal with the key and certificate of PROFILE (three files in the folder seals/) from now on.
+    """Let ORGANISATION seal by PROFILE (in the folder seals/, docs/signing.md) from now on.
 
     Running workers take it up with the next document; seals that were made stay valid with the former certificate.
     """
     from sqlalchemy import update
 
-    from service.bootstrap import SEALS
     from service.db.models import Organisation
     from service.usecases import audit
     from signing.errors import SigningError
-    from signing.keys import FileSealKey
 
     with _found(organisation) as (application, found):
-        folder = application.settings.keys_folder / SEALS
-        parts = [folder / f"{profile}.{part}.pem" for part in ("key", "cert", "chain")]
         try:
-            FileSealKey.from_pem(*parts)
-        except (OSError, ValueError, SigningError) as error:
-            raise click.ClickException(f"the profile {profile} can't be used: {error}") from None
+            application.sealers.of(profile)
+        except SigningError as error:
+            raise click.ClickException(f"the profile {profile} can't be used: {error.code}: {error.detail}") from None
         with application.context.database.transaction() as session:
             session.execute(update(Organisation).where(Organisation.id == found).values(seal_profile=profile))
             subject = f"organisation:{organisation}"

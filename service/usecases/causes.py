@@ -45,7 +45,23 @@ CAUSES: Final = MappingProxyType(
         ),
         "key_unusable": Cause(
             "The organisation's seal key or certificate is missing, expired, too weak, or they don't fit together.",
-            "Put the right files into the seals folder. The work goes on by itself.",
+            "'zending keys seals check' says what is wrong. Put it right; the work goes on by itself.",
+        ),
+        "seal_profile_refused": Cause(
+            "The organisation's seal profile, or a secret that it names, is missing or wrong.",
+            "'zending keys seals check' says what is wrong. Put it right; the work goes on by itself.",
+        ),
+        "seal_key_in_file": Cause(
+            "The organisation's seal key lies in a file, which production does not seal with.",
+            "Write a profile with a key in a device or a service (docs/signing.md). The work goes on by itself.",
+        ),
+        "certificate_ending": Cause(
+            "The certificate to seal with has ended, or ends too soon.",
+            "Put the renewed certificate in place (docs/runbooks/key-rotation.md). The work goes on by itself.",
+        ),
+        "certificate_revoked": Cause(
+            "A certificate that the seal needs was revoked by who issued it.",
+            "Ask the issuer why; put another key in place (docs/runbooks/key-rotation.md). The work goes on by itself.",
         ),
         "key_unavailable": Cause(
             "The device or the service that keeps the organisation's seal key can't be used at the moment.", _WAITS

@@ -6,7 +6,6 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,9 +13,9 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from service.db import vitals
+from service.seals.sealers import Sealers
 from service.usecases.context import Context
-from signing.errors import KeyUnusable
-from signing.keys import FileSealKey
+from signing.errors import SigningError
 
 log = structlog.get_logger()
 
@@ -72,19 +71,19 @@ class Machine:
     Args:
         context: the wired parts.
         places: a place on each disk that matters, by a name.
-        seals_folder: where the seal keys lie, for a process that seals.
+        sealers: of a process that seals.
     """
 
-    def __init__(self, context: Context, places: Mapping[str, Path], seals_folder: Path | None) -> None:
-        self._context, self._places, self._folder = context, dict(places), seals_folder
+    def __init__(self, context: Context, places: Mapping[str, Path], sealers: Sealers | None) -> None:
+        self._context, self._places, self._sealers = context, dict(places), sealers
         self._seals: tuple[float, dict[str, float | None]] | None = None
 
     def report(self) -> dict[str, Any]:
         """Look at it."""
         told: dict[str, Any] = {"disks": disks(self._places)}
-        if self._folder is not None:
+        if self._sealers is not None:
             if self._seals is None or time.monotonic() - self._seals[0] >= LOOKED_AT_EVERY:
-                self._seals = (time.monotonic(), seals(self._context, self._folder))
+                self._seals = (time.monotonic(), seals(self._context, self._sealers))
             told["seals"] = self._seals[1]
         return told
 
@@ -103,21 +102,16 @@ def disks(places: Mapping[str, Path]) -> dict[str, float]:
     return {" and ".join(names[disk]): share for disk, share in free.items()}
 
 
-def seals(context: Context, folder: Path) -> dict[str, float | None]:
-    """Every organisation's seal as it is in ``folder`` now: the seconds its certificate has left; None if unusable."""
+def seals(context: Context, sealers: Sealers) -> dict[str, float | None]:
+    """For every organisation's seal profile the seconds until it stops by itself; None where it does not seal now."""
     with context.database.transaction() as session:
         profiles = {profile for _, profile in vitals.seal_profiles(session)}
-    return {profile: _left(folder, profile) for profile in sorted(profiles)}
+    return {profile: _left(sealers, profile) for profile in sorted(profiles)}
 
 
-def _left(folder: Path, profile: str) -> float | None:
+def _left(sealers: Sealers, profile: str) -> float | None:
     try:
-        key = FileSealKey.from_pem(
-            folder / f"{profile}.key.pem", folder / f"{profile}.cert.pem", folder / f"{profile}.chain.pem"
-        )
-    except KeyUnusable:
+        return round(sealers.left(profile).total_seconds())
+    except SigningError as error:
+        log.warning("seal_unusable", profile=profile, code=error.code)
         return None
-    now = datetime.now(UTC)
-    if key.certificate.not_valid_before_utc > now:
-        return None
-    return round((key.certificate.not_valid_after_utc - now).total_seconds())

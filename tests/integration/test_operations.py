@@ -173,17 +173,21 @@ def test_disks_and_seals_are_what_machines_say(pipeline: Pipeline) -> None:
     assert [each.value for each in found if each.code == "SealKeyUnusable"] == [1, 1, 1]
 
 
-def test_a_machine_sees_missing_and_good_seals(pipeline: Pipeline, application: Application, tmp_path: Path) -> None:
+def test_a_machine_sees_missing_and_good_seals(
+    pipeline: Pipeline, application: Application, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     slug = f"seal-{uuid.uuid4().hex[:6]}"
     pipeline.organisation(slug)
     folder = application.settings.keys_folder / "seals"
-    machine = heartbeats.Machine(pipeline.context, {"home": tmp_path, "gone": tmp_path / "no" / "where"}, folder)
+    places = {"home": tmp_path, "gone": tmp_path / "no" / "where"}
+    machine = heartbeats.Machine(pipeline.context, places, application.sealers)
     told = machine.report()
     assert set(told["disks"]) == {"home"}
     assert 0 < told["disks"]["home"] <= 1
     assert (told["seals"][slug] or 0) > 0
     (folder / f"{slug}.key.pem").unlink()
-    assert heartbeats.seals(pipeline.context, folder)[slug] is None
+    monkeypatch.setattr("service.seals.sealers.LOOKED_AT_EVERY", 0)
+    assert heartbeats.seals(pipeline.context, application.sealers)[slug] is None
 
 
 def test_tallies_of_a_host_add_up(pipeline: Pipeline) -> None:

@@ -217,6 +217,9 @@ def test_keys_are_exchanged(shell: Shell, pipeline: Pipeline, database: TestData
     ]  # fmt: skip
     for words in inline:
         shell.run(f"zending keys {words.replace('<who>', 'test')}")
+    tried = page.run()
+    assert "belastingen: signs by ecdsa-sha256" in tried
+    assert "seals until" in tried
     assert "Start every process again" in page.run()
     page.run()
     assert "1 deliveries were gone through" in page.run()
