@@ -12,6 +12,7 @@ import pypdfium2
 from pyhanko.pdf_utils import generic
 from pyhanko.pdf_utils.form_tools import get_single_field_annot
 from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
+from pyhanko.pdf_utils.misc import PdfReadError
 from pyhanko.sign.fields import enumerate_sig_fields
 
 from signing.appearance.geometry import Box, View, entry, rectangle, taken, view_of
@@ -247,15 +248,21 @@ def _page_of(
 ) -> tuple[int, generic.DictionaryObject] | None:
     """The page that shows a field: by looking at all, as its own word on it may be missing or wrong."""
     shown = annotation.container_ref or field.reference
-    for index in _indices(writer):
-        page = _found(writer, index)
+    for index, page in enumerate(_pages(writer.root["/Pages"], set())):
         for each in entry(page, "/Annots") or ():
             if isinstance(each, generic.IndirectObject) and each.reference == shown:
                 return index, page
     return None
 
 
-def _indices(writer: IncrementalPdfFileWriter) -> Iterator[int]:
-    count = int(writer.root["/Pages"]["/Count"])
-    # Most forms are signed on their last page.
-    yield from reversed(range(count))
+def _pages(node: generic.DictionaryObject, seen: set[int]) -> Iterator[generic.DictionaryObject]:
+    """All pages under a node of the page tree, in order."""
+    for kid in entry(node, "/Kids") or ():
+        child = kid.get_object()
+        if id(child) in seen:
+            raise PdfReadError("Circular reference in page tree")
+        seen.add(id(child))
+        if entry(child, "/Type") == "/Pages":
+            yield from _pages(child, seen)
+        else:
+            yield child
