@@ -6,6 +6,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import islice
 from typing import IO, Any, Final
 
 import pypdfium2
@@ -29,6 +30,7 @@ _PADDING: Final = 4.0
 _NEAR, _FAR = 0.5, 1.0
 _CLOSE: Final = 8.5
 """Points: three millimetres, which most printers reach."""
+_MOST_ANNOTATIONS: Final = 2_000
 _LARGEST_SCALE: Final = 1.5
 
 
@@ -166,7 +168,10 @@ def _in_corner(
     view = _view(seat)
     try:
         packed = look_at(stream, seat.page, SCALE * view.unit)
-        ink = Ink.unpack(packed, view.size).with_boxes(view.from_page(box) for box in taken(page))
+        boxes = [view.from_page(box) for box in islice(taken(page), _MOST_ANNOTATIONS + 1)]
+        if len(boxes) > _MOST_ANNOTATIONS:
+            return Seat(reason=Reason.PAGE_NOT_SHOWN)
+        ink = Ink.unpack(packed, view.size).with_boxes(boxes)
     except (ValueError, pypdfium2.PdfiumError):
         return Seat(reason=Reason.PAGE_NOT_SHOWN)
     tries: tuple[tuple[Variant, float, float], ...] = (

@@ -81,6 +81,12 @@ def test_a_page_of_a_hundred_square_metres_is_sealed_invisibly() -> None:
     assert done.shown.reason is Reason.PAGE_NOT_SHOWN
 
 
+def test_a_page_with_thousands_of_annotations_is_sealed_invisibly() -> None:
+    note = pikepdf.Dictionary(Subtype=pikepdf.Name.Text, Rect=array(10, 10, 20, 20))
+    done = prepared(page(Annots=pikepdf.Array([note] * 2_001)), appearance())
+    assert done.shown.reason is Reason.PAGE_NOT_SHOWN
+
+
 def test_a_field_that_no_page_shows_is_signed_and_shows_nothing() -> None:
     def hide(pdf: pikepdf.Pdf) -> None:
         del pdf.pages[0].obj.Annots

@@ -281,7 +281,8 @@ def structure(pdf: bytes) -> tuple[Any, ...]:
             assert entry.objgen == element.objgen
             assert int(root.ParentTreeNextKey) == key + 1
             assert element.K.Obj.get("/T") == "Seal1"
-            assert element.Pg.objgen in [each.obj.objgen for each in opened.pages]
+            shown = next(each.obj for each in opened.pages if each.obj.objgen == element.Pg.objgen)
+            assert shown.Tabs == "/S"
             return str(element.S), str(element.Alt), str(element.Lang)
 
 
