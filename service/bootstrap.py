@@ -337,7 +337,7 @@ def _scanner(settings: Settings) -> MalwareScanner:
 def _sealers(settings: Settings, tsa: TimeStampAuthority, revocation: RevocationSource) -> Sealers:
     return Sealers(
         settings.keys_folder / SEALS,
-        maker(tsa, revocation),
+        maker(tsa, revocation, settings.keys_folder / SEALS),
         clock=lambda: datetime.now(UTC),
         margin=timedelta(days=settings.seal_stop_days),
         files_allowed=settings.mode is not Mode.PRODUCTION,

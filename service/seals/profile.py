@@ -11,10 +11,20 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    InstanceOf,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from service.seals.errors import ProfileRefused
 from signing.algorithms import Mechanism
+from signing.appearance.table import Table, parse
 from signing.report import Level
 
 LARGEST: Final = 64 * 1024
@@ -215,6 +225,7 @@ class SealProfile(_Part):
         certify: what may be changed in a document after the seal, which certifies it then (DocMDP); None: it doesn't.
         stop_days: nothing is sealed in the last days of a certificate; None takes the installation's.
         next: what takes over.
+        appearance: what can be seen of the seal; None: nothing.
     """
 
     key: _ByProvider
@@ -222,6 +233,12 @@ class SealProfile(_Part):
     certify: Literal["no-changes", "forms", "comments"] | None = None
     stop_days: Annotated[float | None, Field(ge=0, le=365)] = None
     next: NextKey | None = None
+    appearance: InstanceOf[Table] | None = None
+
+    @field_validator("appearance", mode="before")
+    @classmethod
+    def _look(cls, value: Any) -> Any:
+        return parse(value) if isinstance(value, dict) else value
 
     @property
     def keys(self) -> tuple[KeyPlace, ...]:

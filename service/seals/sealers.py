@@ -271,6 +271,8 @@ def _active(profile: SealProfile, now: datetime) -> int:
 
 def _stamp(folder: Path, name: str, profile: SealProfile) -> _Stamp:
     files = [profile_file(folder, name)]
+    if profile.appearance is not None and profile.appearance.logo:
+        files.append(folder / profile.appearance.logo)
     for place in profile.keys:
         files += [folder / file for file in place.files]
         files += [folder / secret.file for secret in place.secrets if secret.file]

@@ -28,8 +28,6 @@ Look = Callable[[IO[bytes], int, float], bytes]
 
 _PADDING: Final = 4.0
 _NEAR, _FAR = 0.5, 1.0
-_CLOSE: Final = 8.5
-"""Points: three millimetres, which most printers reach."""
 _MOST_ANNOTATIONS: Final = 2_000
 _LARGEST_SCALE: Final = 1.5
 
@@ -41,12 +39,14 @@ class InCorner:
     Attributes:
         corner: of the page as it is seen.
         page: from 1; negative numbers count from the end (-1 is the last).
-        margin: points to keep to the edges: five millimetres, which every printer reaches.
+        sides, ends: points to keep to the left and right edges, and to the upper and lower ones: fifteen and five
+            millimetres, within which print houses want no ink.
     """
 
     corner: Corner = "bottom-right"
     page: int = -1
-    margin: float = 14.2
+    sides: float = 43.0
+    ends: float = 15.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +164,7 @@ def _in_corner(
     panels: Callable[[Variant], Panel],
     look_at: Look,
 ) -> Seat:
-    """In full near the corner, else small near it, else both anywhere on the page, else small close to the edge."""
+    """In full near the corner, else small near it, else in full and then small anywhere on the page."""
     view = _view(seat)
     try:
         packed = look_at(stream, seat.page, SCALE * view.unit)
@@ -174,16 +174,16 @@ def _in_corner(
         ink = Ink.unpack(packed, view.size).with_boxes(boxes)
     except (ValueError, pypdfium2.PdfiumError):
         return Seat(reason=Reason.PAGE_NOT_SHOWN)
-    tries: tuple[tuple[Variant, float, float], ...] = (
-        ("full", _NEAR, place.margin),
-        ("compact", _NEAR, place.margin),
-        ("full", _FAR, place.margin),
-        ("compact", _FAR, place.margin),
-        ("compact", _FAR, min(place.margin, _CLOSE)),
+    tries: tuple[tuple[Variant, float], ...] = (
+        ("full", _NEAR),
+        ("compact", _NEAR),
+        ("full", _FAR),
+        ("compact", _FAR),
     )
-    for variant, reach, margin in tries:
+    margins = place.sides, place.ends
+    for variant, reach in tries:
         panel = panels(variant)
-        found = ink.free((panel.width, panel.height), place.corner, margin=margin, padding=_PADDING, reach=reach)
+        found = ink.free((panel.width, panel.height), place.corner, margins=margins, padding=_PADDING, reach=reach)
         if found is not None:
             left, bottom = found
             box = view.to_page((left, bottom, left + panel.width, bottom + panel.height))
