@@ -338,7 +338,7 @@ def _sealers(settings: Settings, tsa: TimeStampAuthority, revocation: Revocation
     folder = settings.keys_folder / SEALS
     return Sealers(
         folder,
-        maker(folder, tsa, revocation),
+        maker(tsa, revocation, folder),
         clock=lambda: datetime.now(UTC),
         margin=timedelta(days=settings.seal_stop_days),
         files_allowed=settings.mode is not Mode.PRODUCTION,

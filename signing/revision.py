@@ -44,8 +44,10 @@ READING_FAULTS = (
     IndexError,
     AttributeError,
     RecursionError,
+    AssertionError,
+    ArithmeticError,
 )
-"""What pyHanko raises on broken files: its own errors, and whatever a wrong type in the file runs into."""
+"""What pyHanko raises on broken files: its own errors, and whatever a wrong type or number in the file runs into."""
 
 
 @dataclass(frozen=True, slots=True)

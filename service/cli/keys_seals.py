@@ -67,8 +67,21 @@ def check(context: click.Context, profiles: tuple[str, ...]) -> None:
             continue
         for which, place in zip(("", " (next key)"), profile.keys, strict=False):
             failed += _try(f"{name}{which}", profile, place, folder)
+        failed += _look(name, profile, folder)
     if failed:
-        raise click.ClickException(f"{failed} key(s) can't be used.")
+        raise click.ClickException(f"{failed} key(s) or looks can't be used.")
+
+
+def _look(name: str, profile: "SealProfile", folder: Path) -> int:
+    from service.seals.looks import appearance
+    from signing.errors import SigningError
+
+    if profile.appearance is not None:
+        try:
+            appearance(profile.appearance, folder)
+        except SigningError as error:
+            return _fail(f"{name} (look)", error.code, error.detail)
+    return 0
 
 
 def _try(called: str, profile: "SealProfile", place: "KeyPlace", folder: Path) -> int:

@@ -11,7 +11,16 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    InstanceOf,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from service.seals.errors import ProfileRefused
 from signing.algorithms import Mechanism
@@ -216,7 +225,7 @@ class SealProfile(_Part):
         certify: what may be changed in a document after the seal, which certifies it then (DocMDP); None: it doesn't.
         stop_days: nothing is sealed in the last days of a certificate; None takes the installation's.
         next: what takes over.
-        appearance: what can be seen of the seal (``signing.appearance.table``); None: nothing.
+        appearance: what can be seen of the seal; None: nothing.
     """
 
     key: _ByProvider
@@ -224,27 +233,12 @@ class SealProfile(_Part):
     certify: Literal["no-changes", "forms", "comments"] | None = None
     stop_days: Annotated[float | None, Field(ge=0, le=365)] = None
     next: NextKey | None = None
-    appearance: dict[str, Any] | None = None
+    appearance: InstanceOf[Table] | None = None
 
-    @field_validator("appearance")
+    @field_validator("appearance", mode="before")
     @classmethod
-    def _drawable(cls, value: dict[str, Any] | None) -> dict[str, Any] | None:
-        if value is not None:
-            parse(value)
-        return value
-
-    @property
-    def look(self) -> Table | None:
-        """What can be seen of the seal."""
-        return None if self.appearance is None else parse(self.appearance)
-
-    @property
-    def files(self) -> tuple[Path, ...]:
-        """The files that it names, those with secrets too where they are files."""
-        found = [file for place in self.keys for file in place.files]
-        found += [secret.file for place in self.keys for secret in place.secrets if secret.file]
-        look = self.look
-        return (*found, *([Path(look.logo)] if look and look.logo else ()))
+    def _look(cls, value: Any) -> Any:
+        return parse(value) if isinstance(value, dict) else value
 
     @property
     def keys(self) -> tuple[KeyPlace, ...]:

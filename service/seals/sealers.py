@@ -270,7 +270,13 @@ def _active(profile: SealProfile, now: datetime) -> int:
 
 
 def _stamp(folder: Path, name: str, profile: SealProfile) -> _Stamp:
-    return tuple(_identity(file) for file in (profile_file(folder, name), *(folder / file for file in profile.files)))
+    files = [profile_file(folder, name)]
+    if profile.appearance is not None and profile.appearance.logo:
+        files.append(folder / profile.appearance.logo)
+    for place in profile.keys:
+        files += [folder / file for file in place.files]
+        files += [folder / secret.file for secret in place.secrets if secret.file]
+    return tuple(_identity(file) for file in files)
 
 
 def _identity(file: Path) -> tuple[int, int, int] | None:

@@ -165,11 +165,8 @@ class Appearance:
             qr=QrCode.of(self._address.format(code=code)) if self._address and code else None,
         )
 
-    def describe(self, filling: Filling) -> str:
-        """All that the panel shows, as text for those who don't see it."""
-        return self._described(self._said(filling), filling)
-
     def _described(self, said: Said, filling: Filling) -> str:
+        """All that the panel shows, as text for those who don't see it."""
         name = filling.name or self._organisation
         parts = [self._words.described.format(act=said.act, name=name, time=said.time)]
         parts += [f"{part}." for part in (said.code, said.check) if part]

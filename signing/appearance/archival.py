@@ -23,12 +23,10 @@ _LARGEST_METADATA: Final = 1 << 20
 def claims_part_1(writer: IncrementalPdfFileWriter) -> bool:
     """Whether the document's metadata says that it is PDF/A-1 (ISO 19005-1, 6.7.11)."""
     metadata = entry(writer.root, "/Metadata")
-    if not isinstance(metadata, generic.StreamObject):
+    # Part 1 wants it to be readable as it stands (6.7.2), so what is packed is not of part 1 and stays packed here.
+    if not isinstance(metadata, generic.StreamObject) or "/Filter" in metadata:
         return False
-    try:
-        return _PART_1.search(metadata.data[:_LARGEST_METADATA]) is not None
-    except (ValueError, NotImplementedError):
-        return False
+    return _PART_1.search(metadata.encoded_data[:_LARGEST_METADATA]) is not None
 
 
 def blank(writer: IncrementalPdfFileWriter, field: generic.IndirectObject) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any, Final
 
 from pyhanko.pdf_utils import generic
@@ -64,24 +65,20 @@ class View:
 
 
 def view_of(page: generic.DictionaryObject) -> View:
-    """How a page is seen.
-
-    Raises:
-        ValueError: its entries make no page that could be seen.
-    """
+    """How a page is seen; what is wrong in its entries counts for nothing, as in viewers."""
     media = _box(_inherited(page, "/MediaBox")) or _LETTER
     crop = _box(_inherited(page, "/CropBox")) or media
     left, bottom = max(media[0], crop[0]), max(media[1], crop[1])
     right, top = min(media[2], crop[2]), min(media[3], crop[3])
     if right <= left or top <= bottom:
-        # A crop box beside the page counts for nothing (so do pdfium and poppler).
+        # A crop box beside the page counts for nothing, as for poppler. (For pdfium there is no page: nothing is put.)
         left, bottom, right, top = media
     turn = _inherited(page, "/Rotate")
-    turn = int(turn) % 360 if isinstance(turn, int | float) else 0
+    turn = int(turn) % 360 if isinstance(turn, int | float | Decimal) else 0
     if turn % _A_QUARTER:
         turn = 0
     unit = entry(page, "/UserUnit")
-    unit = float(unit) if isinstance(unit, int | float) and unit > 0 else 1.0
+    unit = float(unit) if isinstance(unit, int | float | Decimal) and unit > 0 else 1.0
     return View((left, bottom, right, top), turn, unit)
 
 
@@ -108,7 +105,10 @@ def entry(dictionary: generic.DictionaryObject, key: str) -> Any:
 def _box(value: Any) -> Box | None:
     if not isinstance(value, generic.ArrayObject) or len(value) != len(_LETTER):
         return None
-    corners = [float(corner) for corner in (each.get_object() for each in value)]
+    corners = [each.get_object() for each in value]
+    if not all(isinstance(corner, int | float | Decimal) for corner in corners):
+        return None
+    corners = [float(corner) for corner in corners]
     box = _around((corners[0], corners[1]), (corners[2], corners[3]))
     return box if box[0] < box[2] and box[1] < box[3] else None
 

@@ -6,12 +6,14 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import islice
 from typing import IO, Any, Final
 
 import pypdfium2
 from pyhanko.pdf_utils import generic
 from pyhanko.pdf_utils.form_tools import get_single_field_annot
 from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
+from pyhanko.pdf_utils.misc import PdfReadError
 from pyhanko.sign.fields import enumerate_sig_fields
 
 from signing.appearance.geometry import Box, View, entry, rectangle, taken, view_of
@@ -26,8 +28,7 @@ Look = Callable[[IO[bytes], int, float], bytes]
 
 _PADDING: Final = 4.0
 _NEAR, _FAR = 0.5, 1.0
-_CLOSE: Final = 8.5
-"""Points: three millimetres, which most printers reach."""
+_MOST_ANNOTATIONS: Final = 2_000
 _LARGEST_SCALE: Final = 1.5
 
 
@@ -38,12 +39,14 @@ class InCorner:
     Attributes:
         corner: of the page as it is seen.
         page: from 1; negative numbers count from the end (-1 is the last).
-        margin: points to keep to the edges: five millimetres, which every printer reaches.
+        sides, ends: points to keep to the left and right edges, and to the upper and lower ones: fifteen and five
+            millimetres, within which print houses want no ink.
     """
 
     corner: Corner = "bottom-right"
     page: int = -1
-    margin: float = 14.2
+    sides: float = 43.0
+    ends: float = 15.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,23 +164,26 @@ def _in_corner(
     panels: Callable[[Variant], Panel],
     look_at: Look,
 ) -> Seat:
-    """In full near the corner, else small near it, else both anywhere on the page, else small close to the edge."""
+    """In full near the corner, else small near it, else in full and then small anywhere on the page."""
     view = _view(seat)
     try:
         packed = look_at(stream, seat.page, SCALE * view.unit)
-        ink = Ink.unpack(packed, view.size).with_boxes(view.from_page(box) for box in taken(page))
+        boxes = [view.from_page(box) for box in islice(taken(page), _MOST_ANNOTATIONS + 1)]
+        if len(boxes) > _MOST_ANNOTATIONS:
+            return Seat(reason=Reason.PAGE_NOT_SHOWN)
+        ink = Ink.unpack(packed, view.size).with_boxes(boxes)
     except (ValueError, pypdfium2.PdfiumError):
         return Seat(reason=Reason.PAGE_NOT_SHOWN)
-    tries: tuple[tuple[Variant, float, float], ...] = (
-        ("full", _NEAR, place.margin),
-        ("compact", _NEAR, place.margin),
-        ("full", _FAR, place.margin),
-        ("compact", _FAR, place.margin),
-        ("compact", _FAR, min(place.margin, _CLOSE)),
+    tries: tuple[tuple[Variant, float], ...] = (
+        ("full", _NEAR),
+        ("compact", _NEAR),
+        ("full", _FAR),
+        ("compact", _FAR),
     )
-    for variant, reach, margin in tries:
+    margins = place.sides, place.ends
+    for variant, reach in tries:
         panel = panels(variant)
-        found = ink.free((panel.width, panel.height), place.corner, margin=margin, padding=_PADDING, reach=reach)
+        found = ink.free((panel.width, panel.height), place.corner, margins=margins, padding=_PADDING, reach=reach)
         if found is not None:
             left, bottom = found
             box = view.to_page((left, bottom, left + panel.width, bottom + panel.height))
@@ -247,15 +253,21 @@ def _page_of(
 ) -> tuple[int, generic.DictionaryObject] | None:
     """The page that shows a field: by looking at all, as its own word on it may be missing or wrong."""
     shown = annotation.container_ref or field.reference
-    for index in _indices(writer):
-        page = _found(writer, index)
+    for index, page in enumerate(_pages(writer.root["/Pages"], set())):
         for each in entry(page, "/Annots") or ():
             if isinstance(each, generic.IndirectObject) and each.reference == shown:
                 return index, page
     return None
 
 
-def _indices(writer: IncrementalPdfFileWriter) -> Iterator[int]:
-    count = int(writer.root["/Pages"]["/Count"])
-    # Most forms are signed on their last page.
-    yield from reversed(range(count))
+def _pages(node: generic.DictionaryObject, seen: set[int]) -> Iterator[generic.DictionaryObject]:
+    """All pages under a node of the page tree, in order."""
+    for kid in entry(node, "/Kids") or ():
+        child = kid.get_object()
+        if id(child) in seen:
+            raise PdfReadError("Circular reference in page tree")
+        seen.add(id(child))
+        if entry(child, "/Type") == "/Pages":
+            yield from _pages(child, seen)
+        else:
+            yield child

@@ -71,27 +71,27 @@ class Ink:
         return Ink(self.width, tuple(rows), self.scale)
 
     def free(
-        self, size: tuple[float, float], corner: Corner, *, margin: float, padding: float, reach: float
+        self, size: tuple[float, float], corner: Corner, *, margins: tuple[float, float], padding: float, reach: float
     ) -> tuple[float, float] | None:
         """Where a box of ``size`` points has room nearest to a corner: its left and bottom, in points.
 
         Args:
             size: width and height.
             corner: which.
-            margin: points to stay away from the page's edges.
+            margins: points to stay away from the left and right edges, and from the upper and lower ones.
             padding: points to stay away from ink.
             reach: how much of the page's height from that corner's edge the box may lie in, 0 to 1.
         """
         wide, high = (_up((length + 2 * padding) * self.scale) for length in size)
-        edge = max(0, _up((margin - padding) * self.scale))
+        side, end = (max(0, _up((margin - padding) * self.scale)) for margin in margins)
         height = len(self.rows)
-        lowest, rightmost = height - edge - high, self.width - edge - wide
-        if lowest < edge or rightmost < edge:
+        lowest, rightmost = height - end - high, self.width - side - wide
+        if lowest < end or rightmost < side:
             return None
-        possible = ((1 << (rightmost - edge + 1)) - 1) << (self.width - 1 - rightmost)
+        possible = ((1 << (rightmost - side + 1)) - 1) << (self.width - 1 - rightmost)
         upper, left_side = corner.startswith("top"), corner.endswith("left")
         limit = int(height * reach)
-        tops = range(edge, min(lowest, limit - high) + 1) if upper else range(lowest, max(edge, height - limit) - 1, -1)
+        tops = range(end, min(lowest, limit - high) + 1) if upper else range(lowest, max(end, height - limit) - 1, -1)
         found: tuple[int, int, int] | None = None
         bands = _ored(self.rows, high)
         for distance, top in enumerate(tops):
@@ -100,7 +100,7 @@ class Ink:
             free = possible & ~_spread(bands[top], wide)
             if free:
                 left = self.width - (free.bit_length() if left_side else (free & -free).bit_length())
-                away = distance + (left - edge if left_side else rightmost - left)
+                away = distance + (left - side if left_side else rightmost - left)
                 if found is None or away < found[0]:
                     found = away, left, top
         if found is None:

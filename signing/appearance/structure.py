@@ -70,6 +70,11 @@ def tag(
     writer.update_container(root)
     annotation = widget.get_object()
     annotation[pdf_name("/StructParent")] = generic.NumberObject(key)
+    shown = page.get_object()
+    if "/Tabs" not in shown:
+        # From field to field in the order of the structure (ISO 14289-1, 7.18.3).
+        shown[pdf_name("/Tabs")] = pdf_name("/S")
+        writer.update_container(shown)
     return True
 
 

@@ -81,15 +81,15 @@ def parse(table: Mapping[str, Any]) -> Table:
     try:
         found = msgspec.convert(dict(table), Table)
     except msgspec.ValidationError as error:
-        raise ValueError(f"appearance: {error}") from error
+        raise ValueError(str(error)) from error
     if found.page == 0:
-        raise ValueError("appearance: pages are counted from 1, or from the end with -1")
+        raise ValueError("pages are counted from 1, or from the end with -1")
     if found.field_required and found.field is None:
-        raise ValueError("appearance: field_required needs a field")
+        raise ValueError("field_required needs a field")
     if found.rectangle and not (found.rectangle[0] < found.rectangle[2] and found.rectangle[1] < found.rectangle[3]):
-        raise ValueError("appearance: a rectangle is left, bottom, right, top")
+        raise ValueError("a rectangle is left, bottom, right, top")
     if found.check_address is not None and found.check_address.count("{code}") != 1:
-        raise ValueError("appearance: check_address needs {code} in it, once")
+        raise ValueError("check_address needs {code} in it, once")
     _zone(found.zone)
     return found
 
@@ -98,4 +98,4 @@ def _zone(name: str) -> ZoneInfo:
     try:
         return ZoneInfo(name)
     except (OSError, ValueError, KeyError) as error:
-        raise ValueError("appearance: zone is the name of a time zone, such as Europe/Brussels") from error
+        raise ValueError("zone is the name of a time zone, such as Europe/Brussels") from error

@@ -21,11 +21,13 @@ from service.domain.errors import DocumentRefused
 from service.inspection.inspector import Inspector
 from service.inspection.limits import InspectionLimits
 from service.inspection.scanners.none import NoScanner
+from service.seals.looks import look_apart
 from signing.errors import SigningError
 from signing.seal import Sealer
 from tests import bomb_support as bomb
 from tests import inspection_support as made
 from tests import maze_support as maze
+from tests.appearance_support import appearance
 from tests.bomb_support import FLATE, MIB, UPLOAD
 from tests.printing_support import batch_letter, letter
 from tests.signing_support import seal_key
@@ -231,7 +233,8 @@ def inspector() -> Iterator[Inspector]:
 
 @pytest.fixture(scope="module")
 def sealer() -> Sealer:
-    return Sealer(seal_key(), None)
+    """One whose seals can be seen: it looks at pages for room, besides all else that sealing does."""
+    return Sealer(seal_key(), None, appearance=appearance(look_at=look_apart))
 
 
 @pytest.mark.parametrize(("code", "make"), REFUSED.values(), ids=REFUSED)

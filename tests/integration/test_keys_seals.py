@@ -74,7 +74,7 @@ def test_every_key_is_tried(call: Call, seals: Path, monkeypatch: pytest.MonkeyP
         "nopin: seal_profile_refused: A secret of the seal profile is not set",
         "nokey: key_unusable: The token has no such key",
         "old: signs by ecdsa-sha256",
-        "4 key(s) can't be used",
+        "4 key(s) or looks can't be used",
     ):
         assert line in bad.output, bad.output
     assert call("check", "old", "new").exit_code == 0

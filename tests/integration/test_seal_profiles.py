@@ -11,9 +11,8 @@ from typing import Any
 import pytest
 from pyhanko.pdf_utils.reader import PdfFileReader
 
-from service.seals import making
 from service.seals import sealers as module
-from service.seals.errors import CertificateEnding, ProfileRefused
+from service.seals.errors import CertificateEnding
 from service.seals.making import maker
 from service.seals.sealers import FileKeysRefused, Sealers
 from signing.errors import (
@@ -65,7 +64,7 @@ def opened(folder: Path) -> Iterator[Callable[..., Sealers]]:
     made: list[Sealers] = []
 
     def open_all(*, now: Callable[[], datetime] = lambda: NOW, files: bool = True, margin: float = 1.0) -> Sealers:
-        make = maker(folder, InProcessAuthority(), Nobody())
+        make = maker(InProcessAuthority(), Nobody(), folder)
         sealers = Sealers(folder, make, clock=now, margin=timedelta(days=margin), files_allowed=files)
         made.append(sealers)
         return sealers
@@ -293,33 +292,6 @@ def test_the_profile_says_the_level_and_what_may_change_later(folder: Path, open
 
 
 APPEARANCE = '[appearance]\norganisation = "Gemeente Voorbeeld"\nlanguage = "nl"\n'
-
-
-def test_the_profile_says_what_can_be_seen(
-    folder: Path, opened: Callable[..., Sealers], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    write(folder, f"[key]\n{pem_key('p-256')}{APPEARANCE}")
-    sealers = opened()
-    sealed = sealers.of("tax").seal(plain_pdf(), at=NOW)
-    assert validate(sealed, trust_roots=roots(), at=NOW).valid
-    assert visible(sealed)
-    monkeypatch.setattr(making, "apart", lambda _: None)  # pdfium crashed
-    hidden = sealers.of("tax").seal(plain_pdf(), at=NOW)
-    assert validate(hidden, trust_roots=roots(), at=NOW).valid
-    assert not visible(hidden)
-
-
-def test_a_look_that_can_not_be_made_is_refused(folder: Path, opened: Callable[..., Sealers]) -> None:
-    sealers = opened()
-    write(folder, f'[key]\n{pem_key("p-256")}{APPEARANCE}logo = "none.png"\n')
-    with pytest.raises(ProfileRefused, match="logo"):
-        sealers.of("tax")
-    (folder / "none.png").write_bytes(b"no picture")
-    with pytest.raises(ProfileRefused, match="can't be used"):
-        sealers.of("tax")
-    write(folder, f"[key]\n{pem_key('p-256')}{APPEARANCE}page = 0\n")
-    with pytest.raises(ProfileRefused, match="pages are counted from 1"):
-        sealers.of("tax")
 
 
 def visible(sealed: bytes) -> bool:

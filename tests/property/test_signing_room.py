@@ -34,12 +34,12 @@ def nearest(page: list[list[bool]], wide: int, high: int, corner: Corner, edge: 
     """By trying all: how far the nearest free place is from the corner's."""
     width, height = len(page[0]), len(page)
     found = None
-    for top in range(edge, height - edge - high + 1):
+    for top in range(edge + 1, height - edge - high):
         for left in range(edge, width - edge - wide + 1):
             inside = top + high <= limit if corner.startswith("top") else top >= height - limit
             if not inside or any(any(row[left : left + wide]) for row in page[top : top + high]):
                 continue
-            down = top - edge if corner.startswith("top") else height - edge - high - top
+            down = top - edge - 1 if corner.startswith("top") else height - edge - 1 - high - top
             over = left - edge if corner.endswith("left") else width - edge - wide - left
             found = down + over if found is None else min(found, down + over)
     return found
@@ -59,7 +59,7 @@ def test_the_nearest_free_place_is_found_wherever_there_is_one(
 ) -> None:
     width, height = len(page[0]), len(page)
     ink = Ink.unpack(packed(page), (width, height))
-    found = ink.free((wide, high), corner, margin=edge, padding=0, reach=reach)
+    found = ink.free((wide, high), corner, margins=(edge, edge + 1), padding=0, reach=reach)
     best = nearest(page, wide, high, corner, edge, int(height * reach))
     assert (found is None) is (best is None)
     if found is None:
@@ -67,7 +67,7 @@ def test_the_nearest_free_place_is_found_wherever_there_is_one(
     left, bottom = (round(value) for value in found)
     top = height - bottom - high
     assert not any(any(row[left : left + wide]) for row in page[top : top + high])
-    down = top - edge if corner.startswith("top") else height - edge - high - top
+    down = top - edge - 1 if corner.startswith("top") else height - edge - 1 - high - top
     over = left - edge if corner.endswith("left") else width - edge - wide - left
     assert down + over == best
 

@@ -233,7 +233,14 @@ def test_an_encrypted_document_is_not_sealed() -> None:
         sealer().seal(locked, at=NOW)
 
 
-@pytest.mark.parametrize("content", [b"", b"not a pdf", b"%PDF-1.7\nnothing", plain_pdf()[:-300]])
+PAGES_INSIDE = plain_pdf().replace(b"/Pages 6 0 R", b"/Pages <<>> ")
+"""The page tree as part of the catalogue, which pyHanko doesn't expect."""
+ODD_NUMBER = plain_pdf().replace(b"/MediaBox [ 0 0 595.2", b"/MediaBox [ 0 0 5.5.2")
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"not a pdf", b"%PDF-1.7\nnothing", plain_pdf()[:-300], PAGES_INSIDE, ODD_NUMBER]
+)
 def test_what_is_no_pdf_is_refused_with_a_code(content: bytes) -> None:
     with pytest.raises(PdfUnreadable) as caught:
         sealer().seal(content, at=NOW)

@@ -1,0 +1,56 @@
+"""From a profile's table to what can be seen of its seals."""
+
+from pathlib import Path
+from typing import IO, Final
+
+import structlog
+
+import printing
+from printing.apart import apart
+from service.seals.errors import ProfileRefused
+from signing.appearance import Appearance, Shown
+from signing.appearance.room import look
+from signing.appearance.table import Table
+
+log = structlog.get_logger()
+
+FONT: Final = Path(printing.__file__).with_name("fonts") / "LiberationSans-Regular.ttf"
+SECONDS: Final = 5
+"""Processor time to look at one page; an ordinary one takes milliseconds."""
+MEMORY: Final = 512 << 20
+_LARGEST_LOGO: Final = 4 << 20
+
+
+def appearance(table: Table, folder: Path) -> Appearance:
+    """Make what a profile's table describes; the logo lies in ``folder``.
+
+    Raises:
+        ProfileRefused: it can't be made.
+    """
+
+    def read(name: str) -> bytes:
+        with (folder / name).open("rb") as opened:
+            content = opened.read(_LARGEST_LOGO + 1)
+        if len(content) > _LARGEST_LOGO:
+            raise ProfileRefused("The logo of the seal profile is larger than four megabytes.")
+        return content
+
+    try:
+        return table.appearance(font=FONT.read_bytes(), read=read, look_at=look_apart)
+    except ValueError as error:
+        raise ProfileRefused(f"The look of the seal profile can't be used: {error}") from error
+    except OSError as error:
+        raise ProfileRefused(
+            "A file that the seal profile names can't be read.", context={"fault": type(error).__name__}
+        ) from error
+
+
+def look_apart(stream: IO[bytes], page: int, scale: float) -> bytes:
+    """Look at a page for room in a process of its own: a page made to hurt pdfium costs its panel, and nothing else."""
+    return apart(lambda: look(stream, page, scale), seconds=SECONDS, memory=MEMORY) or b""
+
+
+def tell(shown: Shown) -> None:
+    """Log why a seal that was to be seen can't be; the document is sealed all the same."""
+    if shown.reason is not None:
+        log.info("seal_not_shown", reason=shown.reason.value)
