@@ -56,6 +56,7 @@ from signing.renewal import Renewer
 from signing.revocation import RevocationSource
 from signing.seal import LARGEST_STAMP
 from signing.timestamps import TimeStampAuthority
+from signing.trust import load_certificates
 
 TOKEN_KEY: Final = "tokens.pem"  # noqa: S105  a file name
 # Keys of tokens that verify and never sign: the next one before its time, the former one after it.
@@ -338,7 +339,7 @@ def _sealers(settings: Settings, tsa: TimeStampAuthority, revocation: Revocation
     folder = settings.keys_folder / SEALS
     return Sealers(
         folder,
-        maker(tsa, revocation, folder),
+        maker(tsa, revocation, folder, roots=load_certificates(settings.trust_anchor)),
         clock=lambda: datetime.now(UTC),
         margin=timedelta(days=settings.seal_stop_days),
         files_allowed=settings.mode is not Mode.PRODUCTION,
