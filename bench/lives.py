@@ -308,9 +308,11 @@ class _Sealer:
     def __init__(self, real: Any) -> None:
         self._real = real
 
-    def seal_to_keep(self, pdf: bytes, *, at: datetime) -> Kept:
+    shows = False
+
+    def seal_to_keep(self, pdf: bytes, *, at: datetime, code: str | None = None) -> Kept:
         """Seal, or refuse for good."""
         if hashlib.sha256(pdf).digest() == _REFUSED:
             raise PdfUnreadable("The document cannot be read.")
-        kept: Kept = self._real.seal_to_keep(pdf, at=at)
+        kept: Kept = self._real.seal_to_keep(pdf, at=at, code=code)
         return kept

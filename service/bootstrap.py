@@ -339,7 +339,13 @@ def _sealers(settings: Settings, tsa: TimeStampAuthority, revocation: Revocation
     folder = settings.keys_folder / SEALS
     return Sealers(
         folder,
-        maker(tsa, revocation, folder, roots=load_certificates(settings.trust_anchor)),
+        maker(
+            tsa,
+            revocation,
+            folder,
+            roots=load_certificates(settings.trust_anchor),
+            check_address=f"{settings.base_url}/verify?code={{code}}",
+        ),
         clock=lambda: datetime.now(UTC),
         margin=timedelta(days=settings.seal_stop_days),
         files_allowed=settings.mode is not Mode.PRODUCTION,

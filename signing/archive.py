@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import IO
 
+from signing.appearance import Shown
 from signing.filling import Check, fill
 from signing.revision import StampWriter, append_validation_data
 from signing.revocation import RevocationSource, ValidationData
@@ -19,10 +20,12 @@ class Kept:
     Attributes:
         content: the document.
         until: when something that its proof rests on ends (aware): renewed before that, it stays good.
+        shown: where the seal can be seen, or why it can't; None for one that isn't meant to be.
     """
 
     content: bytes
     until: datetime
+    shown: Shown | None = None
 
 
 def holds_until(token: bytes, ends: Mapping[str, datetime] | None = None) -> datetime:

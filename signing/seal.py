@@ -86,12 +86,18 @@ class Sealer:
         )
         self._shown = shown
         self._archive = Archive(tsa, revocation, stamp_size=stamp_size) if tsa and revocation else None
+        self._visible = appearance is not None
         self._sample, self._sample_every, self._made = sample, sample_every, 0
 
     @property
     def level(self) -> Level:
         """The level of what is made."""
         return self._level
+
+    @property
+    def shows(self) -> bool:
+        """Whether seals are meant to be seen, and codes with them."""
+        return self._visible
 
     @property
     def _long_term(self) -> bool:
@@ -122,7 +128,7 @@ class Sealer:
         Without an archive time-stamp that is when the first of its certificates ends, with one when that one's do.
         """
         stream = BytesIO(pdf)
-        token = self._seal(stream, Check.of_bytes(pdf), at, code)
+        token, shown = self._seal(stream, Check.of_bytes(pdf), at, code)
         sealed = stream.getvalue()
         if self._sample is not None and self._sample_every and self._made % self._sample_every == 0:
             self._sample(sealed)
@@ -130,7 +136,7 @@ class Sealer:
         until = [] if self._level is Level.B_LTA else [self._key.certificate.not_valid_after_utc]
         if token is not None:
             until.append(holds_until(token))
-        return Kept(sealed, min(until))
+        return Kept(sealed, min(until), shown)
 
     def seal_file(self, source: IO[bytes], target: IO[bytes], *, at: datetime, code: str | None = None) -> None:
         """Seal from one file into another, with memory that doesn't grow with the document.
@@ -148,8 +154,10 @@ class Sealer:
         self._seal(target, check, at, code)
         target.seek(0, 2)
 
-    def _seal(self, stream: IO[bytes], check: Check, at: datetime, code: str | None) -> bytes | None:
-        """Extend ``stream`` by the seal; returns the newest time-stamp, which the seal's life hangs on."""
+    def _seal(
+        self, stream: IO[bytes], check: Check, at: datetime, code: str | None
+    ) -> tuple[bytes | None, Shown | None]:
+        """Extend ``stream`` by the seal; the newest time-stamp, which its life hangs on, and where it can be seen."""
         own = self._standing(at)
         hole = self._writer.prepare(stream, at=at, code=code)
         attributes = self._template.attributes(hole.digest)
@@ -161,7 +169,7 @@ class Sealer:
         if self._shown is not None and hole.shown is not None:
             self._shown(hole.shown)
         if not self._long_term:
-            return token
+            return token, hole.shown
         assert self._archive is not None
         assert token is not None
         assert own is not None
@@ -169,8 +177,8 @@ class Sealer:
         if self._level is Level.B_LT:
             append_validation_data(stream, data)
             check.kept(hole, self._key.mechanism.digest)
-            return token
-        return self._archive.stamp(stream, data, check, at=at)
+            return token, hole.shown
+        return self._archive.stamp(stream, data, check, at=at), hole.shown
 
     def _standing(self, at: datetime) -> ValidationData | None:
         """That the key may seal at ``at``, with the proof of it where the level needs one."""

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import IO, Final
 
+import msgspec
 import structlog
 
 import printing
@@ -21,8 +22,10 @@ MEMORY: Final = 512 << 20
 _LARGEST_LOGO: Final = 4 << 20
 
 
-def appearance(table: Table, folder: Path) -> Appearance:
+def appearance(table: Table, folder: Path, check_address: str | None = None) -> Appearance:
     """Make what a profile's table describes; the logo lies in ``folder``.
+
+    Codes are checked at ``check_address`` where the table doesn't say otherwise.
 
     Raises:
         ProfileRefused: it can't be made.
@@ -35,6 +38,8 @@ def appearance(table: Table, folder: Path) -> Appearance:
             raise ProfileRefused("The logo of the seal profile is larger than four megabytes.")
         return content
 
+    if table.check_address is None:
+        table = msgspec.structs.replace(table, check_address=check_address)
     try:
         return table.appearance(font=FONT.read_bytes(), read=read, look_at=look_apart)
     except ValueError as error:

@@ -30,7 +30,12 @@ SAMPLE: Final = 200
 
 
 def maker(
-    tsa: TimeStampAuthority, revocation: RevocationSource, folder: Path, *, roots: Sequence[x509.Certificate] = ()
+    tsa: TimeStampAuthority,
+    revocation: RevocationSource,
+    folder: Path,
+    *,
+    roots: Sequence[x509.Certificate] = (),
+    check_address: str | None = None,
 ) -> Make:
     """What makes sealers that use these authorities.
 
@@ -39,6 +44,7 @@ def maker(
         revocation: knows whether certificates are still good.
         folder: where the files lie that profiles name.
         roots: whom the samples of what was sealed are judged by.
+        check_address: where codes are checked unless a profile says otherwise, with ``{code}`` in it.
     """
     sample = _sample(roots)
 
@@ -50,7 +56,7 @@ def maker(
             level=profile.level,
             revocation=revocation,
             certify=certify,
-            appearance=appearance(profile.appearance, folder) if profile.appearance else None,
+            appearance=appearance(profile.appearance, folder, check_address) if profile.appearance else None,
             shown=tell,
             sample=sample,
             sample_every=SAMPLE,

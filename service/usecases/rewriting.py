@@ -8,23 +8,30 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
-from service.db import archive, deliveries
+from service.db import archive, deliveries, verification
 from service.db.models import DocumentRow
 from service.usecases.admission import intents
 from service.usecases.context import Context
 from service.usecases.dossiers import Dossier
+from service.usecases.verification import hash_of
 from service.vault.vault import Prepared
 from signing.archive import Kept
 
 
 @dataclass(frozen=True)
 class Rewritten:
-    """A document as it counts from now on, encrypted; ``until`` is when its seal must have been renewed."""
+    """A document as it counts from now on, encrypted.
+
+    Attributes:
+        until: when its seal must have been renewed.
+        code: the verification code that can be seen on it now; None where there is no new one.
+    """
 
     prepared: Prepared
     sha256: bytes
     size: int
     until: datetime
+    code: str | None = None
 
 
 def role_of(row: DocumentRow) -> str:
@@ -32,13 +39,16 @@ def role_of(row: DocumentRow) -> str:
     return f"sealed-{row.position}"
 
 
-def prepare(context: Context, dossier: Dossier, row: DocumentRow, kept: Kept) -> Rewritten:
-    """Encrypt a document for its place in the vault; nothing is stored yet."""
+def prepare(context: Context, dossier: Dossier, row: DocumentRow, kept: Kept, *, code: str | None = None) -> Rewritten:
+    """Encrypt a document for its place in the vault; nothing is stored yet. A code counts where it can be seen."""
     delivery = dossier.delivery
     prepared = context.vault.prepare(
         delivery.organisation_id, delivery.retention_year, delivery.id, role_of(row), kept.content
     )
-    return Rewritten(prepared, hashlib.sha256(kept.content).digest(), len(kept.content), kept.until)
+    seen = kept.shown is not None and kept.shown.reason is None
+    return Rewritten(
+        prepared, hashlib.sha256(kept.content).digest(), len(kept.content), kept.until, code if seen else None
+    )
 
 
 def store(context: Context, made: Sequence[tuple[Dossier, Sequence[Rewritten]]]) -> None:
@@ -80,6 +90,21 @@ def name(
     deliveries.replace_documents(session, rows)
     deliveries.keep(session, [dossier.id for dossier, _ in made], [row.path for row in rows])
     archive.renew_by(session, moments)
+    verification.add(
+        session,
+        [
+            {
+                "code_sha256": hash_of(each.code),
+                "delivery_id": dossier.id,
+                "position": position,
+                "organisation_id": dossier.delivery.organisation_id,
+                "made_at": now,
+            }
+            for dossier, documents in made
+            for position, each in documents.items()
+            if each.code
+        ],
+    )
 
 
 def renewal_moment(context: Context, until: datetime, *, now: datetime) -> datetime:

@@ -11,7 +11,7 @@ from service.domain.errors import Final, Retryable
 from service.domain.states import Actor, DeliveryState, Event
 from service.engine.patience import OutOfPatience, patience
 from service.engine.steps import Outcome, Step
-from service.usecases import dossiers, rewriting
+from service.usecases import dossiers, rewriting, verification
 from service.usecases.context import Context
 from service.usecases.dossiers import Dossier
 from service.usecases.progress import Cause, Progress
@@ -78,8 +78,9 @@ def _seal(context: Context, job: Leased, work: Work) -> _Made:
         for row in dossier.documents:
             original = context.vault.read(row.path, delivery.organisation_id, delivery.id, f"original-{row.position}")
             with patience(memory=MEMORY):
-                kept = sealer.seal_to_keep(original, at=context.clock())
-            made.documents[row.position] = rewriting.prepare(context, dossier, row, kept)
+                code = verification.new_code() if sealer.shows else None
+                kept = sealer.seal_to_keep(original, at=context.clock(), code=code)
+            made.documents[row.position] = rewriting.prepare(context, dossier, row, kept, code=code)
     except Unsealable as error:
         made.error = Final("The document can't be sealed.", reason=SEAL_FAILED, code=error.code)
     except OutOfPatience:

@@ -158,6 +158,8 @@ def lead_lives(pipeline: Pipeline, sender: uuid.UUID) -> dict[str, str]:
     before, sealer = pipeline.context, pipeline.context.sealer
 
     class Never:
+        shows = False
+
         def seal_to_keep(self, *_: Any, **__: Any) -> bytes:
             raise Unsealable("told to")
 

@@ -57,7 +57,10 @@ class Sealing:
     def __init__(self, seal: Callable[[bytes, datetime], bytes]) -> None:
         self._seal = seal
 
-    def seal_to_keep(self, pdf: bytes, *, at: datetime) -> Kept:
+    shows = False
+
+    def seal_to_keep(self, pdf: bytes, *, at: datetime, code: str | None = None) -> Kept:
+        assert code is None
         return Kept(self._seal(pdf, at), at + timedelta(days=3650))
 
 

@@ -1,6 +1,8 @@
 """The look of a seal profile at work: read from its table, made, put on documents, and printed."""
 
+import hashlib
 import os
+import re
 import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -22,13 +24,16 @@ from service.seals.looks import look_apart
 from service.seals.making import maker
 from service.seals.profile import read_profile
 from service.seals.sealers import Sealers
-from service.usecases import deliveries
+from service.usecases import deliveries, verification
+from service.usecases.admission import Upload
 from signing.appearance import Shown
 from signing.seal import Sealer
 from signing.validate import validate
 from tests.appearance_support import CODE, appearance, codes, described, logo, page, sealed, seen
-from tests.pipeline_support import Pipeline
+from tests.engine_support import execute
+from tests.pipeline_support import Pipeline, TestDatabase
 from tests.printing_support import letter, texts_of
+from tests.service_support import DOCUMENTS
 from tests.signing_support import InProcessAuthority, credential, pki, plain_pdf, revocation, roots, seal_key
 from tests.usecase_support import Sender
 
@@ -172,7 +177,9 @@ def test_a_visible_seal_is_printed_with_the_letter() -> None:
     assert any("Gemeente Voorbeeld" in text for text in texts_of(made.pdf))
 
 
-def test_a_delivery_of_an_organisation_with_a_look_is_sealed_visibly(pipeline: Pipeline, organisation: Sender) -> None:
+def test_a_delivery_of_an_organisation_with_a_look_is_sealed_visibly(
+    pipeline: Pipeline, organisation: Sender, database: TestDatabase
+) -> None:
     sender = organisation("tax")
     seals = pipeline.application.settings.keys_folder / "seals"
     (seals / "logo.png").write_bytes(logo())
@@ -181,3 +188,28 @@ def test_a_delivery_of_an_organisation_with_a_look_is_sealed_visibly(pipeline: P
     pipeline.work(JobKind.SEAL)
     done = deliveries.document(pipeline.context, sender, delivery, 0).content
     assert "Gemeente Voorbeeld" in described(done)
+    ((shown,),) = (re.findall(r"[0-9A-Z]{4}-[0-9A-Z]{4}-[0-9A-Z]{4}", described(done)),)
+    found = verification.look_up(pipeline.context, shown.lower().replace("-", " "))
+    assert found is not None
+    assert found.organisation == "Organisation tax"
+    assert found.sha256 == hashlib.sha256(done).digest()
+    assert not found.erased
+    other = ("Z" if shown[0] != "Z" else "Y") + shown[1:]
+    assert verification.look_up(pipeline.context, other) is None
+    assert verification.look_up(pipeline.context, "no code") is None
+    execute(database, "UPDATE document SET erased_at = now()")
+    found = verification.look_up(pipeline.context, shown)
+    assert found is not None
+    assert found.erased
+
+
+def test_a_code_that_is_not_shown_is_not_known(
+    pipeline: Pipeline, organisation: Sender, database: TestDatabase
+) -> None:
+    sender = organisation("tax")
+    write(pipeline.application.settings.keys_folder / "seals")
+    (pipeline.application.settings.keys_folder / "seals" / "logo.png").write_bytes(logo())
+    signed = (DOCUMENTS / "signed-nl.pdf").read_bytes()
+    pipeline.hand_in(sender, uploads=[Upload("document", "a.pdf", signed)])
+    pipeline.work(JobKind.SEAL)
+    assert execute(database, "SELECT count(*) FROM verification_code") == [(0,)]

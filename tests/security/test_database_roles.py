@@ -22,7 +22,7 @@ _APPLICATION = {
     ADD: (
         "activation audit_entry client delivery_event end_proposal evidence gone_out ledger_checkpoint ledger_head"
         " lane_use ledger_leaf ledger_tile legal_hold lookup lookup_recipient organisation organisation_limit recovery"
-        " staff"
+        " staff verification_code"
     ),
     TAKE: "ledger_pending quota_use",
     CHANGE: (
@@ -70,6 +70,7 @@ FUNCTIONS = {
     "zending_mailboxes_left(text)",
     "zending_make_partitions(date,integer)",
     "zending_move_recipient(bytea,bytea,bytea,text)",
+    "zending_verified(bytea)",
     "zending_sum_lookups(uuid,timestamp with time zone)",
 }
 """What the application may call of functions that run with their owner's rights."""

@@ -15,10 +15,13 @@ from service.portal.guards import SIGNED_IN, genuine
 from service.portal.public.addresses import HOME, local
 from service.portal.rendering import SEE_OTHER, Portal, see_other
 from service.portal.visitors import ASSET
+from service.usecases import verification
 from service.web import sessions
 from service.web.guards import PUBLIC
 from service.web.limits import few_log_ins
 
+LONGEST_CODE = 64
+"""More than any way of writing a code."""
 FOR_EVER = "public, max-age=31536000, immutable"
 
 AnyRequest = Request[Any, Any, Any]
@@ -28,6 +31,14 @@ AnyRequest = Request[Any, Any, Any]
 def start(request: AnyRequest, portal: NamedDependency[Portal]) -> Response[str]:
     """What this service is."""
     return portal.page(request, "public/start.html")
+
+
+@get("/verify", guards=[PUBLIC], sync_to_thread=True)
+def verify(request: AnyRequest, portal: NamedDependency[Portal]) -> Response[str]:
+    """Who sealed the document that shows this code."""
+    typed = request.query_params.get("code", "").strip()[:LONGEST_CODE]
+    found = verification.look_up(portal.context, typed) if typed else None
+    return portal.page(request, "public/verify.html", typed=typed, found=found)
 
 
 @get("/static/{version:str}/{name:str}", guards=[PUBLIC], opt={ASSET: True}, sync_to_thread=False)
@@ -165,6 +176,7 @@ def _language_cookie(language: str, *, secure: bool) -> Any:
 
 HANDLERS = [
     start,
+    verify,
     asset,
     log_in,
     logged_in,

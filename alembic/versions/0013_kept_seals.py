@@ -1,4 +1,4 @@
-"""Expand: when the seals of a delivery must be renewed."""
+"""Expand: when seals must be renewed, and the codes that they show."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ depends_on = None
 
 def upgrade() -> None:
     connection = op.get_bind().connection.driver_connection
-    connection.execute(Path(__file__).with_name("0013_archive.sql").read_text(encoding="utf-8"))
+    connection.execute(Path(__file__).with_name("0013_kept_seals.sql").read_text(encoding="utf-8"))
 
 
 def downgrade() -> None:
