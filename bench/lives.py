@@ -308,7 +308,7 @@ class _Sealer:
     def __init__(self, real: Any) -> None:
         self._real = real
 
-    shows = False
+    shows, together = False, 1
 
     def seal_to_keep(self, pdf: bytes, *, at: datetime, code: str | None = None) -> Kept:
         """Seal, or refuse for good."""

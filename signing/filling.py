@@ -38,6 +38,11 @@ class Check:
     def __init__(self, size: int, *, original: bytes | None = None, digest: bytes = b"") -> None:
         self._size, self._original, self._digest = size, original, digest
 
+    @property
+    def size(self) -> int:
+        """Bytes of what was there before."""
+        return self._size
+
     @classmethod
     def of_bytes(cls, original: bytes) -> Self:
         """For a document that is in memory."""

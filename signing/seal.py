@@ -1,6 +1,7 @@
 """Sealing PDFs: PAdES B-B to B-LTA, visible or not, as incremental updates, each result checked before it leaves."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from io import BytesIO
 from types import TracebackType
@@ -14,15 +15,40 @@ from signing.archive import Archive, Kept, holds_until
 from signing.cms import SealTemplate, SignedAttributes
 from signing.errors import KeyUnusable, RevocationUnavailable, SealCheckFailed
 from signing.filling import Check, fill
-from signing.keys import SealKey
+from signing.keys import BatchSealKey, SealKey
 from signing.report import Level
-from signing.revision import SignatureWriter, append_validation_data
+from signing.revision import Hole, SignatureWriter, append_validation_data
 from signing.revocation import RevocationSource, ValidationData
 from signing.timestamps import TimeStampAuthority
 from signing.trust import valid_at
 
 LARGEST_STAMP = 12 * 1024
 """Bytes kept free for a token. Tokens of qualified authorities with their chain have five to nine thousand."""
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A document in memory that lacks its signature and what follows from it; see :meth:`Sealer.begin`.
+
+    Attributes:
+        stream: the whole file, its hole empty.
+        check: what it was made from.
+        hole: where the signature goes.
+        attributes: what is signed.
+        own: proof that the certificate is good, where there is one.
+        at: the claimed time.
+    """
+
+    stream: IO[bytes]
+    check: Check
+    hole: Hole
+    attributes: SignedAttributes
+    own: ValidationData | None
+    at: datetime
+
+    def __len__(self) -> int:
+        """Bytes of the file."""
+        return self.check.size + self.hole.end - self.hole.start
 
 
 class Sealer:
@@ -73,6 +99,7 @@ class Sealer:
         if self._long_term and revocation is None:
             raise ValueError(f"level {self._level} needs a source of revocation data")
         self._key = key
+        self._batch = key if isinstance(key, BatchSealKey) else None
         self._tsa = tsa if self._level is not Level.B_B else None
         self._revocation = revocation
         self._template = SealTemplate(key.certificate, key.chain, key.mechanism)
@@ -127,16 +154,41 @@ class Sealer:
 
         Without an archive time-stamp that is when the first of its certificates ends, with one when that one's do.
         """
-        stream = BytesIO(pdf)
-        token, shown = self._seal(stream, Check.of_bytes(pdf), at, code)
-        sealed = stream.getvalue()
+        begun = self.begin(pdf, at=at, code=code)
+        return self.finish(begun, self._key.sign(begun.attributes.digest))
+
+    @property
+    def together(self) -> int:
+        """How many documents the key signs at once: above 1, :meth:`sign_many` is worth it."""
+        return self._batch.together if self._batch else 1
+
+    def begin(self, pdf: bytes, *, at: datetime, code: str | None = None) -> Begun:
+        """The first part of :meth:`seal`: everything up to the signature.
+
+        Raises:
+            SigningError: as :meth:`seal`.
+        """
+        return self._begin(BytesIO(pdf), Check.of_bytes(pdf), at, code)
+
+    def sign_many(self, begun: Sequence[Begun]) -> list[bytes]:
+        """The signatures of several documents, made together where the key can; none counts if this fails."""
+        digests = [each.attributes.digest for each in begun]
+        if self._batch is not None:
+            return self._batch.sign_many(digests)
+        return [self._key.sign(digest) for digest in digests]
+
+    def finish(self, begun: Begun, signature: bytes) -> Kept:
+        """The last part of :meth:`seal_to_keep`: the signature checked and put in, and what follows from it."""
+        token = self._finish(begun, signature)
+        assert isinstance(begun.stream, BytesIO)
+        sealed = begun.stream.getvalue()
         if self._sample is not None and self._sample_every and self._made % self._sample_every == 0:
             self._sample(sealed)
         self._made += 1
         until = [] if self._level is Level.B_LTA else [self._key.certificate.not_valid_after_utc]
         if token is not None:
             until.append(holds_until(token))
-        return Kept(sealed, min(until), shown)
+        return Kept(sealed, min(until), begun.hole.shown)
 
     def seal_file(self, source: IO[bytes], target: IO[bytes], *, at: datetime, code: str | None = None) -> None:
         """Seal from one file into another, with memory that doesn't grow with the document.
@@ -151,34 +203,35 @@ class Sealer:
             SigningError: as :meth:`seal`.
         """
         check = Check.copying(source, target)
-        self._seal(target, check, at, code)
+        begun = self._begin(target, check, at, code)
+        self._finish(begun, self._key.sign(begun.attributes.digest))
         target.seek(0, 2)
 
-    def _seal(
-        self, stream: IO[bytes], check: Check, at: datetime, code: str | None
-    ) -> tuple[bytes | None, Shown | None]:
-        """Extend ``stream`` by the seal; the newest time-stamp, which its life hangs on, and where it can be seen."""
+    def _begin(self, stream: IO[bytes], check: Check, at: datetime, code: str | None) -> Begun:
         own = self._standing(at)
         hole = self._writer.prepare(stream, at=at, code=code)
-        attributes = self._template.attributes(hole.digest)
-        signature = self._key.sign(attributes.digest)
-        self._check_signature(attributes, signature)
+        return Begun(stream, check, hole, self._template.attributes(hole.digest), own, at)
+
+    def _finish(self, begun: Begun, signature: bytes) -> bytes | None:
+        """Complete the seal in the stream; returns the newest time-stamp, which the seal's life hangs on."""
+        hole, algorithm = begun.hole, self._key.mechanism.digest
+        self._check_signature(begun.attributes, signature)
         token = self._tsa.token(digest("sha256", signature)) if self._tsa else None
-        fill(hole, self._template.fill(attributes, signature, token))
-        check.last(hole, self._key.mechanism.digest)
+        fill(hole, self._template.fill(begun.attributes, signature, token))
+        begun.check.last(hole, algorithm)
         if self._shown is not None and hole.shown is not None:
             self._shown(hole.shown)
         if not self._long_term:
-            return token, hole.shown
+            return token
         assert self._archive is not None
         assert token is not None
-        assert own is not None
-        data = own.with_(self._archive.proof_of(token, at=at))
+        assert begun.own is not None
+        data = begun.own.with_(self._archive.proof_of(token, at=begun.at))
         if self._level is Level.B_LT:
-            append_validation_data(stream, data)
-            check.kept(hole, self._key.mechanism.digest)
-            return token, hole.shown
-        return self._archive.stamp(stream, data, check, at=at), hole.shown
+            append_validation_data(begun.stream, data)
+            begun.check.kept(hole, algorithm)
+            return token
+        return self._archive.stamp(begun.stream, data, begun.check, at=begun.at)
 
     def _standing(self, at: datetime) -> ValidationData | None:
         """That the key may seal at ``at``, with the proof of it where the level needs one."""

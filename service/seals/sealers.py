@@ -1,8 +1,9 @@
 """The sealers of all profiles: made when they are first needed, made anew when a profile's files or its key change."""
 
+import contextlib
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -17,7 +18,7 @@ from service.seals.opening import open_key
 from service.seals.profile import KeyPlace, SealProfile, profile_file, read_profile
 from signing.algorithms import Mechanism
 from signing.errors import KeyUnavailable, KeyUnusable, SigningError
-from signing.keys import SealKey
+from signing.keys import BatchSealKey, SealKey
 from signing.seal import Sealer
 
 log = structlog.get_logger()
@@ -104,15 +105,36 @@ class _Watched:
         return self._key.mechanism
 
     def sign(self, digest: bytes) -> bytes:
+        with self._guard():
+            return self._key.sign(digest)
+
+    @contextlib.contextmanager
+    def _guard(self) -> Iterator[None]:
         self._held.refuse()
         try:
-            return self._key.sign(digest)
+            yield
         except KeyUnavailable as error:
             self._held.failed(error)
             raise
         except KeyUnusable:
             self._held.let_go()
             raise
+
+
+class _WatchedBatch(_Watched):
+    """The same of a key that signs several digests at once."""
+
+    def __init__(self, key: BatchSealKey, held: _Held) -> None:
+        super().__init__(key, held)
+        self._batch = key
+
+    @property
+    def together(self) -> int:
+        return self._batch.together
+
+    def sign_many(self, digests: Sequence[bytes]) -> list[bytes]:
+        with self._guard():
+            return self._batch.sign_many(digests)
 
 
 class Sealers:
@@ -163,7 +185,8 @@ class Sealers:
             refuse_ending(key, kept.profile.margin(self._margin), now)
             if held.sealer is None:
                 try:
-                    held.sealer = self._make(_Watched(key, held), kept.profile)
+                    watched = _WatchedBatch(key, held) if isinstance(key, BatchSealKey) else _Watched(key, held)
+                    held.sealer = self._make(watched, kept.profile)
                 except ValueError as error:
                     raise ProfileRefused(f"The seal profile can't be used: {error}.") from error
             return held.sealer

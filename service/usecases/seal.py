@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from sqlalchemy.orm import Session
 
 from service.db.jobs import JobKind, Leased
+from service.db.models import DocumentRow
 from service.domain.errors import Final, Retryable
 from service.domain.states import Actor, DeliveryState, Event
 from service.engine.patience import OutOfPatience, patience
@@ -17,11 +18,14 @@ from service.usecases.dossiers import Dossier
 from service.usecases.progress import Cause, Progress
 from service.usecases.rewriting import Rewritten
 from signing.errors import SigningError, Unsealable
+from signing.seal import Begun, Sealer
 
 CHUNK = 50
 SEAL_FAILED = "seal_failed"
 TOO_COMPLEX = "too_complex"
 MEMORY = 1 << 30
+HELD = 64 * 1024 * 1024
+"""Bytes of documents that wait for signatures made together: beyond it those are asked for that are there."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,17 @@ class _Made:
     error: Exception | None = None
 
 
+@dataclass(frozen=True)
+class _Waiting:
+    """A document that waits for its signature."""
+
+    made: _Made
+    row: DocumentRow
+    sealer: Sealer
+    begun: Begun
+    code: str | None
+
+
 def step(context: Context) -> Step[Work, dict[int, Rewritten]]:
     """The step, wired."""
 
@@ -51,7 +66,8 @@ def step(context: Context) -> Step[Work, dict[int, Rewritten]]:
         ]
 
     def perform(works: Sequence[tuple[Leased, Work]]) -> list[Outcome[Work, dict[int, Rewritten]]]:
-        made = [_seal(context, job, work) for job, work in works]
+        made = [_Made(job, work) for job, work in works]
+        _seal_all(context, made)
         rewriting.store(
             context, [(each.work.dossier, list(each.documents.values())) for each in made if each.error is None]
         )
@@ -69,29 +85,73 @@ def step(context: Context) -> Step[Work, dict[int, Rewritten]]:
     return Step(JobKind.SEAL, CHUNK, read, perform, record, fail)
 
 
-def _seal(context: Context, job: Leased, work: Work) -> _Made:
-    made = _Made(job, work)
-    dossier = work.dossier
-    delivery = dossier.delivery
-    try:
-        sealer = context.sealer(dossier.organisation)
-        for row in dossier.documents:
-            original = context.vault.read(row.path, delivery.organisation_id, delivery.id, f"original-{row.position}")
-            with patience(memory=MEMORY):
+def _seal_all(context: Context, made: Sequence[_Made]) -> None:
+    """Seal the documents of a chunk, each by its own, or together where a key signs many for the price of one."""
+    waiting: list[_Waiting] = []
+    for each in made:
+        try:
+            sealer = context.sealer(each.work.dossier.organisation)
+            for row in each.work.dossier.documents:
+                original = _original(context, each, row)
                 code = verification.new_code() if sealer.shows else None
-                kept = sealer.seal_to_keep(original, at=context.clock(), code=code)
-            made.documents[row.position] = rewriting.prepare(context, dossier, row, kept, code=code)
-    except Unsealable as error:
-        made.error = Final("The document can't be sealed.", reason=SEAL_FAILED, code=error.code)
-    except OutOfPatience:
-        made.error = Final("The document takes too long to seal.", reason=SEAL_FAILED, code=TOO_COMPLEX)
-    except SigningError as error:
-        made.error = (
-            Retryable("The seal could not be made at the moment.", code=error.code) if error.retryable else error
-        )
-    except Exception as error:  # noqa: BLE001  settled with the job it belongs to
-        made.error = error
-    return made
+                if sealer.together > 1:
+                    with patience(memory=MEMORY):
+                        begun = sealer.begin(original, at=context.clock(), code=code)
+                    waiting.append(_Waiting(each, row, sealer, begun, code))
+                    continue
+                with patience(memory=MEMORY):
+                    kept = sealer.seal_to_keep(original, at=context.clock(), code=code)
+                each.documents[row.position] = rewriting.prepare(context, each.work.dossier, row, kept, code=code)
+        except Exception as error:  # noqa: BLE001  settled with the job it belongs to
+            each.error = _told(error)
+        if sum(len(each.begun) for each in waiting) >= HELD:
+            _sign_together(context, waiting)
+            waiting = []
+    _sign_together(context, waiting)
+
+
+def _original(context: Context, made: _Made, row: DocumentRow) -> bytes:
+    delivery = made.work.dossier.delivery
+    return context.vault.read(row.path, delivery.organisation_id, delivery.id, f"original-{row.position}")
+
+
+def _sign_together(context: Context, waiting: Sequence[_Waiting]) -> None:
+    """Sign what waits, with as few calls as each key allows, and finish it."""
+    by_sealer: dict[int, list[_Waiting]] = {}
+    for each in waiting:
+        if each.made.error is None:
+            by_sealer.setdefault(id(each.sealer), []).append(each)
+    for group in by_sealer.values():
+        sealer = group[0].sealer
+        try:
+            signatures = sealer.sign_many([each.begun for each in group])
+        except Exception as error:  # noqa: BLE001  whoever waited for these signatures waits on
+            for each in group:
+                each.made.error = _told(error)
+            continue
+        for each, signature in zip(group, signatures, strict=True):
+            try:
+                with patience(memory=MEMORY):
+                    kept = sealer.finish(each.begun, signature)
+                dossier = each.made.work.dossier
+                each.made.documents[each.row.position] = rewriting.prepare(
+                    context, dossier, each.row, kept, code=each.code
+                )
+            except Exception as error:  # noqa: BLE001  settled with the job it belongs to
+                each.made.error = _told(error)
+
+
+def _told(error: Exception) -> Exception:
+    """An error as the engine is told it: for good, for now, or as it is."""
+    match error:
+        case Unsealable():
+            return Final("The document can't be sealed.", reason=SEAL_FAILED, code=error.code)
+        case OutOfPatience():
+            return Final("The document takes too long to seal.", reason=SEAL_FAILED, code=TOO_COMPLEX)
+        case SigningError(retryable=True):
+            return Retryable("The seal could not be made at the moment.", code=error.code)
+        case _:
+            return error
 
 
 def _record(session: Session, context: Context, outcomes: Sequence[Outcome[Work, dict[int, Rewritten]]]) -> None:

@@ -1,6 +1,7 @@
 """What every provider of a seal key must do."""
 
-from typing import Protocol
+from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
@@ -54,6 +55,24 @@ class SealKey(Protocol):
 
         Raises:
             KeyUnusable: the digest has another length, or the key did not sign.
+        """
+        ...
+
+
+@runtime_checkable
+class BatchSealKey(SealKey, Protocol):
+    """A key whose keeper signs several digests for the price of one."""
+
+    @property
+    def together(self) -> int:
+        """How many digests it signs at once; more are signed in several goes."""
+        ...
+
+    def sign_many(self, digests: Sequence[bytes]) -> list[bytes]:
+        """Sign each of ``digests`` as ``sign`` does; the signatures in their order.
+
+        Raises:
+            SigningError: as ``sign``; then none of them counts.
         """
         ...
 

@@ -92,6 +92,11 @@ class CscSealKey:
         """The one mechanism this key signs with."""
         return self._mechanism
 
+    @property
+    def together(self) -> int:
+        """How many digests one authorisation may be for."""
+        return self._most
+
     def sign(self, digest: bytes) -> bytes:
         """Sign ``digest``; see :meth:`SealKey.sign`."""
         return self.sign_many([digest])[0]

@@ -57,7 +57,7 @@ class Sealing:
     def __init__(self, seal: Callable[[bytes, datetime], bytes]) -> None:
         self._seal = seal
 
-    shows = False
+    shows, together = False, 1
 
     def seal_to_keep(self, pdf: bytes, *, at: datetime, code: str | None = None) -> Kept:
         assert code is None

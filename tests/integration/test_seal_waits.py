@@ -1,5 +1,7 @@
 """Documents wait while a seal profile has no good certificate, and are sealed by themselves when it has one."""
 
+import itertools
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +13,11 @@ from service.db.jobs import JobKind
 from service.db.models import Organisation
 from service.seals import sealers as module
 from service.settings import Mode, SettingsRefused
+from service.usecases import seal as seal_step
 from service.usecases.steps import all_steps
-from signing.errors import CertificateRevoked
+from signing.errors import CertificateRevoked, PdfUnreadable
+from signing.seal import Begun
+from tests.csc_support import CLIENT, CREDENTIAL, PIN, SECRET, RemoteService, remote_service
 from tests.engine_support import execute
 from tests.pipeline_support import Pipeline, TestDatabase
 from tests.signing_support import place_seal_files, tsa_credential
@@ -92,3 +97,85 @@ def test_a_revoked_certificate_makes_documents_wait_until_a_good_one_is_there(
     execute(database, "UPDATE job SET due_at = now()")
     pipeline.work(JobKind.SEAL)
     assert status(pipeline, sender, delivery) == "sealed"
+
+
+@pytest.fixture
+def remote(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> Iterator[RemoteService]:
+    """The profile ``tax`` seals by a remote service."""
+    monkeypatch.setenv("R_SECRET", SECRET)
+    monkeypatch.setenv("R_PIN", PIN)
+    pipeline.organisation("tax")
+    folder = pipeline.application.settings.keys_folder / "seals"
+    with remote_service(multisign=50) as (service, url):
+        # Its certificates lead to another root than the installation's, which is not what is tried here.
+        (folder / "tax.toml").write_text(
+            f'[key]\nprovider = "csc"\nurl = "{url}"\ncredential = "{CREDENTIAL}"\nclient_id = "{CLIENT}"\n'
+            'secret = { env = "R_SECRET" }\npin = { env = "R_PIN" }\n'
+        )
+        monkeypatch.setattr(pipeline.application.sealers.of("tax"), "_revocation", None)
+        yield service
+        pipeline.application.sealers.close()
+
+
+def test_a_chunk_is_signed_together_where_a_key_can(
+    pipeline: Pipeline, organisation: Sender, remote: RemoteService
+) -> None:
+    sender = organisation("tax")
+    deliveries = [pipeline.hand_in(sender).delivery_id for _ in range(5)]
+    remote.calls.clear()
+    pipeline.work(JobKind.SEAL)
+    assert remote.calls.count("signatures/signHash") == remote.calls.count("credentials/authorize") == 1
+    assert [status(pipeline, sender, each) for each in deliveries] == ["sealed"] * 5
+
+
+def test_a_document_that_can_not_be_sealed_spoils_it_for_no_other(
+    pipeline: Pipeline, organisation: Sender, remote: RemoteService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sender = organisation("tax")
+    good, bad = (pipeline.hand_in(sender).delivery_id for _ in range(2))
+    sealer = pipeline.application.sealers.of("tax")
+    real, seen = sealer.begin, itertools.count()
+
+    def begin(pdf: bytes, **named: Any) -> Begun:
+        if next(seen) == 1:
+            raise PdfUnreadable("The document cannot be read.")
+        return real(pdf, **named)
+
+    monkeypatch.setattr(sealer, "begin", begin)
+    pipeline.work(JobKind.SEAL)
+    assert sorted(status(pipeline, sender, each) for each in (good, bad)) == ["rejected", "sealed"]
+
+
+def test_signatures_that_do_not_come_are_waited_for_by_all(
+    pipeline: Pipeline,
+    organisation: Sender,
+    database: TestDatabase,
+    remote: RemoteService,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "REST", 0.0)
+    sender = organisation("tax")
+    deliveries = [pipeline.hand_in(sender).delivery_id for _ in range(3)]
+    never_wait(monkeypatch)
+    remote.lie = lambda method, _, honest: (
+        {"signatures": honest["signatures"][:-1]} if method == "signatures/signHash" else None
+    )
+    for _ in range(8):
+        pipeline._chunk(all_steps(pipeline.context)[JobKind.SEAL])
+    assert waiting(database) == [("seal", "key_unavailable")] * 3
+    assert parked(database) == []
+    remote.lie = None
+    execute(database, "UPDATE job SET due_at = now()")
+    pipeline.work(JobKind.SEAL)
+    assert [status(pipeline, sender, each) for each in deliveries] == ["sealed"] * 3
+
+
+def test_documents_that_wait_are_bounded(
+    pipeline: Pipeline, organisation: Sender, remote: RemoteService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(seal_step, "HELD", 1)
+    sender = organisation("tax")
+    for _ in range(3):
+        pipeline.hand_in(sender)
+    pipeline.work(JobKind.SEAL)
+    assert remote.calls.count("signatures/signHash") == 3

@@ -71,6 +71,16 @@ def test_the_original_stays_byte_for_byte() -> None:
     assert sealer().seal(pdf, at=NOW).startswith(pdf)
 
 
+def test_documents_are_sealed_in_parts_by_a_key_that_signs_singly_too() -> None:
+    shared = sealer()
+    assert shared.together == 1
+    begun = [shared.begin(plain_pdf(pages=number), at=NOW) for number in (1, 2)]
+    sealed = [shared.finish(*pair).content for pair in zip(begun, shared.sign_many(begun), strict=True)]
+    assert all(validate(each, trust_roots=roots(), at=NOW).valid for each in sealed)
+    with pytest.raises(SealCheckFailed):  # the signature of another document
+        shared.finish(shared.begin(plain_pdf(), at=NOW), shared.sign_many(begun)[1])
+
+
 def test_a_seal_changes_no_metadata_and_no_version() -> None:
     with pikepdf.open(io.BytesIO(plain_pdf())) as pdf:
         pdf.docinfo["/ModDate"] = "D:20200101120000Z"
