@@ -29,6 +29,7 @@ from pyhanko.sign.signers.pdf_byterange import DocumentTimestamp, PdfSignedData
 from signing.algorithms import Mechanism
 from signing.appearance import Appearance, Drawing, Filling, Shown
 from signing.appearance.archival import blank, claims_part_1
+from signing.appearance.geometry import page_reference
 from signing.dss import add_validation_data
 from signing.errors import AlreadySigned, ChangesForbidden, PdfEncrypted, PdfUnreadable, SigningError
 from signing.revocation import ValidationData
@@ -76,6 +77,11 @@ class _Update(IncrementalPdfFileWriter):
         # A seal says nothing about the document: its title, its dates and its XMP stay the author's. pyHanko would
         # write them anew with every update, and make the two disagree where a file has only one of them.
         pass
+
+    def find_page_for_modification(self, page_ix: int) -> Any:
+        # pyHanko reads every page before the one it looks for: 100 ms for the last of two thousand.
+        found = page_reference(self.root["/Pages"], page_ix) if page_ix >= 0 else None
+        return super().find_page_for_modification(page_ix) if found is None else (found, generic.DictionaryObject())
 
 
 @contextmanager

@@ -17,13 +17,18 @@ PLATFORM: Final = "platform"
 
 @dataclass(frozen=True, slots=True)
 class Organisation:
-    """Somebody who sends. ``slug`` names it in the database, its seal and its client (``<slug>-demo``)."""
+    """Somebody who sends. ``slug`` names it in the database, its seal and its client (``<slug>-demo``).
+
+    Attributes:
+        shows_seals: whether its seals can be seen.
+    """
 
     slug: str
     name: str
     number: str
     return_address: tuple[str, ...]
     contact: str
+    shows_seals: bool = False
 
     @property
     def client_id(self) -> str:
@@ -123,6 +128,7 @@ TAX: Final = Organisation(
 MUNICIPALITY: Final = Organisation(
     "voorbeeldegem", "Gemeente Voorbeeldegem (fictief)", "OVO999902",
     ("Gemeente Voorbeeldegem", "Dorpsplein 1", "9990 Voorbeeldegem"), "gemeente@voorbeeld.test",
+    shows_seals=True,
 )  # fmt: skip
 ORGANISATIONS: Final = (TAX, MUNICIPALITY)
 

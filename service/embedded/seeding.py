@@ -15,6 +15,17 @@ from service.identity.clients import new_secret
 from service.usecases import organisations
 from service.usecases.personal import PLATFORM as PLATFORM_ID
 
+_VISIBLE: Final = """\
+[key]
+provider = "pem"
+key = "{name}.key.pem"
+certificate = "{name}.cert.pem"
+chain = "{name}.chain.pem"
+
+[appearance]
+organisation = "{organisation}"
+language = "nl"
+"""
 _ROLES: Final = {"send": "clerk", "operate": "operator"}
 
 
@@ -76,6 +87,9 @@ def place_seal(pki: Path, seals: Path, organisation: Organisation) -> None:
     if (seals / f"{organisation.slug}.cert.pem").exists():
         return
     made = ensure_seal(pki, organisation.name, organisation.slug)
+    if organisation.shows_seals:
+        name = organisation.slug
+        write_durably(seals / f"{name}.toml", _VISIBLE.format(name=name, organisation=organisation.name))
     # The certificate last: where it is, the rest is too.
     for kind, source in (("key", made.key), ("chain", made.chain), ("cert", made.certificate)):
         write_durably(seals / f"{organisation.slug}.{kind}.pem", source.read_text("ascii"))

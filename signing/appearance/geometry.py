@@ -1,5 +1,8 @@
 """Where things are on a page as it is seen: boxes, turned pages and pages with a unit of their own."""
 
+# mypy: allow-untyped-calls
+# pyHanko declares types but leaves some of its methods without.
+
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
@@ -80,6 +83,42 @@ def view_of(page: generic.DictionaryObject) -> View:
     unit = entry(page, "/UserUnit")
     unit = float(unit) if isinstance(unit, int | float | Decimal) and unit > 0 else 1.0
     return View((left, bottom, right, top), turn, unit)
+
+
+def page_reference(tree: generic.DictionaryObject, index: int) -> generic.IndirectObject | None:
+    """A page by its index from 0, without reading those before it where the tree says how many there are.
+
+    Returns:
+        None where the tree isn't plain enough for that.
+    """
+    node = tree
+    for _ in range(_DEEPEST):
+        kids, count = entry(node, "/Kids"), entry(node, "/Count")
+        if not isinstance(kids, generic.ArrayObject):
+            return None
+        if len(kids) == count and index < len(kids):
+            found = kids.raw_get(index)
+        else:
+            index, found = _with_page(kids, index)
+        if not isinstance(found, generic.IndirectObject):
+            return None
+        node = found.get_object()
+        if not isinstance(node, generic.DictionaryObject) or entry(node, "/Type") == "/Page":
+            return found
+        if len(kids) == count:
+            return None
+    return None
+
+
+def _with_page(kids: generic.ArrayObject, index: int) -> tuple[int, Any]:
+    """The child in which the page is, and the page's index in there."""
+    for kid in kids:
+        node = kid.get_object()
+        inside = entry(node, "/Count") if entry(node, "/Type") == "/Pages" else 1
+        if index < inside:
+            return index, kid
+        index -= inside
+    return index, None
 
 
 def taken(page: generic.DictionaryObject) -> Iterator[Box]:

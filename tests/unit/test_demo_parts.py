@@ -2,6 +2,7 @@
 
 import io
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -15,10 +16,15 @@ from service.cli.demo_round import Row
 from service.cli.demo_show import last_table, notes, table
 from service.domain.addresses import PostalAddress, check
 from service.domain.identifiers import RecipientId, RecipientKind
-from service.embedded.fictional import ORGANISATIONS, PEOPLE, RECIPIENTS, SAMPLES, Sample
+from service.embedded.fictional import MUNICIPALITY, ORGANISATIONS, PEOPLE, RECIPIENTS, SAMPLES, Sample
 from service.embedded.pki import ensure_pki
 from service.embedded.seeding import place_seal
+from service.seals.looks import appearance
+from service.seals.opening import open_key
+from service.seals.profile import read_profile
 from service.usecases import requests
+from signing.seal import Sealer
+from tests.appearance_support import described
 from tests.inspection_support import DOCUMENTS
 from tests.ledger_support import NOW
 
@@ -81,6 +87,18 @@ def test_a_seal_that_is_in_place_stays(tmp_path: Path) -> None:
         (tmp_path / "pki").rename(tmp_path / f"pki-{len(list(tmp_path.iterdir()))}")
         ensure_pki(tmp_path / "pki")
     assert {file.name: file.read_bytes() for file in (tmp_path / "seals").iterdir()} == made
+
+
+def test_the_municipalitys_seals_can_be_seen(tmp_path: Path) -> None:
+    ensure_pki(tmp_path / "pki")
+    place_seal(tmp_path / "pki", tmp_path / "seals", MUNICIPALITY)
+    profile = read_profile(tmp_path / "seals", MUNICIPALITY.slug)
+    assert profile.appearance is not None
+    sealer = Sealer(
+        open_key(profile.key, tmp_path / "seals"), None, appearance=appearance(profile.appearance, tmp_path / "seals")
+    )
+    sealed = sealer.seal((DOCUMENTS / "permit-nl-pdfa.pdf").read_bytes(), at=datetime.now(UTC))
+    assert "Gemeente Voorbeeldegem" in described(sealed)
 
 
 # ---------------------------------------------------------------------------------------------------------- documents

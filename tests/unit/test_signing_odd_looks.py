@@ -9,10 +9,12 @@ import pikepdf
 import pytest
 from pyhanko.pdf_utils import generic
 from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
+from pyhanko.pdf_utils.misc import PdfError
 
 from signing.appearance import InField, Reason
 from signing.appearance.words import words
 from signing.errors import PdfUnreadable
+from signing.revision import open_for_update
 from tests.appearance_support import appearance, codes, difference, page, prepared, seen, upright
 from tests.pdfa_support import faults
 from tests.signing_support import plain_pdf
@@ -163,3 +165,42 @@ ZONES = {
 def test_the_difference_from_utc_is_said_to_the_minute(offset: timedelta) -> None:
     said = words("en").moment(datetime(2026, 3, 1, 9, 5, 7, tzinfo=timezone(offset)))
     assert said == f"1 March 2026, 09:05:07 {ZONES[offset]}"
+
+
+def nested(counts: list[int | list[int]]) -> bytes:
+    """A document whose page tree has these branches: a number is one of so many pages, 0 an empty one."""
+    with pikepdf.open(io.BytesIO(page(pages=12))) as pdf:
+        pages = [each.obj for each in pdf.pages]
+
+        def branch(many: int | list[int]) -> Any:
+            kids = [branch(each) for each in many] if isinstance(many, list) else [pages.pop(0) for _ in range(many)]
+            total = sum(int(kid.get("/Count", 1)) for kid in kids)
+            made = pikepdf.Dictionary(Type=pikepdf.Name.Pages, Kids=pikepdf.Array(kids), Count=total)
+            return pdf.make_indirect(made)
+
+        root = branch(counts)  # type: ignore[arg-type] # a list of numbers and of lists
+        pdf.Root.Pages = root
+        out = io.BytesIO()
+        pdf.save(out)
+    return out.getvalue()
+
+
+TREES: dict[str, list[Any]] = {
+    "branches": [3, 4, 5],
+    "branches of branches": [[2, 3], 1, [4, [1, 1]]],
+    "an empty branch before": [0, 3, 3],
+    "an empty branch beside one of two": [[0, 2], 3],
+    "single pages": [1, 1, 1, 1],
+}
+
+
+@pytest.mark.parametrize("tree", TREES)
+def test_pages_are_found_in_every_tree_as_others_find_them(tree: str) -> None:
+    pdf = nested(TREES[tree])
+    ours, theirs = open_for_update(io.BytesIO(pdf)), IncrementalPdfFileWriter(io.BytesIO(pdf))
+    for index in range(int(theirs.root["/Pages"]["/Count"])):
+        expected = theirs.find_page_for_modification(index)[0]
+        found = ours.find_page_for_modification(index)[0]
+        assert (found.idnum, found.generation) == (expected.idnum, expected.generation)
+    with pytest.raises(PdfError):
+        ours.find_page_for_modification(int(theirs.root["/Pages"]["/Count"]))
