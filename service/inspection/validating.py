@@ -4,6 +4,9 @@ Its one further argument says what is believed; that is read before the walls cl
 here, only a report comes out, and pyHanko's own log, which quotes certificates, goes nowhere.
 """
 
+# mypy: allow-untyped-calls
+# pyHanko declares types but leaves some of its methods without.
+
 import logging
 import struct
 import sys
