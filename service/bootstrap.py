@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 from celery import Celery
 
 from printing.providers.directory import DirectoryProvider
-from service import authorities, outgoing, tracing
+from service import authorities, outgoing, tracing, validators
 from service.channels.internal import InternalChannel
 from service.db.migrations import SchemaTooOld, refuse_older
 from service.db.session import CONNECT_SECONDS, Database
@@ -33,6 +33,7 @@ from service.inspection.limits import InspectionLimits
 from service.inspection.scanners.base import MalwareScanner
 from service.inspection.scanners.clamd import ClamdScanner
 from service.inspection.scanners.none import NoScanner
+from service.inspection.validator import Validator
 from service.ledger import keys as ledger_keys
 from service.ledger.keys import LogSigner
 from service.notifications.smtp import SmtpNotifier
@@ -79,6 +80,7 @@ class Application:
     sealers: Sealers
     scanner: MalwareScanner
     celery: Celery
+    validator: Callable[[], Validator]
     identity: OpenIdProvider
     tokens: TokenIssuer
     verifier: TokenVerifier
@@ -206,6 +208,7 @@ def _build(settings: Settings, closing: contextlib.ExitStack, *, hands_in: bool,
         sealers=sealers,
         scanner=scanner,
         celery=celery,
+        validator=validators.validator(settings, settings.keys_folder / SEALS, _inspection(settings), closing),
         identity=_identity(settings, closing),
         tokens=TokenIssuer(
             issuer=issuer, audience=AUDIENCE, key=token_keys[0], lifetime=timedelta(seconds=settings.token_seconds)

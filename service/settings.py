@@ -94,6 +94,9 @@ class Settings(BaseSettings):
     inspection_children: int = Field(4, ge=1, le=64)
     inspection_memory: int = 1024 * MEBIBYTE
     inspection_seconds: int = Field(20, ge=1)
+    validation_roots: str = ""
+    trusted_lists: str = ""
+    trusted_list_operators: str = ""
     max_delivery_bytes: int = 30 * MEBIBYTE
     max_documents: int = 10
     max_pages: int = 300

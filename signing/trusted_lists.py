@@ -223,7 +223,8 @@ def _names(root: Any, operator: x509.Certificate) -> bool:
 def _read(root: Any) -> TrustedList:
     try:
         registry = TSPRegistry()
-        if not _is_list_of_lists(root):
+        # A territory may have no provider at all.
+        if root.find(f"{_TSL}TrustServiceProviderList") is not None:
             registry, _ = trust_list_to_registry_unsafe(etree.tostring(root, encoding="unicode"))
         due = root.find(f".//{_TSL}NextUpdate/{_TSL}dateTime")
         return TrustedList(

@@ -27,6 +27,7 @@ from pyhanko.pdf_utils.reader import PdfFileReader
 from pyhanko.sign.fields import MDPPerm, SigFieldSpec, SigSeedSubFilter
 from pyhanko.sign.signers import PdfSignatureMetadata, PdfSigner, PdfTimeStamper, SimpleSigner
 from pyhanko.sign.timestamps.dummy_client import DummyTimeStamper
+from pyhanko.sign.validation import DocumentSecurityStore
 from pyhanko_certvalidator import ValidationContext
 from pyhanko_certvalidator.registry import SimpleCertificateStore
 
@@ -285,6 +286,15 @@ def stamped(pdf: bytes, at: datetime, *, of: House | None = None, name: str = "S
         )
     )
     return out.getvalue()
+
+
+def with_answers(
+    pdf: bytes, of: House, at: datetime, *, ocsps: Sequence[asn1_ocsp.OCSPResponse] = (), archived: bool = False
+) -> bytes:
+    """The document with a store of what the authorities said at a moment."""
+    out = io.BytesIO(pdf)
+    DocumentSecurityStore.add_dss(out, None, certs=[of.issuing.asn1, of.root.asn1], crls=of.crls(at), ocsps=list(ocsps))
+    return stamped(out.getvalue(), at, of=of) if archived else out.getvalue()
 
 
 def judge(pdf: bytes, at: datetime = SIGNED + timedelta(days=1), *, of: House | None = None, **more: Any) -> Report:

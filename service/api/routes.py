@@ -11,6 +11,7 @@ from service.api.operations import Operations
 from service.api.recipients import Recipients
 from service.api.submissions import Submissions
 from service.api.tokens import Tokens
+from service.api.validations import Validations
 
 
 def api_handlers() -> list[ControllerRouterHandler]:
@@ -19,6 +20,7 @@ def api_handlers() -> list[ControllerRouterHandler]:
         Tokens,
         Deliveries,
         Submissions,
+        Validations,
         Recipients,
         Messages,
         Activation,

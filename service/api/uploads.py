@@ -153,19 +153,45 @@ async def read_hand_in(request: Request[Any, Any, Any], limits: UploadLimits) ->
         UploadTooSlow: the body did not come in time.
     """
     reader = _Reader(_boundary(request), limits)
+    await _feed(request, limits, reader.feed)
+    return reader.finished()
+
+
+async def read_whole(request: Request[Any, Any, Any], limits: UploadLimits) -> bytes:
+    """Read a body that is one document.
+
+    Raises:
+        PayloadTooLarge: it is too long; reading stopped there.
+        RequestMalformed: it ended early, or says a length that is no number.
+        UploadTooSlow: it did not come in time.
+    """
+    body = bytearray()
+
+    def take(chunk: bytes) -> None:
+        body.extend(chunk)
+        if len(body) > limits.delivery_bytes:
+            raise _too_large(limits)
+
+    if request.headers.get("content-length") and announced_bytes(request, limits) > limits.delivery_bytes:
+        raise _too_large(limits)
+    await _feed(request, limits, take)
+    return bytes(body)
+
+
+async def _feed(request: Request[Any, Any, Any], limits: UploadLimits, take: Callable[[bytes], None]) -> None:
+    """Give a body away piece by piece, within its time."""
     clock = asyncio.get_running_loop().time
     ends = clock() + limits.body_seconds
     try:
         async with asyncio.timeout(limits.chunk_seconds) as patience:
             async for chunk in request.stream():
-                reader.feed(chunk)
+                take(chunk)
                 patience.reschedule(min(clock() + limits.chunk_seconds, ends))
     except TimeoutError:
         raise UploadTooSlow from None
     except InternalServerException:
         # The framework's word for a caller who hung up; nobody is left to answer.
         raise RequestMalformed("The request's body ended early.") from None
-    return reader.finished()
 
 
 class _Reader:

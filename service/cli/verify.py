@@ -4,7 +4,7 @@ import base64
 import hashlib
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,21 +12,17 @@ from typing import Any
 
 import click
 from cryptography import x509
+from cryptography.hazmat.primitives.hashes import SHA256
 
+from service.cli.verify_pdf import FORMS, Judging, written
 from service.ledger.verify import Check, verify_evidence
 from signing.errors import SigningError
-from signing.report import Report, Verdict
 from signing.timestamps import verify_token
 from signing.trust import load_certificates
-from signing.validate import validate
+from signing.trusted_lists import TrustedListRefused, TrustedLists, load_lists
+from signing.validation.sentences import LANGUAGES
 
-_WORDS = {True: "ok", False: "FAILED", None: "not checked"}
-_SENTENCES = {
-    Verdict.VALID: "Sealed and unchanged.",
-    Verdict.INDETERMINATE: "This can't be confirmed.",
-    Verdict.MODIFIED: "Changed after it was sealed.",
-    Verdict.INVALID: "The seal is not valid.",
-}
+_WORDS = {True: "ok", False: "FAILED", None: "not sure"}
 
 
 @dataclass(frozen=True)
@@ -37,32 +33,69 @@ class Trust:
     ledger_keys: Sequence[str]
 
 
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
 @click.command()
-@click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("files", nargs=-1, required=True, type=_FILE)
 @click.option(
     "--trust",
     "anchors",
     multiple=True,
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=_FILE,
     help="PEM file of certificates to trust; ZENDING_TRUST_ANCHOR when left out.",
 )
 @click.option("--key", "keys", multiple=True, help="Verifier key of the ledger; may be given twice.")
+@click.option(
+    "--list", "lists", multiple=True, type=_FILE, help="Trusted list (ETSI TS 119 612, XML), or list of lists."
+)
+@click.option("--operator", "operators", multiple=True, type=_FILE, help="PEM file of who signs the trusted lists.")
+@click.option("--own", "own", multiple=True, type=_FILE, help="PEM file of seals that bear nothing but time-stamps.")
+@click.option("--at", "moment", help="Judge as of this moment (2027-01-31T12:00:00Z) instead of now.")
+@click.option("--revocation", is_flag=True, help="Demand that the PDF itself shows that nothing was revoked.")
+@click.option("--language", type=click.Choice(LANGUAGES), default="en", show_default=True, help="Of the sentence.")
+@click.option("--report", "form", type=click.Choice(FORMS), help="Print the whole report on PDFs in this form.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-def verify(files: tuple[Path, ...], anchors: tuple[Path, ...], keys: tuple[str, ...], *, as_json: bool) -> None:
-    """Check sealed PDFs and evidence files, offline.
+def verify(
+    files: tuple[Path, ...],
+    anchors: tuple[Path, ...],
+    keys: tuple[str, ...],
+    lists: tuple[Path, ...],
+    operators: tuple[Path, ...],
+    own: tuple[Path, ...],
+    moment: str | None,
+    language: str,
+    form: str | None,
+    *,
+    revocation: bool,
+    as_json: bool,
+) -> None:
+    """Check sealed and signed PDFs and evidence files, offline.
 
     Given together, they are also held against one another: the evidence must name the PDF by its SHA-256. Beside a demo
-    its trust anchor and ledger key are used when none are given.
+    its trust anchor and ledger key are used when none are given. Exit status 1: something failed, or could not be
+    confirmed.
     """
-    trust = _trust(anchors, keys)
+    trust = _trust(anchors, keys, needs_roots=not lists)
+    judging = Judging(
+        roots=trust.roots,
+        lists=_lists(lists, operators),
+        clock=_clock(moment),
+        require_revocation=revocation,
+        own_seals=frozenset(each.fingerprint(SHA256()).hex() for each in _certificates(own, "--own")),
+        language=language,
+    )
+    if form is not None:
+        _report(files, judging, form)
+        return
     results: list[tuple[Path, list[Check]]] = []
     digests: dict[Path, str] = {}
     records: dict[Path, dict[str, Any]] = {}
     for file in files:
         content = file.read_bytes()
-        if content[:1024].lstrip().startswith(b"%PDF"):
+        if _is_pdf(content):
             digests[file] = hashlib.sha256(content).hexdigest()
-            results.append((file, _check_pdf(content, trust)))
+            results.append((file, judging.checks(judging.judge(content))))
         else:
             checks, record = _check_evidence(content, trust)
             results.append((file, checks))
@@ -74,7 +107,55 @@ def verify(files: tuple[Path, ...], anchors: tuple[Path, ...], keys: tuple[str, 
         raise SystemExit(1)
 
 
-def _trust(anchors: tuple[Path, ...], keys: tuple[str, ...]) -> Trust:
+def _is_pdf(content: bytes) -> bool:
+    return content[:1024].lstrip().startswith(b"%PDF")
+
+
+def _report(files: tuple[Path, ...], judging: Judging, form: str) -> None:
+    """Print whole reports, one after another."""
+    valid = True
+    for file in files:
+        report = judging.judge(file.read_bytes())
+        valid = valid and report.valid
+        try:
+            click.echo(written(report, form))
+        except ValueError:
+            click.echo(f"{file}: there is no signature that could be reported on in XML ({report.code}).", err=True)
+    if not valid:
+        raise SystemExit(1)
+
+
+def _clock(moment: str | None) -> Callable[[], datetime]:
+    if moment is None:
+        return lambda: datetime.now(UTC)
+    try:
+        at = datetime.fromisoformat(moment)
+    except ValueError as error:
+        raise click.UsageError("--at takes a moment such as 2027-01-31T12:00:00Z.") from error
+    return lambda: at if at.tzinfo is not None else at.replace(tzinfo=UTC)
+
+
+def _lists(files: tuple[Path, ...], operators: tuple[Path, ...]) -> TrustedLists | None:
+    if not files:
+        return None
+    if not operators:
+        raise click.UsageError("--list needs --operator FILE.pem: the certificates of whoever signs the list.")
+    try:
+        return load_lists(
+            (file.read_bytes() for file in files), _certificates(operators, "--operator"), now=datetime.now(UTC)
+        )
+    except TrustedListRefused as error:
+        raise click.UsageError(f"--list: {error.detail}") from error
+
+
+def _certificates(files: tuple[Path, ...], option: str) -> list[x509.Certificate]:
+    try:
+        return [certificate for file in files for certificate in load_certificates(file)]
+    except (OSError, ValueError, SigningError) as error:
+        raise click.UsageError(f"the file of {option} holds no PEM certificates that can be read.") from error
+
+
+def _trust(anchors: tuple[Path, ...], keys: tuple[str, ...], *, needs_roots: bool) -> Trust:
     demo = Path(os.environ.get("ZENDING_HOME", ".zending")) / "demo.json"
     if (not anchors or not keys) and demo.is_file():
         known = json.loads(demo.read_text("utf-8"))
@@ -84,43 +165,9 @@ def _trust(anchors: tuple[Path, ...], keys: tuple[str, ...]) -> Trust:
         keys = keys or (known["ledger_key"],)
     if not anchors and (anchor := os.environ.get("ZENDING_TRUST_ANCHOR")):
         anchors = (Path(anchor),)
-    if not anchors:
+    if not anchors and needs_roots:
         raise click.UsageError("give --trust FILE.pem: the certificates of the authorities that you believe.")
-    try:
-        roots = [certificate for anchor in anchors for certificate in load_certificates(anchor)]
-    except (OSError, ValueError, SigningError) as error:
-        raise click.UsageError("the file of --trust holds no PEM certificates that can be read.") from error
-    return Trust(roots, keys)
-
-
-def _check_pdf(content: bytes, trust: Trust) -> list[Check]:
-    report = validate(content, trust_roots=trust.roots, at=datetime.now(UTC))
-    checks = [_sealed(report)]
-    for signature in report.signatures:
-        good = signature.verdict is Verdict.VALID
-        told = [f"by {signature.signer}" if signature.signer else "by somebody unknown"]
-        if signature.time is not None:
-            told.append(f"existed at {signature.time:%Y-%m-%d %H:%M:%S} UTC")
-        if signature.level is not None:
-            told.append(f"PAdES {signature.level.value}")
-        if signature.code is not None:
-            told.append(signature.code)
-        # A signature that was there before ours and leads elsewhere is told, and fails nothing by itself.
-        ok = True if good else (None if signature.verdict is Verdict.INDETERMINATE else False)
-        checks.append(Check(f"signature {signature.field}", ok, ", ".join(told)))
-    return [*checks, Check("revocation", None, "whether a certificate was revoked")]
-
-
-def _sealed(report: Report) -> Check:
-    """The newest signature must be a valid one with a proven time: that is how this service seals."""
-    last = report.last
-    if last is None:
-        return Check("seal", False, "there is no seal in this PDF")
-    if last.verdict is not Verdict.VALID:
-        return Check("seal", False, f"{_SENTENCES[last.verdict]} ({last.code})")
-    if last.time is None:
-        return Check("seal", False, "the newest signature has no proven time, so it is no seal of this service")
-    return Check("seal", True, _SENTENCES[last.verdict])
+    return Trust(_certificates(anchors, "--trust"), keys)
 
 
 def _check_evidence(content: bytes, trust: Trust) -> tuple[list[Check], dict[str, Any]]:
@@ -168,4 +215,7 @@ def _tell(results: Sequence[tuple[Path, list[Check]]], *, as_json: bool) -> None
     for file, checks in results:
         click.echo(file)
         for check in checks:
-            click.echo(f"  {_WORDS[check.ok]:<12}{check.name}: {check.detail}")
+            first, *more = check.detail.split("; ")
+            click.echo(f"  {_WORDS[check.ok]:<10}{check.name}: {first}")
+            for line in more:
+                click.echo(f"{'':<14}{line}")

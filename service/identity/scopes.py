@@ -17,6 +17,8 @@ class Scope(StrEnum):
     """Ask which recipients can be reached digitally, for a stated purpose."""
     SEALS_WRITE = "seals:write"
     """Have a PDF sealed and given back at once."""
+    VALIDATIONS_WRITE = "validations:write"
+    """Have the signatures of a PDF checked; nothing of it is kept."""
     SIGNATURES_WRITE = "signatures:write"
     """Open signing folders and follow them."""
     WEBHOOKS_WRITE = "webhooks:write"

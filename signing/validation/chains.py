@@ -26,6 +26,7 @@ from pyhanko_certvalidator.revinfo.validate_ocsp import verify_ocsp_response
 from pyhanko_certvalidator.validate import async_validate_path
 
 from signing.report import Revocation
+from signing.validation.direct_crls import direct_answer
 from signing.validation.evidence import Evidence
 from signing.validation.loop import run
 
@@ -118,6 +119,9 @@ def _outcome(
         _ask(part, anchors, moment, replace(evidence, crls=())),
         _ask(part, anchors, moment, replace(evidence, ocsps=())),
     ]
+    above = list(part)[-2]
+    if above == part.first and above.self_signed == "no":
+        answers.append(direct_answer(part.last, above, evidence.crls, moment))
     if Revocation.REVOKED not in answers and 1 < evidence.answers <= _MOST_ANSWERS:
         # pyHanko stops at the first answer that says "good"; another one may know better.
         alone = (_ask(part, anchors, moment, one) for one in _one_by_one(evidence))

@@ -6,9 +6,9 @@ import pytest
 from cryptography import x509
 from lxml import etree
 
-from signing.report import Kind, Qualification, Report, Verdict
+from signing.report import Kind, Level, Qualification, Report, Revocation, Verdict
 from signing.trusted_lists import LARGEST_LIST, TrustedListRefused, TrustedLists, load_lists
-from tests.longterm_support import SIGNED, house, judge, sign, stamped
+from tests.longterm_support import SIGNED, house, judge, sign, stamped, with_answers
 from tests.trusted_list_support import (
     CA_QC,
     DUE,
@@ -251,6 +251,26 @@ def test_a_list_is_an_anchor_while_its_service_was_granted() -> None:
     report = judge(sealed(), lists=crossed, trust_roots=())
     assert report.verdict is Verdict.INDETERMINATE
     assert report.signatures[0].time is None
+
+
+@pytest.mark.parametrize("roots", [(), HOUSE.roots])
+def test_revocations_by_listed_services_are_noticed(roots: tuple[x509.Certificate, ...]) -> None:
+    """A listed service is an anchor that another authority certified; its lists and responders speak all the same."""
+    lists = of_services(Service(ISSUING), Service(TSA, QTST))
+    report = judge(sign("b-lt"), lists=lists, trust_roots=roots)
+    assert report.signatures[0].revocation is Revocation.GOOD
+    assert report.signatures[0].level is Level.B_LT
+    answered = with_answers(sign("b-t"), HOUSE, SIGNED - timedelta(days=90), ocsps=[HOUSE.answer(SIGNED)])
+    assert judge(answered, lists=lists, trust_roots=roots).signatures[0].revocation is Revocation.GOOD
+    revoked = house(seal=SIGNED - timedelta(days=9))
+    theirs = of_services(Service(revoked.issuing.certificate), Service(revoked.tsa.certificate, QTST))
+    report = judge(with_answers(sign("b-t", of=revoked), revoked, SIGNED), lists=theirs, trust_roots=roots)
+    assert report.signatures[0].code == "revoked"
+    later = house(seal=SIGNED + timedelta(days=9))
+    theirs = of_services(Service(later.issuing.certificate), Service(later.tsa.certificate, QTST))
+    pdf = with_answers(sign("b-t", of=later), later, SIGNED + timedelta(days=10))
+    report = judge(pdf, SIGNED + timedelta(days=11), lists=theirs, trust_roots=roots)
+    assert (report.valid, report.signatures[0].revocation) == (True, Revocation.GOOD)
 
 
 def test_a_time_stamp_is_qualified_when_its_authority_was() -> None:

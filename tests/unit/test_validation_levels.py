@@ -1,15 +1,11 @@
 """What a signature is worth years later: levels as proven, revocation as known, time as it still holds."""
 
-import io
-from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from asn1crypto import ocsp as asn1_ocsp
-from pyhanko.sign.validation import DocumentSecurityStore
 
 from signing.report import Kind, Level, Revocation, Verdict
-from tests.longterm_support import SIGNED, House, house, judge, renewed, sign, stamped
+from tests.longterm_support import SIGNED, house, judge, renewed, sign, stamped, with_answers
 
 SOON = SIGNED + timedelta(days=1)
 CERTIFICATE_ENDED = datetime(2028, 3, 1, tzinfo=UTC)
@@ -141,12 +137,3 @@ def test_an_answer_that_had_ended_before_signing_tells_nothing() -> None:
     assert judge(pdf).valid
     assert judge(pdf).signatures[0].level is Level.B_T
     assert judge(pdf, require_revocation=True).code == "revocation_unknown"
-
-
-def with_answers(
-    pdf: bytes, of: House, at: datetime, *, ocsps: Sequence[asn1_ocsp.OCSPResponse] = (), archived: bool = False
-) -> bytes:
-    """The document with a store of what the authorities said at a moment."""
-    out = io.BytesIO(pdf)
-    DocumentSecurityStore.add_dss(out, None, certs=[of.issuing.asn1, of.root.asn1], crls=of.crls(at), ocsps=list(ocsps))
-    return stamped(out.getvalue(), at, of=of) if archived else out.getvalue()
