@@ -11,6 +11,7 @@ Behind a seal of the checker's own nothing is accepted but validation data and d
 from collections.abc import Iterable
 from typing import Any, Final
 
+from lxml import etree
 from pyhanko.pdf_utils import generic
 from pyhanko.pdf_utils.reader import HistoricalResolver
 from pyhanko.sign.diff_analysis import (
@@ -38,6 +39,9 @@ from pyhanko.sign.fields import MDPPerm
 
 _PROGRAMS_KEYS: Final = {"/ModDate", "/Producer"}
 """What programs write into the document information with any update."""
+_PROGRAMS_XMP: Final = {"ModifyDate", "MetadataDate", "Producer", "about"}
+_PROGRAMS_BEGIN: Final = {"CreateDate", "CreatorTool", "format"}
+_RDF: Final = "{http://www.w3.org/1999/02/22-rdf-syntax-ns#}"
 
 
 class _InvisibleFieldsOnly(SigFieldCreationRule):
@@ -85,12 +89,47 @@ class _ProgramsInfoOnly(DocInfoRule):
 
 
 def _said(revision: HistoricalResolver) -> dict[str, str]:
+    entries = _info(revision)
+    return {str(key): repr(entries[key]) for key in entries if key not in _PROGRAMS_KEYS}
+
+
+def _info(revision: HistoricalResolver) -> dict[Any, Any]:
     try:
         info = revision.trailer_view["/Info"]
     except KeyError:
         return {}
-    entries = info if isinstance(info, generic.DictionaryObject) else {}
-    return {str(key): repr(entries[key]) for key in entries if key not in _PROGRAMS_KEYS}
+    return info if isinstance(info, generic.DictionaryObject) else {}
+
+
+class _ProgramsMetadataOnly(MetadataUpdateRule):
+    """The same for XMP. Where there was none, an update may write anew what the document information says already."""
+
+    def apply(self, old: HistoricalResolver, new: HistoricalResolver) -> Iterable[ReferenceUpdate]:
+        yield from super().apply(old, new)
+        before, after = _described(old), _described(new)
+        if before is None and after is not None:
+            known = {str(value) for value in _info(old).values()}
+            after = {(name, text) for name, text in after if name not in _PROGRAMS_BEGIN and text not in known}
+        if (before or set()) != (after or set()):
+            raise SuspiciousModification("The document's metadata were changed after signing.")
+
+
+def _described(revision: HistoricalResolver) -> set[tuple[str, str]] | None:
+    """What the XMP of a revision says, by the names of its properties; None without any."""
+    try:
+        stream: Any = revision.root["/Metadata"]
+    except KeyError:
+        return None
+    root = etree.fromstring(stream.data, etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False))
+    said = set()
+    for element in root.iter(etree.Element):
+        told = element.attrib.items() if element.tag == f"{_RDF}Description" else ()
+        # Lists of several languages or authors keep their entries in elements of no name of their own.
+        names = (each for each in (element, *element.iterancestors()) if not each.tag.startswith(_RDF))
+        said |= {(etree.QName(name).localname, text.strip()) for name, text in told}
+        if (text := (element.text or "").strip()) and not len(element):
+            said.add((etree.QName(next(names)).localname, text))
+    return {(name, text) for name, text in said if name not in _PROGRAMS_XMP}
 
 
 def _policy(form: FormUpdatingRule) -> DiffPolicy:
@@ -104,7 +143,7 @@ def _policy(form: FormUpdatingRule) -> DiffPolicy:
                     XrefStreamRule(),
                     ObjectStreamRule(),
                     DSSCompareRule(),
-                    MetadataUpdateRule(),
+                    _ProgramsMetadataOnly(),
                 )
             ),
         ],

@@ -101,6 +101,20 @@ def other_title(writer: IncrementalPdfFileWriter) -> None:
     writer.set_info(dictionary(Title=text("Another contract"), Author=text("Somebody else")))
 
 
+def other_metadata(writer: IncrementalPdfFileWriter) -> None:
+    """Another title in the metadata that viewers show, and nothing else."""
+    xmp = (
+        b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
+        b'<rdf:Description rdf:about="" xmlns:dc="http://purl.org/dc/elements/1.1/"><dc:title><rdf:Alt>'
+        b'<rdf:li xml:lang="x-default">Another contract</rdf:li></rdf:Alt></dc:title></rdf:Description></rdf:RDF>'
+        b"</x:xmpmeta>"
+    )
+    writer._update_meta = lambda: None  # type: ignore[method-assign] # or it writes its own over ours
+    kind = dictionary(Type=pdf_name("/Metadata"), Subtype=pdf_name("/XML"))
+    writer.root[pdf_name("/Metadata")] = writer.add_object(generic.StreamObject(dict_data=kind, stream_data=xmp))
+    writer.update_root()
+
+
 def other_font(writer: IncrementalPdfFileWriter) -> None:
     fonts = first_page(writer)["/Resources"]["/Font"]
     name = next(iter(fonts))
@@ -181,6 +195,7 @@ ELSEWHERE: dict[str, Change] = {
     "collection": in_root("/Collection", dictionary(Type=pdf_name("/Collection"))),
     "permissions": in_root("/Perms", dictionary()),
     "title": other_title,
+    "title in the metadata": other_metadata,
     "hidden field": hidden_field,
     "visible signature field": visible_field,
     "dynamic form": in_form("/XFA", lambda writer: drawing(writer, b"<xdp/>")),

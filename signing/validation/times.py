@@ -188,7 +188,10 @@ class DocumentStamps:
         evidence = Evidence.in_store(reader)
         for each in sorted(embedded, key=lambda each: each.signed_revision, reverse=True):
             before = self.horizon(each.signed_revision)
-            stamp = stamps.over_document(each, before.at, evidence, newest=not before.proven)
+            try:
+                stamp = stamps.over_document(each, before.at, evidence, newest=not before.proven)
+            except Exception:  # noqa: BLE001 - a token can make its readers raise anything; then it proves nothing
+                stamp = Stamp(fault="timestamp_malformed")
             self._judged[each] = stamp
             if stamp.moment is not None:
                 self._holding.append((each, stamp.moment))

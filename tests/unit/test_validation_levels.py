@@ -3,9 +3,13 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.x509.oid import NameOID
 
 from signing.report import Kind, Level, Revocation, Verdict
-from tests.longterm_support import SIGNED, house, judge, renewed, sign, stamped, with_answers
+from tests.longterm_support import SIGNED, Identity, house, judge, renewed, sign, stamped, with_answers
 
 SOON = SIGNED + timedelta(days=1)
 CERTIFICATE_ENDED = datetime(2028, 3, 1, tzinfo=UTC)
@@ -85,6 +89,27 @@ def test_a_level_is_not_what_the_file_has_but_what_it_proves() -> None:
     # Everything that B-LTA needs is there, by authorities that nobody here knows.
     entry = judge(sign("b-lta", of=house("strange "))).signatures[0]
     assert (entry.verdict, entry.level, entry.time) == (Verdict.INDETERMINATE, Level.B_B, None)
+
+
+def test_weak_algorithms_and_keys_for_something_else_prove_nothing() -> None:
+    assert not judge(sign("b-b", digest="sha1")).valid
+    assert judge(sign("b-b", digest="sha512")).valid
+    small = rsa.generate_private_key(65537, 1024)
+    issuing = house().issuing
+    for key, signing in ((small, True), (issuing.key, False)):
+        builder = (
+            x509.CertificateBuilder()
+            .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "odd (fictional)")]))
+            .issuer_name(issuing.certificate.subject)
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(SIGNED - timedelta(days=9))
+            .not_valid_after(SIGNED + timedelta(days=9))
+        )
+        usage = x509.KeyUsage(signing, False, not signing, False, False, False, False, False, False)
+        certificate = builder.add_extension(usage, critical=True).sign(issuing.key, SHA256())
+        report = judge(sign("b-b", who=Identity(key, certificate)))
+        assert not report.valid, report
 
 
 # ------------------------------------------------------------------------------------------------------- revocation
