@@ -25,7 +25,7 @@ from tests.service_support import RunningService
 EXAMPLES = int(os.environ.get("ZENDING_CONTRACT_EXAMPLES", "6"))
 CONTRACT = openapi.document()
 # A piece of an upload is bytes, whatever its kind is called.
-schemathesis.serializer.alias("application/partial-upload", "application/octet-stream")
+schemathesis.serializer.alias(["application/partial-upload", "application/pdf"], "application/octet-stream")
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 OPERATIONS = [(path, method) for path, methods in sorted(CONTRACT["paths"].items()) for method in sorted(methods)]
 _READY = ("/health/ready",)
