@@ -38,6 +38,7 @@ from service.ledger import keys as ledger_keys
 from service.ledger.keys import LogSigner
 from service.notifications.smtp import SmtpNotifier
 from service.seals.making import maker
+from service.seals.refused import RefusedPins
 from service.seals.sealers import Sealers, in_files
 from service.settings import Mode, Settings, SettingsRefused
 from service.usecases.context import Context, Limits, PrintSettings
@@ -64,6 +65,7 @@ TOKEN_KEY: Final = "tokens.pem"  # noqa: S105  a file name
 TOKEN_KEYS_BESIDE: Final = ("tokens-next.pem", "tokens-former.pem")
 LEDGER_KEYS: Final = "ledger"
 SEALS: Final = "seals"
+REFUSED_PINS: Final = "refused-pins"
 AUDIENCE: Final = "zending"
 OPERATORS_SECONDS: Final = 2
 """How long an operator's command waits for a connection to the database; the driver knows no less."""
@@ -352,6 +354,7 @@ def _sealers(settings: Settings, tsa: TimeStampAuthority, revocation: Revocation
         clock=lambda: datetime.now(UTC),
         margin=timedelta(days=settings.seal_stop_days),
         files_allowed=settings.mode is not Mode.PRODUCTION,
+        refused_pins=RefusedPins(settings.home / REFUSED_PINS),
     )
 
 

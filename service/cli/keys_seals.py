@@ -1,6 +1,8 @@
 """``zending keys seals``: the seal profiles that are there, and whether each really signs."""
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +13,7 @@ from rich.table import Table
 
 if TYPE_CHECKING:
     from service.seals.profile import KeyPlace, SealProfile
+    from service.seals.refused import RefusedPins
     from signing.keys import SealKey
 
 
@@ -48,8 +51,9 @@ def show(context: click.Context) -> None:
 
 @seals.command()
 @click.argument("profiles", nargs=-1)
+@click.option("--again", is_flag=True, help="Show refused PINs again to signing services: they are right now.")
 @click.pass_context
-def check(context: click.Context, profiles: tuple[str, ...]) -> None:
+def check(context: click.Context, profiles: tuple[str, ...], *, again: bool) -> None:
     """Sign a digest with each key of PROFILES (all, when none is named), verify it, and say what is wrong.
 
     Nothing is sealed. A remote service may count, and charge, the signature.
@@ -58,6 +62,8 @@ def check(context: click.Context, profiles: tuple[str, ...]) -> None:
     from signing.errors import SigningError
 
     folder = _seals_folder(context)
+    if again:
+        _refused_pins().forget()
     failed = 0
     for name in _names(folder, profiles):
         try:
@@ -85,7 +91,6 @@ def _look(name: str, profile: "SealProfile", folder: Path) -> int:
 
 
 def _try(called: str, profile: "SealProfile", place: "KeyPlace", folder: Path) -> int:
-    from service.seals.opening import open_key
     from service.seals.sealers import FileKeysRefused, refuse_ending
     from signing.errors import SigningError
 
@@ -93,21 +98,32 @@ def _try(called: str, profile: "SealProfile", place: "KeyPlace", folder: Path) -
         if place.in_files and not _files_allowed(folder):
             raise FileKeysRefused
         began = time.perf_counter()
-        key = open_key(place, folder)
-        opened = time.perf_counter()
-        seconds = _signed(key)
-        margin = profile.margin(_usual_margin())
-        refuse_ending(key, margin, datetime.now(UTC))
-        _refuse_untrusted(key)
+        with _opened(place, folder) as key:
+            opening = time.perf_counter() - began
+            signing = _signed(key)
+            margin = profile.margin(_usual_margin())
+            refuse_ending(key, margin, datetime.now(UTC))
+            _refuse_untrusted(key)
+            until = key.certificate.not_valid_after_utc
     except SigningError as error:
         return _fail(called, error.code, error.detail)
-    until = key.certificate.not_valid_after_utc
     click.echo(
-        f"{called}: signs by {key.mechanism} in {seconds * 1000:.1f} ms (opened in {(opened - began) * 1000:.0f} ms); "
+        f"{called}: signs by {key.mechanism} in {signing * 1000:.1f} ms (opened in {opening * 1000:.0f} ms); "
         f"certificate until {until:%Y-%m-%d}, seals until {until - margin:%Y-%m-%d}."
     )
-    _close(key)
     return 0
+
+
+@contextmanager
+def _opened(place: "KeyPlace", folder: Path) -> "Iterator[SealKey]":
+    from service.seals.opening import open_key
+
+    key = open_key(place, folder, _refused_pins())
+    try:
+        yield key
+    finally:
+        if close := getattr(key, "close", None):
+            close()
 
 
 def _signed(key: "SealKey") -> float:
@@ -139,16 +155,14 @@ def _refuse_untrusted(key: "SealKey") -> None:
 
 def _described(profile: "SealProfile", place: "KeyPlace", folder: Path) -> tuple[str, str]:
     """A key's mechanism and the day until which it seals, or why that can't be said."""
-    from service.seals.opening import open_key
     from signing.errors import SigningError
 
     try:
-        key = open_key(place, folder)
+        with _opened(place, folder) as key:
+            until = key.certificate.not_valid_after_utc - profile.margin(_usual_margin())
+            return key.mechanism.value, f"{until:%Y-%m-%d}"
     except SigningError as error:
         return place.mechanism.value if place.mechanism else "", f"{error.code}: {error.detail}"
-    until = key.certificate.not_valid_after_utc - profile.margin(_usual_margin())
-    _close(key)
-    return key.mechanism.value, f"{until:%Y-%m-%d}"
 
 
 def _fail(called: str, code: str, detail: str) -> int:
@@ -156,9 +170,14 @@ def _fail(called: str, code: str, detail: str) -> int:
     return 1
 
 
-def _close(key: "SealKey") -> None:
-    if close := getattr(key, "close", None):
-        close()
+def _refused_pins() -> "RefusedPins":
+    """What the service's processes of this machine remember too."""
+    from service.bootstrap import REFUSED_PINS
+    from service.seals.refused import RefusedPins
+    from service.settings import Settings, read_variable
+
+    usual: Path = Settings.model_fields["home"].default
+    return RefusedPins(Path(read_variable("ZENDING_HOME") or usual) / REFUSED_PINS)
 
 
 def _usual_margin() -> timedelta:

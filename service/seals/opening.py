@@ -13,6 +13,7 @@ from cryptography import x509
 
 from service.seals.errors import ProfileRefused
 from service.seals.profile import CscKey, KeyPlace, PemKey, Pkcs11Key, Pkcs12Key, Secret
+from service.seals.refused import RefusedPins
 from signing.keys import FileSealKey, SealKey
 from signing.keys.csc import CscSealKey
 from signing.keys.csc_service import CscAccess
@@ -20,7 +21,7 @@ from signing.keys.pkcs11 import KeyAddress, Pkcs11SealKey
 from signing.keys.pkcs11_module import TokenAddress
 
 
-def open_key(place: KeyPlace, folder: Path) -> SealKey:
+def open_key(place: KeyPlace, folder: Path, refused_pins: RefusedPins) -> SealKey:
     """Open the key that is at ``place``; relative files are in ``folder``.
 
     Raises:
@@ -51,10 +52,10 @@ def open_key(place: KeyPlace, folder: Path) -> SealKey:
                 alone=_alone(folder),
             )
         case CscKey():
-            return _remote(place, folder)
+            return _remote(place, folder, refused_pins)
 
 
-def _remote(place: CscKey, folder: Path) -> SealKey:
+def _remote(place: CscKey, folder: Path, refused_pins: RefusedPins) -> SealKey:
     access = CscAccess(
         url=place.url,
         version=1 if place.api == "1.0.4" else 2,
@@ -69,6 +70,7 @@ def _remote(place: CscKey, folder: Path) -> SealKey:
         pin=partial(place.pin.read, folder) if place.pin else None,
         certificate=_certificate(place.certificate, folder),
         mechanism=place.mechanism,
+        refused_pins=refused_pins,
         timeout=place.timeout_seconds,
         tls=_trusting(place.authorities, folder),
     )

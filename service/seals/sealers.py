@@ -16,6 +16,7 @@ from service.db.models import Organisation
 from service.seals.errors import CertificateEnding, ProfileRefused
 from service.seals.opening import open_key
 from service.seals.profile import KeyPlace, SealProfile, profile_file, read_profile
+from service.seals.refused import RefusedPins
 from signing.algorithms import Mechanism
 from signing.errors import KeyUnavailable, KeyUnusable, SigningError
 from signing.keys import BatchSealKey, SealKey
@@ -152,6 +153,7 @@ class Sealers:
         clock: Callable[[], datetime],
         margin: timedelta,
         files_allowed: bool,
+        refused_pins: RefusedPins | None = None,
     ) -> None:
         """Nothing is opened before it is needed.
 
@@ -161,9 +163,10 @@ class Sealers:
             clock: our time, aware.
             margin: how long before its end a certificate seals nothing more, where the profile doesn't say.
             files_allowed: whether keys may lie in files.
+            refused_pins: remembers PINs that were refused; None: for this process.
         """
         self._folder, self._make, self._clock = folder, make, clock
-        self._margin, self._files_allowed = margin, files_allowed
+        self._margin, self._files_allowed, self._refused_pins = margin, files_allowed, refused_pins or RefusedPins()
         self._lock = threading.RLock()
         self._kept: dict[str, _Kept] = {}
 
@@ -247,7 +250,7 @@ class Sealers:
         try:
             if held.place.in_files and not self._files_allowed:
                 raise FileKeysRefused
-            held.key = open_key(held.place, self._folder)
+            held.key = open_key(held.place, self._folder, self._refused_pins)
         except SigningError as error:
             held.failed(error)
             raise

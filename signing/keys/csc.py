@@ -9,7 +9,7 @@ from base64 import b64encode
 from collections.abc import Callable, Sequence
 from hashlib import sha256
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from asn1crypto import algos
 from cryptography import x509
@@ -27,8 +27,37 @@ _GENERIC: Final = {"rsa": "1.2.840.113549.1.1.1", "ecdsa": "1.2.840.10045.2.1"}
 _UNATTENDED: Final = {"implicit", "explicit"}
 _SECOND: Final = 2
 
-_refused_pins: dict[tuple[str, str], bytes] = {}
-"""Of this process, by service and credential: keys are opened anew after errors, and must not show a PIN again."""
+
+class PinMemory(Protocol):
+    """Remembers which PINs were refused, for as long and as widely as a wrong one could lock a key."""
+
+    def knows(self, place: str, pin: str) -> bool:
+        """Whether the key at ``place`` refused this PIN before."""
+        ...
+
+    def add(self, place: str, pin: str) -> None:
+        """The key at ``place`` refused this PIN."""
+        ...
+
+
+class _OfThisProcess:
+    """Keys are opened anew after errors, and must not show a PIN again."""
+
+    def __init__(self) -> None:
+        self._refused: set[bytes] = set()
+
+    def knows(self, place: str, pin: str) -> bool:
+        return _digest(place, pin) in self._refused
+
+    def add(self, place: str, pin: str) -> None:
+        self._refused.add(_digest(place, pin))
+
+
+def _digest(place: str, pin: str) -> bytes:
+    return sha256(f"{place}\0{pin}".encode()).digest()
+
+
+_of_this_process = _OfThisProcess()
 
 
 class CscSealKey:
@@ -42,6 +71,7 @@ class CscSealKey:
         pin: Callable[[], str] | None = None,
         certificate: x509.Certificate | None = None,
         mechanism: Mechanism | None = None,
+        refused_pins: PinMemory = _of_this_process,
         timeout: float = 15.0,
         tls: ssl.SSLContext | None = None,
     ) -> None:
@@ -53,6 +83,7 @@ class CscSealKey:
             pin: the PIN that authorises its use, where it has one.
             certificate: the only certificate that is accepted; None accepts the one that the service gives.
             mechanism: how to sign; None takes the usual one of the key's kind.
+            refused_pins: remembers PINs that were refused; one that it knows is not shown.
             timeout: seconds for each exchange; a signature takes two to five of them.
             tls: context for https; None uses the system's.
 
@@ -63,7 +94,8 @@ class CscSealKey:
         self._service = CscService(access, timeout=timeout, tls=tls)
         self._credential = credential
         self._pin = pin
-        self._place = access.url, credential
+        self._place = f"{access.url} {credential}"
+        self._refused_pins = refused_pins
         try:
             info = self._service.call("credentials/info", {"credentialID": credential, "certificates": "chain"})
             self._certificate, *chain = _certificates(info, certificate)
@@ -140,19 +172,17 @@ class CscSealKey:
         second = self._service.access.version == _SECOND
         asked: dict[str, Any] = {"credentialID": self._credential, "numSignatures": len(hashes), **named}
         asked["hashes" if second else "hash"] = hashes
-        shown = b""
-        if self._pin is not None:
-            pin = self._pin()
-            shown = sha256(pin.encode()).digest()
-            if shown == _refused_pins.get(self._place):
+        pin = self._pin() if self._pin is not None else None
+        if pin is not None:
+            if self._refused_pins.knows(self._place, pin):
                 raise KeyUnusable(f"{PARTY} refused this PIN. Set the right one; it is not tried again.")
             asked.update({"authData": [{"id": self._pin_name, "value": pin}]} if second else {"PIN": pin})
         try:
             activation = text(self._service.call("credentials/authorize", asked), "SAD")
         except Refused as refused:
-            if self._pin is not None and refused.status != HTTPStatus.UNAUTHORIZED:
+            if pin is not None and refused.status != HTTPStatus.UNAUTHORIZED:
                 # Whatever the service calls it: it may count this as a wrong PIN, and lock the key after a few.
-                _refused_pins[self._place] = shown
+                self._refused_pins.add(self._place, pin)
             raise
         if not activation:
             raise KeyUnavailable(f"{PARTY} answered with no authorisation.")

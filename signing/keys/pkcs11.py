@@ -98,6 +98,7 @@ class Pkcs11SealKey:
         tried = digest(self._mechanism.digest, b"is this the certificate's key?")
         public = certificate.public_key()
         if not signature_holds(public, self._mechanism.encoded, self._mechanism.digest, self.sign(tried), tried):
+            self.close()
             raise KeyUnusable("The certificate belongs to another key.")
 
     @property

@@ -9,6 +9,8 @@ from click.testing import CliRunner, Result
 
 from service.cli.main import zending
 from service.embedded.pki import ensure_pki
+from tests.csc_support import CLIENT, CREDENTIAL, SECRET, remote_service
+from tests.csc_support import PIN as REMOTE_PIN
 from tests.signing_support import credential, pki, place_seal_files, tsa_credential
 from tests.softhsm_support import MODULE, PIN, new_token, put_key, remove_token, shared_token
 
@@ -25,6 +27,7 @@ def seals(tmp_path: Path) -> Path:
 @pytest.fixture
 def call(seals: Path, monkeypatch: pytest.MonkeyPatch) -> Call:
     monkeypatch.setenv("ZENDING_MODE", "demo")
+    monkeypatch.setenv("ZENDING_HOME", str(seals.parent.parent / "home"))
     monkeypatch.setenv("COLUMNS", "200")
     return lambda *words: CliRunner().invoke(zending, ["keys", "--folder", str(seals.parent), "seals", *words])
 
@@ -90,6 +93,27 @@ def test_a_wrong_pin_is_said_and_not_tried_again(call: Call, seals: Path, monkey
     assert "refuses the PIN" in first.output
     assert "not tried again" in second.output
     assert "9999" not in first.output + second.output
+
+
+def test_a_pin_that_a_service_refused_is_shown_again_only_when_somebody_says_so(
+    call: Call, seals: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("R_SECRET", SECRET)
+    monkeypatch.setenv("R_PIN", "0000")
+    with remote_service() as (service, url):
+        (seals / "far.toml").write_text(
+            f'[key]\nprovider = "csc"\nurl = "{url}"\ncredential = "{CREDENTIAL}"\nclient_id = "{CLIENT}"\n'
+            'secret = { env = "R_SECRET" }\npin = { env = "R_PIN" }\n'
+        )
+        assert "invalid_pin" in call("check").output
+        # Each command is a process of its own, as each worker is.
+        assert "not tried again" in call("check").output
+        assert service.pins == ["0000"]
+        assert "0000" not in "".join(str(file) for file in seals.parent.parent.rglob("*"))
+        assert "invalid_pin" in call("check", "--again").output
+        assert service.pins == ["0000"] * 2
+        monkeypatch.setenv("R_PIN", REMOTE_PIN)
+        assert call("check").exit_code == 0
 
 
 def test_production_says_that_files_are_none_of_its_keys(

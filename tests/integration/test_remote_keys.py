@@ -349,6 +349,6 @@ def test_nothing_secret_shows(served: tuple[RemoteService, str]) -> None:
     _, url = served
     key = remote_key(url)
     key.sign(HASHED)
-    shown = f"{key!r} {vars(key)!r} {csc._refused_pins!r}"
+    shown = f"{key!r} {vars(key)!r} {vars(csc._of_this_process)!r}"
     assert PIN not in shown
     assert SECRET not in shown
