@@ -4,11 +4,12 @@ import base64
 import hashlib
 import json
 import os
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 from cryptography import x509
@@ -89,19 +90,19 @@ def verify(
         _report(files, judging, form)
         return
     results: list[tuple[Path, list[Check]]] = []
-    digests: dict[Path, str] = {}
+    digests: dict[Path, tuple[str, ...]] = {}
     records: dict[Path, dict[str, Any]] = {}
     for file in files:
         content = file.read_bytes()
         if _is_pdf(content):
-            digests[file] = hashlib.sha256(content).hexdigest()
+            digests[file] = _digests(content)
             results.append((file, judging.checks(judging.judge(content))))
         else:
             checks, record = _check_evidence(content, trust)
             results.append((file, checks))
             records[file] = record
     if digests and records:
-        results += [(file, [_named(digest, records)]) for file, digest in digests.items()]
+        results += [(file, [_named(found, records)]) for file, found in digests.items()]
     _tell(results, as_json=as_json)
     if any(check.ok is False for _, checks in results for check in checks):
         raise SystemExit(1)
@@ -196,10 +197,33 @@ def _authority(document: dict[str, Any], trust: Trust) -> Check:
     return Check("authority", True, f"a trusted authority says it existed at {moment:%Y-%m-%d %H:%M:%S} UTC")
 
 
-def _named(digest: str, records: dict[Path, dict[str, Any]]) -> Check:
-    for record in records.values():
-        if any(isinstance(part, dict) and part.get("sha256") == digest for part in record.get("parts", ())):
-            return Check("belongs together", True, f"the evidence of {record.get('event')} names this PDF")
+_END: Final = re.compile(rb"%%EOF(?:\r\n|\r|\n)?")
+
+
+def _digests(pdf: bytes) -> tuple[str, ...]:
+    """SHA-256 of the file, then of what it was before each later addition, newest first.
+
+    A document that is kept for long gets newer time-stamps behind it; evidence names it as it was then.
+    """
+    state, done, found = hashlib.sha256(), 0, []
+    # A file may end with its last line or with that line's end.
+    for end in sorted({end for match in _END.finditer(pdf) for end in (match.start() + len(b"%%EOF"), match.end())}):
+        state.update(pdf[done:end])
+        done = end
+        found.append(state.hexdigest())
+    state.update(pdf[done:])
+    return tuple(dict.fromkeys([state.hexdigest(), *reversed(found)]))
+
+
+def _named(digests: tuple[str, ...], records: dict[Path, dict[str, Any]]) -> Check:
+    """Whether an evidence names the PDF, as it is or as it was before something was added to it."""
+    for digest in digests:
+        for record in records.values():
+            if any(isinstance(part, dict) and part.get("sha256") == digest for part in record.get("parts", ())):
+                told = f"the evidence of {record.get('event')} names this PDF"
+                if digest != digests[0]:
+                    told += ", as it was before what was added later"
+                return Check("belongs together", True, told)
     return Check("belongs together", False, "no evidence given here names this PDF")
 
 

@@ -1,5 +1,6 @@
 """``zending verify`` for PDFs: says what was found in words, and fails whenever it isn't good."""
 
+import hashlib
 import json
 from datetime import timedelta
 from pathlib import Path
@@ -10,6 +11,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from lxml import etree
 
+from service.cli.verify import _digests, _named
 from service.cli.verify import verify as command
 from tests.longterm_support import SIGNED, certify, house, renewed, sign
 from tests.signing_support import plain_pdf
@@ -129,3 +131,16 @@ def test_a_list_of_roots_that_cannot_be_read_is_said(tmp_path: Path, roots: str)
         assert result.exit_code == 2
         assert option in result.output
     assert "give --trust" in verify(file).output
+
+
+@pytest.mark.parametrize("end", [b"", b"\n", b"\r\n"])
+def test_evidence_is_found_for_what_a_file_was_before_something_was_added(end: bytes) -> None:
+    before = b"%PDF-1.7 sealed %%EOF" + end
+    after = before + b"newer time-stamp\n%%EOF\n"
+    records = {Path("e"): {"event": "SubmissionAcceptance", "parts": [{"sha256": hashlib.sha256(before).hexdigest()}]}}
+    found = _named(_digests(after), records)
+    assert found.ok
+    assert "before what was added later" in found.detail
+    assert "before" not in _named(_digests(before), records).detail
+    assert _named(_digests(b"x" + after), records).ok is False
+    assert _named(_digests(before[:-1]), records).ok is False
