@@ -25,6 +25,7 @@ from service.cli.demo_house import house
 from service.embedded.fictional import people_for_provider
 from service.embedded.postgres import DATABASE
 from service.embedded.stack import Stack
+from tests import softhsm_support
 from tests.embedded_support import environment
 from tests.installation_support import house_apart
 from tests.pipeline_support import Pipeline, TestDatabase, fresh_database, keep_few_partitions, wired
@@ -122,7 +123,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService
     """
     home = tmp_path_factory.mktemp("service") / "home"
     notices: list[str] = []
-    given = environment() | SETTINGS
+    given = environment() | SETTINGS | softhsm_support.variables()
     apart = os.environ.get("ZENDING_TEST_APART") == "1"
     with (
         house_apart(home, given, tell=notices.append)

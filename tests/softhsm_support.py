@@ -53,6 +53,11 @@ def folder() -> Path:
     return made
 
 
+def variables() -> dict[str, str]:
+    """What lets another process find the tokens of this one."""
+    return {"SOFTHSM2_CONF": str(folder() / "softhsm2.conf")}
+
+
 def tool(*arguments: str | Path) -> None:
     folder()
     done = outside("softhsm2-util", *arguments)
@@ -69,15 +74,21 @@ def remove_token(label: str) -> None:
     tool("--delete-token", "--token", label)
 
 
+def import_key(label: str, file: Path, name: str, *, pin: str = PIN) -> str:
+    """The key in a PEM file into a token, under a name; gives its id in hexadecimal."""
+    identity = name.encode().hex()
+    key = load_pem_private_key(file.read_bytes(), None)
+    draft = folder() / f"{label}-{name}.p8"
+    draft.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    tool("--import", draft, "--token", label, "--label", name, "--id", identity, "--pin", pin)
+    draft.unlink()
+    return identity
+
+
 def put_key(label: str, algorithm: Algorithm, *, pin: str = PIN, certificates: bool = False) -> KeyAddress:
     """A seal key of the test PKI into a token, labelled by its kind; with its certificate and issuers or not."""
     made = credential(algorithm)
-    identity = algorithm.encode().hex()
-    key = load_pem_private_key(made.key.read_bytes(), None)
-    file = folder() / f"{label}-{algorithm}.p8"
-    file.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-    tool("--import", file, "--token", label, "--label", algorithm, "--id", identity, "--pin", pin)
-    file.unlink()
+    identity = import_key(label, made.key, algorithm, pin=pin)
     if certificates:
         arguments = (MODULE, label, pin, identity, str(made.certificate), str(made.chain))
         subprocess.run([sys.executable, "-c", _PUT_CERTIFICATES, *arguments], check=True, timeout=60)

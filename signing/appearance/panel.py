@@ -150,15 +150,16 @@ def _lines(style: Style, said: Said, face: Typeface) -> Iterator[Line]:
 
 def _name(style: Style, name: str, face: Typeface) -> Iterator[Line]:
     """In the largest size in which it needs no more lines than there are; in the smallest its end may be cut."""
-    for setting in style.names:
-        size, leading, most = setting
-        pieces = _wrapped(name, size, style.widest, face)
-        fits = len(pieces) <= most and all(face.width(piece, size) <= style.widest for piece in pieces)
-        if fits or setting == style.names[-1]:
-            for piece in (*pieces[: most - 1], " ".join(pieces[most - 1 :])):
-                if piece:
-                    yield _fitted(piece, size, leading, style.widest, face, strong=True)
-            return
+    tries = [(setting, _wrapped(name, setting[0], style.widest, face)) for setting in style.names]
+    (size, leading, most), pieces = next((each for each in tries if _fits(*each, style.widest, face)), tries[-1])
+    for piece in (*pieces[: most - 1], " ".join(pieces[most - 1 :])):
+        if piece:
+            yield _fitted(piece, size, leading, style.widest, face, strong=True)
+
+
+def _fits(setting: tuple[float, float, int], pieces: Sequence[str], width: float, face: Typeface) -> bool:
+    size, _, most = setting
+    return len(pieces) <= most and all(face.width(piece, size) <= width for piece in pieces)
 
 
 def _wrapped(text: str, size: float, width: float, face: Typeface) -> list[str]:

@@ -7,15 +7,20 @@ from typing import Any
 
 import pikepdf
 import pytest
+from PIL import Image
 from pyhanko.pdf_utils import generic
 from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
 from pyhanko.pdf_utils.misc import PdfError
+from reportlab.lib.utils import ImageReader
+from reportlab.pdfgen.canvas import Canvas
 
 from signing.appearance import InField, Reason
+from signing.appearance.geometry import page_reference
+from signing.appearance.picture import Picture
 from signing.appearance.words import words
 from signing.errors import PdfUnreadable
 from signing.revision import open_for_update
-from tests.appearance_support import appearance, codes, difference, page, prepared, seen, upright
+from tests.appearance_support import appearance, codes, difference, logo, page, prepared, seen, upright
 from tests.pdfa_support import faults
 from tests.signing_support import plain_pdf
 from tests.unit.test_signing_places import DOCUMENTS, array, restructured, structure, with_field
@@ -204,3 +209,66 @@ def test_pages_are_found_in_every_tree_as_others_find_them(tree: str) -> None:
         assert (found.idnum, found.generation) == (expected.idnum, expected.generation)
     with pytest.raises(PdfError):
         ours.find_page_for_modification(int(theirs.root["/Pages"]["/Count"]))
+
+
+def test_a_page_tree_that_never_ends_is_refused_as_unreadable() -> None:
+    pdf = nested([[2], 3])
+    numbers = [int(each) for each in re.findall(rb"(\d+) 0 obj\n<<[^>]*?/Type /Pages", pdf)]
+    reader = open_for_update(io.BytesIO(pdf))
+    tree = reader.root["/Pages"]
+    assert page_reference(tree, 4) is not None
+    # A branch that is its own only child.
+    branch = next(kid.get_object() for kid in tree["/Kids"])
+    branch["/Kids"][0] = generic.IndirectObject(branch.container_ref.idnum, 0, reader)
+    branch["/Count"] = generic.NumberObject(9)
+    assert len(numbers) > 2
+    assert page_reference(tree, 0) is None
+    branch["/Kids"] = generic.NullObject()
+    assert page_reference(tree, 0) is None
+
+
+def test_children_that_are_no_references_are_left_to_the_reader() -> None:
+    tree = generic.DictionaryObject({generic.pdf_name("/Count"): generic.NumberObject(1)})
+    tree["/Kids"] = generic.ArrayObject([generic.DictionaryObject()])
+    assert page_reference(tree, 0) is None
+
+
+def test_parents_that_go_round_end() -> None:
+    def turn(pdf: pikepdf.Pdf) -> None:
+        shown = pdf.pages[0].obj
+        del shown.MediaBox
+        branch = pdf.make_indirect(pikepdf.Dictionary(Type=pikepdf.Name.Pages))
+        branch.Parent = branch
+        shown.Parent = branch
+
+    # What it inherits can't be found, so it is as large as a page is that says nothing.
+    assert prepared(changed(plain_pdf(), turn), appearance()).shown.variant in {"full", None}
+
+
+def test_a_small_picture_on_a_page_makes_it_no_scan() -> None:
+    out = io.BytesIO()
+    canvas = Canvas(out, invariant=True)
+    canvas.drawImage(ImageReader(io.BytesIO(logo())), 60, 600, 120, 90)
+    canvas.save()
+    assert prepared(out.getvalue(), appearance()).shown.variant == "full"
+
+
+def test_a_small_logo_of_few_colours_is_taken_as_it_is() -> None:
+    out = io.BytesIO()
+    Image.new("RGB", (12, 12), (200, 10, 10)).save(out, "PNG")
+    picture = Picture.from_png(out.getvalue())
+    assert (picture.width, picture.height) == (12, 12)
+    assert picture._palette == bytes((200, 10, 10))
+
+
+@pytest.mark.parametrize("shown", [None, pikepdf.Dictionary(D=1), pikepdf.Dictionary(N=pikepdf.Dictionary())])
+def test_signatures_of_others_without_an_appearance_lend_none(shown: Any) -> None:
+    def strip(pdf: pikepdf.Pdf) -> None:
+        field = pdf.Root.AcroForm.Fields[0]
+        del field.AP
+        if shown is not None:
+            field.AP = shown
+
+    first = prepared((DOCUMENTS / "permit-nl-pdfa.pdf").read_bytes(), appearance()).pdf
+    pdf = changed(first, strip)
+    assert faults(pdf, prepared(pdf, appearance()).pdf, part=1) == []
