@@ -6,6 +6,7 @@ survives a restart, and can be joined to no other document than the one it was m
 """
 
 import base64
+import contextlib
 import hmac
 import json
 import zlib
@@ -20,7 +21,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from signing.algorithms import Mechanism, digest, signature_holds
 from signing.cms import SealTemplate, SignedAttributes
-from signing.errors import KeyUnusable, PreparationStale, SignatureRefused
+from signing.errors import KeyUnusable, PreparationStale, RevocationUnavailable, SignatureRefused
 from signing.filling import Check, fill
 from signing.revision import Hole, SignatureWriter, append_validation_data
 from signing.revocation import RevocationSource
@@ -194,7 +195,8 @@ def complete(
         purpose: what the signature is for now.
         at: our time (aware).
         tsa: makes the signature time-stamp (level B-T); None leaves it out (B-B).
-        revocation: with ``tsa``: proves that the certificates are good, and the proof goes into the document (B-LT).
+        revocation: with ``tsa``: proves that the signer's certificate is good; with the proof for the time-stamp's,
+            where that can be had, the document is B-LT.
 
     Raises:
         PreparationStale: too late, too early, another purpose, another document, or something that was never prepared.
@@ -222,9 +224,11 @@ def complete(
     check = Check.of_bytes(pdf)
     check.last(hole, mechanism.digest)
     if data is not None and revocation is not None and token is not None:
-        signer, others = certificates_of(token)
-        append_validation_data(stream, data.with_(revocation.data(signer, others, at=at)))
-        check.kept(hole, mechanism.digest)
+        with contextlib.suppress(RevocationUnavailable, KeyUnusable):
+            # A person has signed: what the authority's issuer doesn't say now can be added later.
+            signer, others = certificates_of(token)
+            append_validation_data(stream, data.with_(revocation.data(signer, others, at=at)))
+            check.kept(hole, mechanism.digest)
     return stream.getvalue()
 
 

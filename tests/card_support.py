@@ -74,7 +74,11 @@ class Card:
             r, s = decode_dss_signature(self.key.sign(digest, ec.ECDSA(Prehashed(algorithm))))
             raw, kind, scheme = r.to_bytes(half, "big") + s.to_bytes(half, "big"), "ECC", "NONE"
         else:
-            raw, kind, scheme = self.key.sign(digest, self._padding(algorithm), Prehashed(algorithm)), "RSA", self.scheme
+            raw, kind, scheme = (
+                self.key.sign(digest, self._padding(algorithm), Prehashed(algorithm)),
+                "RSA",
+                self.scheme,
+            )
         return {
             "signature": base64.b64encode(raw).decode(),
             "signatureAlgorithm": {"cryptoAlgorithm": kind, "hashFunction": hash_function, "paddingScheme": scheme},

@@ -16,6 +16,7 @@ from service.api import examples
 from service.api.calls import CLIENT_SECURITY, SECURITY
 from service.api.contract_changes import breaking_changes
 from service.api.routes import api_handlers
+from service.api.signature_contract import add_signature_bodies
 from service.api.submission_contract import add_submission_bodies
 from service.identity.assertions import JWT_BEARER
 from service.identity.grants import CLIENT_CREDENTIALS, ID_TOKEN, TOKEN_EXCHANGE
@@ -32,6 +33,7 @@ _TAGS: Final = {
     "Access": "Tokens, and the keys they are signed with.",
     "Deliveries": "What an organisation hands in and follows.",
     "Submissions": "Many deliveries at once, as a ZIP with a list.",
+    "Signatures": "Documents that people are asked to sign, with their identity card.",
     "Recipients": "Who can be reached digitally.",
     "Mailbox": "The recipient's side.",
     "Ledger": "The public log of evidence: hashes only.",
@@ -41,6 +43,7 @@ SCOPES: Final = {
     Scope.DELIVERIES_WRITE: "Hand in and cancel deliveries of the own organisation.",
     Scope.DELIVERIES_READ: "Read deliveries, documents, timelines and evidence of the own organisation.",
     Scope.RECIPIENTS_LOOKUP: "Ask which recipients can be reached digitally.",
+    Scope.SIGNATURES_WRITE: "Ask for signatures and follow them.",
     Scope.OPERATIONS_READ: "Read how the service is (the platform's own people).",
     Scope.OPERATIONS_WRITE: "Pause, resume, retry, and end with a second person (the platform's own people).",
     Scope.MAILBOX_READ: "Read the own mailbox.",
@@ -54,6 +57,7 @@ def document() -> dict[str, Any]:
     plain: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(app.openapi_schema.to_schema()))
     _add_hand_in(plain)
     add_submission_bodies(plain)
+    add_signature_bodies(plain)
     _add_token_form(plain)
     _add_evidence_pages(plain)
     _add_examples(plain)
@@ -163,7 +167,7 @@ def _add_token_form(plain: dict[str, Any]) -> None:
 def _add_evidence_pages(plain: dict[str, Any]) -> None:
     """Say that evidence has a second form, which the Accept header chooses."""
     for path, operations in plain["paths"].items():
-        if path.endswith("/evidence/{evidence_id}"):
+        if path.endswith("/evidence/{evidence_id}") and "/signature-requests/" not in path:
             operations["get"]["responses"]["200"]["content"]["application/pdf"] = {"schema": {"type": "string"}}
 
 

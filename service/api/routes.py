@@ -9,6 +9,7 @@ from service.api.mailbox import Activation, Messages
 from service.api.metrics import read_metrics
 from service.api.operations import Operations
 from service.api.recipients import Recipients
+from service.api.signatures import SignatureRequests
 from service.api.submissions import Submissions
 from service.api.tokens import Tokens
 
@@ -19,6 +20,7 @@ def api_handlers() -> list[ControllerRouterHandler]:
         Tokens,
         Deliveries,
         Submissions,
+        SignatureRequests,
         Recipients,
         Messages,
         Activation,

@@ -10,7 +10,12 @@ from typing import Any, Final, Literal
 
 from service.identity.scopes import Scope
 
-AGENCY_SCOPES: Final = (Scope.DELIVERIES_WRITE, Scope.DELIVERIES_READ, Scope.RECIPIENTS_LOOKUP)
+AGENCY_SCOPES: Final = (
+    Scope.DELIVERIES_WRITE,
+    Scope.DELIVERIES_READ,
+    Scope.RECIPIENTS_LOOKUP,
+    Scope.SIGNATURES_WRITE,
+)
 PLATFORM: Final = "platform"
 """In place of an organisation's slug: who runs the service itself."""
 
