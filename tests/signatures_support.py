@@ -15,7 +15,7 @@ from service.usecases.signatures.views import SignatureRequestView, ToSignView
 from signing.webeid import Algorithm
 from tests.card_support import Card, issue
 from tests.pipeline_support import Pipeline
-from tests.service_support import DOCUMENTS
+from tests.service_support import DOCUMENTS, RunningService
 from tests.usecase_support import reader
 
 PDF = (DOCUMENTS / "notice-nl-ghostscript.pdf").read_bytes()
@@ -101,3 +101,19 @@ def without_cards(pipeline: Pipeline) -> Pipeline:
     other = dataclasses.replace(pipeline)
     other.context = dataclasses.replace(pipeline.context, signers=None)
     return other
+
+
+def ask_over_http(service: RunningService, *signers: dict[str, Any], **changes: Any) -> str:
+    """Ask for signatures over HTTP."""
+    answer = service.http.post(
+        "/v1/signature-requests",
+        headers={"Authorization": f"Bearer {service.token()}", "Idempotency-Key": uuid.uuid4().hex},
+        files=[
+            ("request", (None, json.dumps(asked(signers or [person()], **changes)).encode(), "application/json")),
+            ("document", ("overeenkomst.pdf", PDF, "application/pdf")),
+        ],
+    )
+    assert answer.status_code == 202, answer.text
+    request: str = answer.json()["id"]
+    assert answer.headers["location"] == f"/v1/signature-requests/{request}"
+    return request

@@ -5,7 +5,6 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import pytest
 from playwright.sync_api import expect
@@ -15,7 +14,7 @@ from signing.validate import Verdict, validate
 from tests.card_support import Card, issue
 from tests.portal_walk_support import Walk, Walker
 from tests.service_support import RunningService, until
-from tests.signatures_support import PDF, asked, person
+from tests.signatures_support import ask_over_http as ask
 
 pytestmark = pytest.mark.browser
 
@@ -58,22 +57,6 @@ class Extension:
 
 def pki_of(service: RunningService) -> Path:
     return service.trust_anchor.parent
-
-
-def ask(service: RunningService, *signers: dict[str, Any], **changes: Any) -> str:
-    """Ask for signatures over HTTP."""
-    answer = service.http.post(
-        "/v1/signature-requests",
-        headers={"Authorization": f"Bearer {service.token()}", "Idempotency-Key": uuid4().hex},
-        files=[
-            ("request", (None, json.dumps(asked(signers or [person()], **changes)).encode(), "application/json")),
-            ("document", ("overeenkomst.pdf", PDF, "application/pdf")),
-        ],
-    )
-    assert answer.status_code == 202, answer.text
-    request: str = answer.json()["id"]
-    assert answer.headers["location"] == f"/v1/signature-requests/{request}"
-    return request
 
 
 def read(service: RunningService, path: str) -> Any:
