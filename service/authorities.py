@@ -1,14 +1,17 @@
 """Who proves to us: the time-stamp authorities that are set, and the issuers of the certificates that we rely on."""
 
+from pathlib import Path
 from typing import Final
 
 import structlog
+from cryptography import x509
 
-from service.settings import Settings
+from service.settings import Settings, SettingsRefused
 from signing.asking import Asking
 from signing.errors import RevocationUnavailable, SigningError
 from signing.revocation import OnlineRevocation
 from signing.several import SeveralAuthorities
+from signing.signers import SignerCheck
 from signing.timestamps import HttpTimeStampAuthority
 from signing.trust import load_certificates
 
@@ -41,3 +44,39 @@ def revocation(settings: Settings) -> OnlineRevocation:
         proxy=settings.revocation_proxy,
     )
     return OnlineRevocation(load_certificates(settings.trust_anchor), asking=asking)
+
+
+def signers(settings: Settings) -> SignerCheck | None:
+    """Whose certificates people may sign with; None where no roots are set, and nobody can.
+
+    Raises:
+        SettingsRefused: a file that is named can't be read.
+    """
+    if settings.signer_anchors is None:
+        return None
+    anchors = _certificates("ANCHORS", settings.signer_anchors)
+    revocation = None
+    if settings.signer_revocation:
+        asking = Asking(
+            party="The certificate's issuer",
+            fault=RevocationUnavailable,
+            timeout=_SECONDS,
+            proxy=settings.revocation_proxy,
+        )
+        # Time-stamps of people's signatures are proven with them.
+        revocation = OnlineRevocation([*anchors, *load_certificates(settings.trust_anchor)], asking=asking)
+    return SignerCheck(
+        anchors,
+        issuers=_certificates("ISSUERS", settings.signer_issuers),
+        qualified=_certificates("QUALIFIED", settings.signer_qualified),
+        revocation=revocation,
+    )
+
+
+def _certificates(name: str, file: Path | None) -> tuple[x509.Certificate, ...]:
+    try:
+        return () if file is None else load_certificates(file)
+    except (OSError, ValueError) as error:
+        raise SettingsRefused(
+            f"ZENDING_SIGNER_{name} names no readable file of certificates (PEM; {type(error).__name__})."
+        ) from None

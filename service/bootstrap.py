@@ -200,6 +200,8 @@ def _build(settings: Settings, closing: contextlib.ExitStack, *, hands_in: bool,
         log_origin=settings.ledger_origin,
         signed_size=StoredHead(store, settings.ledger_origin).signed_size,
         quiet_hours=settings.quiet_hours,
+        signers=authorities.signers(settings),
+        tsa=tsa,
     )
     issuer = settings.base_url
     return Application(

@@ -72,6 +72,10 @@ class Settings(BaseSettings):
     seal_renewal_days: int = Field(180, ge=1, le=3650)
     revocation_proxy: Annotated[str | None, Field(pattern="^https?://")] = None
     seal_stop_days: float = Field(1.0, ge=0, le=365)
+    signer_anchors: Path | None = None
+    signer_issuers: Path | None = None
+    signer_qualified: Path | None = None
+    signer_revocation: bool = True
     checkpoint_stamp_seconds: int = Field(60, ge=1)
 
     oidc_issuer: str
@@ -143,6 +147,8 @@ class Settings(BaseSettings):
                     "No malware scanner is set: set ZENDING_SCANNER_URL (for example unix:///run/clamav/clamd.ctl), "
                     "or ZENDING_ALLOW_UNSCANNED=true to run without one."
                 )
+            if self.signer_anchors is not None and not self.signer_revocation:
+                wrong.append("ZENDING_SIGNER_REVOCATION must be true in production: revoked cards could sign.")
             if not self.base_url.startswith("https://"):
                 wrong.append("ZENDING_BASE_URL must start with https:// in production.")
             if not self.oidc_issuer.startswith("https://"):

@@ -126,3 +126,38 @@ class TimeStampInvalid(SigningError):
     def __init__(self, reason: str, detail: str, *, context: Mapping[str, str] | None = None) -> None:
         super().__init__(detail, context={"reason": reason, **(context or {})})
         self.reason = reason
+
+
+class SignerUnacceptable(SigningError):
+    """Nobody may sign with this certificate here; ``code`` says why.
+
+    Args:
+        code: what is wrong with it, from the closed list in ``signing.signers``.
+        detail: a sentence that is safe to show.
+    """
+
+    code = "signer_unacceptable"
+
+    def __init__(self, code: str, detail: str) -> None:
+        super().__init__(detail, context={"reason": code})
+        self.code = code  # type: ignore[misc]  # one class for a closed list of reasons
+
+
+class SignatureRefused(SigningError):
+    """What came back is not a signature by the signer's key of what was to be signed."""
+
+    code = "signature_refused"
+
+
+class PreparationStale(SigningError):
+    """What was prepared can't be completed: it is over, or meant for something else. Signing begins anew.
+
+    Args:
+        reason: ``expired``, ``clock``, ``purpose``, ``document`` or ``malformed``.
+    """
+
+    code = "preparation_stale"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__("This signature can't be completed any more. Begin again.", context={"reason": reason})
+        self.reason = reason

@@ -7,6 +7,7 @@ from io import BytesIO
 from types import TracebackType
 from typing import IO, Self
 
+from cryptography import x509
 from pyhanko.sign.fields import MDPPerm
 
 from signing.algorithms import digest, signature_holds
@@ -115,6 +116,11 @@ class Sealer:
         self._archive = Archive(tsa, revocation, stamp_size=stamp_size) if tsa and revocation else None
         self._visible = appearance is not None
         self._sample, self._sample_every, self._made = sample, sample_every, 0
+
+    @property
+    def certificate(self) -> x509.Certificate:
+        """The certificate that seals are made with."""
+        return self._key.certificate
 
     @property
     def level(self) -> Level:

@@ -4,7 +4,9 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from asn1crypto import x509 as asn1_x509
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.x509.verification import ExtensionPolicy, PolicyBuilder, Store, VerificationError
 
 
@@ -16,6 +18,30 @@ def load_certificates(file: Path) -> tuple[x509.Certificate, ...]:
         ValueError: it holds no certificate.
     """
     return tuple(x509.load_pem_x509_certificates(file.read_bytes()))
+
+
+def read_certificate(der: bytes) -> x509.Certificate:
+    """A certificate that came from anywhere, read to the end: key and extensions too, which are read late else.
+
+    Raises:
+        ValueError: it is none, or broken inside.
+    """
+    try:
+        if asn1_x509.Certificate.load(der, strict=True).serial_number <= 0:
+            # The library would only warn, of what RFC 5280 (4.1.2.2) forbids.
+            raise ValueError("a serial number that can't be one")
+        certificate = x509.load_der_x509_certificate(der)
+        _ = certificate.subject, certificate.extensions, certificate.not_valid_after_utc
+        certificate.public_key()
+    except (
+        TypeError,
+        UnsupportedAlgorithm,
+        x509.InvalidVersion,
+        x509.DuplicateExtension,
+        x509.UnsupportedGeneralNameType,
+    ) as error:
+        raise ValueError("not a certificate") from error
+    return certificate
 
 
 def valid_at(certificate: x509.Certificate, moment: datetime) -> bool:

@@ -38,6 +38,12 @@ ENCRYPTED: Final[Mapping[tuple[str, str], Place]] = {
     ("activation", "proof"): _of(None, "activation.proof:{id}"),
     ("activation_code", "personal"): _of(None, "activation_code.personal:{recipient_hash}"),
     ("web_session", "data"): _of(None, "web_session.data:{id_hash}"),
+    ("signature_request", "personal"): _of("organisation_id", "signature_request.personal:{id}"),
+    ("signature_signer", "personal"): _of("organisation_id", "signature_signer.personal:{request_id}/{position}"),
+    ("signature_signer", "prepared"): _of("organisation_id", "signature_signer.prepared:{request_id}/{position}"),
+    ("signature_signer", "outcome"): _of("organisation_id", "signature_signer.outcome:{request_id}/{position}"),
+    ("signature_evidence", "record"): _of("organisation_id", "signature_evidence.record:{id}"),
+    ("signature_evidence", "salt"): _of("organisation_id", "signature_evidence.salt:{id}"),
     ("submission_row", "content"): _of("organisation_id", "submission_row.content:{submission_id}/{number}"),
 }
 """Every encrypted column, and where its values say they belong."""

@@ -16,6 +16,7 @@ from service.ledger.timestamps import stamp_checkpoints
 from service.settings import settings
 from service.usecases import access, archive, batches, housekeeping, pauses, retention, submissions
 from service.usecases.log_head import StoredHead
+from service.usecases.signatures import clock
 
 log = structlog.get_logger()
 
@@ -63,6 +64,7 @@ def loops(application: Application) -> list[tuple[str, float, Callable[[], objec
         ("let_go", 1.0, lambda: pauses.let_go_rest(context)),
         ("wake", 1.0, lambda: housekeeping.wake_due(context)),
         ("cutoff", min(1.0, setting.print_cutoff_seconds / 4), lambda: batches.close_due(context)),
+        ("signatures", 10.0, lambda: clock.round_(context)),
         ("tidy", 3600.0, tidy),
         ("retain", 60.0, retain),
         ("archive", 60.0, lambda: archive.put_due(context)),

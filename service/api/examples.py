@@ -19,6 +19,18 @@ HAND_IN: Final[dict[str, Any]] = {
     "document_type": "tax-assessment",
 }
 
+ASK: Final[dict[str, Any]] = {
+    "reference": "2026-OVK-000017",
+    "subject": "Overeenkomst kinderopvang",
+    "language": "nl",
+    "order": "sequence",
+    "days": 30,
+    "signers": [
+        {"type": "citizen", "id": "85073003328", "name": "An Peeters", "level": "qualified"},
+        {"type": "organisation", "way": "seal"},
+    ],
+}
+
 _ID: Final = "dlv_0199f0c24d6a7c3e8b1f5a2d9e4c7b60"
 _EVIDENCE: Final = "evd_0199f0c251b07f42a6d3c8e1b5f09a74"
 _DELIVERY: Final[dict[str, Any]] = {
@@ -51,6 +63,7 @@ _DELIVERY: Final[dict[str, Any]] = {
 
 OF_SCHEMAS: Final[dict[str, Any]] = {
     "DeliveryRequest": HAND_IN,
+    "SignatureRequest": ASK,
     "DeliveryView": _DELIVERY,
     "EventView": {
         "event": "ContentConsignment",

@@ -16,6 +16,7 @@ from service.api import examples
 from service.api.calls import CLIENT_SECURITY, SECURITY
 from service.api.contract_changes import breaking_changes
 from service.api.routes import api_handlers
+from service.api.signature_contract import add_signature_bodies
 from service.api.submission_contract import add_submission_bodies
 from service.api.validations import add_validation_bodies
 from service.identity.assertions import JWT_BEARER
@@ -34,6 +35,7 @@ _TAGS: Final = {
     "Deliveries": "What an organisation hands in and follows.",
     "Submissions": "Many deliveries at once, as a ZIP with a list.",
     "Validations": "Signatures of any PDF, checked at once.",
+    "Signatures": "Documents that people are asked to sign, with their identity card.",
     "Recipients": "Who can be reached digitally.",
     "Mailbox": "The recipient's side.",
     "Ledger": "The public log of evidence: hashes only.",
@@ -44,6 +46,7 @@ SCOPES: Final = {
     Scope.DELIVERIES_READ: "Read deliveries, documents, timelines and evidence of the own organisation.",
     Scope.RECIPIENTS_LOOKUP: "Ask which recipients can be reached digitally.",
     Scope.VALIDATIONS_WRITE: "Have the signatures of a PDF checked.",
+    Scope.SIGNATURES_WRITE: "Ask for signatures and follow them.",
     Scope.OPERATIONS_READ: "Read how the service is (the platform's own people).",
     Scope.OPERATIONS_WRITE: "Pause, resume, retry, and end with a second person (the platform's own people).",
     Scope.MAILBOX_READ: "Read the own mailbox.",
@@ -58,6 +61,7 @@ def document() -> dict[str, Any]:
     _add_hand_in(plain)
     add_submission_bodies(plain)
     add_validation_bodies(plain)
+    add_signature_bodies(plain)
     _add_token_form(plain)
     _add_evidence_pages(plain)
     _add_examples(plain)
@@ -167,7 +171,7 @@ def _add_token_form(plain: dict[str, Any]) -> None:
 def _add_evidence_pages(plain: dict[str, Any]) -> None:
     """Say that evidence has a second form, which the Accept header chooses."""
     for path, operations in plain["paths"].items():
-        if path.endswith("/evidence/{evidence_id}"):
+        if path.endswith("/evidence/{evidence_id}") and "/signature-requests/" not in path:
             operations["get"]["responses"]["200"]["content"]["application/pdf"] = {"schema": {"type": "string"}}
 
 

@@ -9,6 +9,7 @@ from service.api.mailbox import Activation, Messages
 from service.api.metrics import read_metrics
 from service.api.operations import Operations
 from service.api.recipients import Recipients
+from service.api.signatures import SignatureRequests
 from service.api.submissions import Submissions
 from service.api.tokens import Tokens
 from service.api.validations import Validations
@@ -21,6 +22,7 @@ def api_handlers() -> list[ControllerRouterHandler]:
         Deliveries,
         Submissions,
         Validations,
+        SignatureRequests,
         Recipients,
         Messages,
         Activation,

@@ -33,7 +33,6 @@ _FRAME_BYTES: Final = 2 * KIBIBYTE
 """Allowed for each part's boundary and headers."""
 _LONGEST_NAME: Final = 1024
 _LONGEST_BOUNDARY: Final = 70  # RFC 2046, section 5.1.1
-_NAMES: Final = (DELIVERY, DOCUMENT, ATTACHMENT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,8 +142,8 @@ def announced_bytes(request: Request[Any, Any, Any], limits: UploadLimits) -> in
     return int(header)
 
 
-async def read_hand_in(request: Request[Any, Any, Any], limits: UploadLimits) -> HandInBody:
-    """Read the body of ``POST /v1/deliveries``.
+async def read_hand_in(request: Request[Any, Any, Any], limits: UploadLimits, *, part: str = DELIVERY) -> HandInBody:
+    """Read the body of ``POST /v1/deliveries``, or of another call whose JSON is in the part of that name.
 
     Raises:
         MediaTypeUnsupported: not ``multipart/form-data``.
@@ -152,7 +151,7 @@ async def read_hand_in(request: Request[Any, Any, Any], limits: UploadLimits) ->
         PayloadTooLarge: the body or the part ``delivery`` is too long; reading stopped there.
         UploadTooSlow: the body did not come in time.
     """
-    reader = _Reader(_boundary(request), limits)
+    reader = _Reader(_boundary(request), limits, part)
     await _feed(request, limits, reader.feed)
     return reader.finished()
 
@@ -197,8 +196,9 @@ async def _feed(request: Request[Any, Any, Any], limits: UploadLimits, take: Cal
 class _Reader:
     """Puts the parts together from the parser's events."""
 
-    def __init__(self, boundary: str, limits: UploadLimits) -> None:
+    def __init__(self, boundary: str, limits: UploadLimits, json_part: str) -> None:
         self._limits = limits
+        self._json_part = json_part
         self._received = 0
         self._parts: list[_Part] = []
         self._parser = PushMultipartParser(
@@ -221,21 +221,22 @@ class _Reader:
     def finished(self) -> HandInBody:
         if not self._parser.closed:
             self._parsed(self._parser.close)
-        by_name = {name: [part for part in self._parts if part.name == name] for name in _NAMES}
+        names = (self._json_part, DOCUMENT, ATTACHMENT)
+        by_name = {name: [part for part in self._parts if part.name == name] for name in names}
         errors = [
             FieldError(code=f"part_{problem}", detail=sentence, pointer=f"/{name}")
-            for name in (DELIVERY, DOCUMENT)
+            for name in (self._json_part, DOCUMENT)
             for problem, sentence in _count_problem(len(by_name[name]), name)
         ]
         if errors:
             raise RequestMalformed(
-                "A hand-in has one part delivery, one part document and any parts attachment.",
+                f"A hand-in has one part {self._json_part}, one part document and any parts attachment.",
                 code=errors[0].code,
                 errors=errors,
             )
         uploads = [_upload(part, DOCUMENT) for part in by_name[DOCUMENT]]
         uploads += [_upload(part, ATTACHMENT) for part in by_name[ATTACHMENT]]
-        return HandInBody(b"".join(by_name[DELIVERY][0].pieces), tuple(uploads))
+        return HandInBody(b"".join(by_name[self._json_part][0].pieces), tuple(uploads))
 
     def _parsed(self, act: Callable[[], None]) -> None:
         try:
@@ -251,7 +252,7 @@ class _Reader:
     def _take(self, chunk: bytes) -> None:
         for event in self._parser.parse(chunk):
             if isinstance(event, MultipartSegment):
-                self._parts.append(_begin(event, self._limits))
+                self._parts.append(_begin(event, self._limits, self._json_part))
             elif event:
                 part = self._parts[-1]
                 part.size += len(event)
@@ -267,13 +268,13 @@ class _Reader:
         return RequestMalformed("A part of the body has headers that are too long.", code="multipart_malformed")
 
 
-def _begin(segment: MultipartSegment, limits: UploadLimits) -> _Part:
-    if segment.name not in _NAMES:
+def _begin(segment: MultipartSegment, limits: UploadLimits, json_part: str) -> _Part:
+    if segment.name not in (json_part, DOCUMENT, ATTACHMENT):
         raise RequestMalformed(
-            "A hand-in has parts named delivery, document and attachment only.",
+            f"A hand-in has parts named {json_part}, document and attachment only.",
             code="part_unknown",
         )
-    most = JSON_BYTES if segment.name == DELIVERY else limits.delivery_bytes
+    most = JSON_BYTES if segment.name == json_part else limits.delivery_bytes
     return _Part(str(segment.name), (segment.filename or "")[:_LONGEST_NAME], most)
 
 

@@ -13,6 +13,7 @@ SUBMISSION: Final = "sub"
 EVIDENCE: Final = "evd"
 BATCH: Final = "prt"
 ORGANISATION: Final = "org"
+SIGNATURE_REQUEST: Final = "sgr"
 _TELLS_TIME: Final = 7
 
 

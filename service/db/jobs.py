@@ -28,6 +28,8 @@ class JobKind(StrEnum):
     ADMIT = "admit"
     RECALL = "recall"
     ARCHIVE = "archive"
+    ASK = "ask"
+    FINISH = "finish"
 
 
 class Lane(IntEnum):

@@ -15,6 +15,7 @@ AGENCY_SCOPES: Final = (
     Scope.DELIVERIES_READ,
     Scope.RECIPIENTS_LOOKUP,
     Scope.VALIDATIONS_WRITE,
+    Scope.SIGNATURES_WRITE,
 )
 PLATFORM: Final = "platform"
 """In place of an organisation's slug: who runs the service itself."""

@@ -32,6 +32,8 @@ QUEUES: Final[dict[JobKind, str]] = {
     JobKind.ADMIT: "submission",
     JobKind.RECALL: "submission",
     JobKind.ARCHIVE: "housekeeping",
+    JobKind.ASK: "notify",
+    JobKind.FINISH: "seal",
 }
 """The queue whose workers do a kind of work."""
 

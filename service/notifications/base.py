@@ -43,6 +43,17 @@ class MailArrived:
 
 
 @dataclass(frozen=True, slots=True)
+class SignatureAsked:
+    """A document waits for the person's signature; told again while they have not signed.
+
+    Attributes:
+        sender: name of the organisation that asks.
+    """
+
+    sender: str
+
+
+@dataclass(frozen=True, slots=True)
 class ActivationCode:
     """The six digits with which somebody confirms that an e-mail address is theirs.
 
@@ -58,6 +69,10 @@ class ActivationCode:
             raise ValueError("an activation code has six digits")
 
 
+What = MailArrived | SignatureAsked | ActivationCode
+"""What can be told."""
+
+
 @dataclass(frozen=True, slots=True)
 class Notice:
     """One message to one person.
@@ -71,7 +86,7 @@ class Notice:
     reference: str
     to: str = field(repr=False)
     language: Language
-    what: MailArrived | ActivationCode
+    what: What
 
 
 class Result(StrEnum):

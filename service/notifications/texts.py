@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from service.notifications.base import ActivationCode, Language, MailArrived
+from service.notifications.base import ActivationCode, Language, SignatureAsked, What
 
 _MAX_NAME = 120
 _LINK_LIKE = re.compile(r"://|\bwww\.", re.IGNORECASE)
@@ -26,6 +26,10 @@ class _Words:
     arrived: str
     registered: str
     where: str
+    sign_subject: str
+    sign_from: str
+    sign: str
+    sign_where: str
     warning: str
     code_subject: str
     code: str
@@ -40,6 +44,10 @@ _WORDS: dict[Language, _Words] = {
         arrived="Er is een officieel document voor u aangekomen.",
         registered="Het is een aangetekende zending. Er kan een termijn lopen: wacht niet te lang.",
         where="Ga naar uw e-mailbox zoals u dat gewoonlijk doet om het te lezen.",
+        sign_subject="Er wacht een document op uw handtekening",
+        sign_from="{sender} vraagt u een document te ondertekenen.",
+        sign="U wordt gevraagd een document te ondertekenen.",
+        sign_where="Meld u aan in uw e-mailbox zoals u dat gewoonlijk doet: daar leest u het, tekent u of weigert u.",
         warning=(
             "Let op voor valse berichten: wij zetten nooit een link in onze e-mails en vragen er nooit om codes,\n"
             "wachtwoorden of een betaling. Staat er toch een link in een bericht dat van ons lijkt te komen,\n"
@@ -62,6 +70,13 @@ _WORDS: dict[Language, _Words] = {
         arrived="Un document officiel est arrivé pour vous.",
         registered="Il s'agit d'un envoi recommandé. Un délai peut courir : n'attendez pas trop longtemps.",
         where="Pour le lire, rendez-vous dans votre boîte aux lettres électronique comme vous le faites d'habitude.",
+        sign_subject="Un document attend votre signature",
+        sign_from="{sender} vous demande de signer un document.",
+        sign="Il vous est demandé de signer un document.",
+        sign_where=(
+            "Connectez-vous à votre boîte aux lettres électronique comme vous le faites d'habitude :\n"
+            "vous pouvez l'y lire, le signer ou refuser."
+        ),
         warning=(
             "Attention aux faux messages : nous ne mettons jamais de lien dans nos e-mails et n'y demandons jamais de\n"
             "code, de mot de passe ni de paiement. Si un message qui semble venir de nous contient un lien,\n"
@@ -85,6 +100,13 @@ _WORDS: dict[Language, _Words] = {
         arrived="Für Sie ist ein amtliches Dokument eingegangen.",
         registered="Es handelt sich um ein Einschreiben. Es kann eine Frist laufen: Warten Sie nicht zu lange.",
         where="Um es zu lesen, gehen Sie zu Ihrem elektronischen Postfach, so wie Sie es gewöhnlich tun.",
+        sign_subject="Ein Dokument wartet auf Ihre Unterschrift",
+        sign_from="Sie werden gebeten, ein Dokument zu unterschreiben. Absender: {sender}.",
+        sign="Sie werden gebeten, ein Dokument zu unterschreiben.",
+        sign_where=(
+            "Melden Sie sich bei Ihrem elektronischen Postfach an, so wie Sie es gewöhnlich tun:\n"
+            "Dort können Sie es lesen, unterschreiben oder ablehnen."
+        ),
         warning=(
             "Vorsicht vor falschen Nachrichten: Unsere E-Mails enthalten nie einen Link und fragen nie nach Codes,\n"
             "Passwörtern oder einer Zahlung. Enthält eine Nachricht, die von uns zu kommen scheint, doch einen Link,\n"
@@ -108,6 +130,10 @@ _WORDS: dict[Language, _Words] = {
         arrived="An official document has arrived for you.",
         registered="It is registered mail. A term may be running: do not wait too long.",
         where="To read it, go to your e-mailbox the way you usually do.",
+        sign_subject="A document waits for your signature",
+        sign_from="{sender} asks you to sign a document.",
+        sign="You are asked to sign a document.",
+        sign_where="Log in to your e-mailbox the way you usually do: there you can read it, sign it or refuse.",
         warning=(
             "Beware of false messages: we never put a link in our e-mails and never ask in them for codes,\n"
             "passwords or a payment. If a message that seems to come from us does hold a link, do not open it."
@@ -126,7 +152,7 @@ _WORDS: dict[Language, _Words] = {
 }
 
 
-def compose(what: MailArrived | ActivationCode, language: Language, *, service: str) -> Text:
+def compose(what: What, language: Language, *, service: str) -> Text:
     """Write a notice.
 
     Args:
@@ -138,15 +164,24 @@ def compose(what: MailArrived | ActivationCode, language: Language, *, service: 
     if isinstance(what, ActivationCode):
         subject = words.code_subject
         parts = [words.code.format(code=what.code, minutes=what.minutes), words.code_warning]
+    elif isinstance(what, SignatureAsked):
+        subject = words.sign_subject
+        sender = _unlinked(what.sender)
+        parts = [words.sign_from.format(sender=sender) if sender else words.sign, words.sign_where, words.warning]
     else:
         subject = words.arrived_subject
-        sender = one_line(what.sender or "")
-        # Mail programs would make a link of it, and we say that we never send one.
-        sender = "" if _LINK_LIKE.search(sender) else sender
+        sender = _unlinked(what.sender or "")
         arrived = words.arrived_from.format(sender=sender) if sender else words.arrived
         parts = [arrived, *([words.registered] if what.registered else []), words.where, words.warning]
     parts.append(words.closing.format(service=one_line(service)))
     return Text(subject, "\n\n".join(parts) + "\n")
+
+
+def _unlinked(sender: str) -> str:
+    """A name as it can be said; nothing of one that looks like a link."""
+    sender = one_line(sender)
+    # Mail programs would make a link of it, and we say that we never send one.
+    return "" if _LINK_LIKE.search(sender) else sender
 
 
 def one_line(name: str) -> str:

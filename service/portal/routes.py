@@ -10,6 +10,7 @@ from service.bootstrap import Application
 from service.portal.errors import ErrorPages
 from service.portal.forms import Form
 from service.portal.mailbox import handlers as mailbox
+from service.portal.mailbox import signatures
 from service.portal.operator import handlers as operator
 from service.portal.public import handlers as public
 from service.portal.rendering import Portal
@@ -28,7 +29,13 @@ def portal_handlers(application: Application) -> list[Router]:
     return [
         Router(
             path="/",
-            route_handlers=[*public.HANDLERS, *mailbox.HANDLERS, *operator.HANDLERS, *sender.handlers(portal)],
+            route_handlers=[
+                *public.HANDLERS,
+                *mailbox.HANDLERS,
+                *signatures.HANDLERS,
+                *operator.HANDLERS,
+                *sender.handlers(portal),
+            ],
             dependencies={
                 "portal": Provide(lambda: portal, use_cache=True, sync_to_thread=False),
                 "form": Provide(_form, sync_to_thread=False),

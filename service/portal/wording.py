@@ -50,6 +50,22 @@ STATUS: Final[Mapping[str, Status]] = MappingProxyType(
 )
 """Every public status of a delivery."""
 
+SIGNING: Final[Mapping[str, Status]] = MappingProxyType(
+    {
+        "asked": Status(N_("Waits for you"), N_("You are asked to sign this document."), "waiting"),
+        "waiting": Status(N_("Not your turn yet"), N_("Others sign first."), "waiting"),
+        "signed": Status(N_("Signed"), N_("You signed this document."), "done"),
+        "refused": Status(N_("Not signed"), N_("This document was refused."), "stopped"),
+        "released": Status(N_("Ended"), N_("Your signature is not needed any more."), "stopped"),
+        "open": Status(N_("Under way"), N_("Others are asked to sign."), "waiting"),
+        "completed": Status(N_("Completed"), N_("Everybody has signed."), "done"),
+        "expired": Status(N_("Expired"), N_("Not everybody signed in time."), "stopped"),
+        "cancelled": Status(N_("Cancelled"), N_("The sender took the request back."), "stopped"),
+        "failed": Status(N_("Failed"), N_("The document could not be sealed."), "stopped"),
+    }
+)
+"""Every state of a signature request and of its signers, as one of them sees it."""
+
 UNDER_WAY: Final = frozenset(code for code, status in STATUS.items() if status.tone == "going")
 """States that pass by themselves within minutes: a page that shows one looks again."""
 
@@ -211,6 +227,27 @@ PROBLEMS: Final[Mapping[str, str]] = MappingProxyType(
         "email_refused": N_("This e-mail address takes no mail. Check it, or give another."),
         "language_unknown": N_("Choose a language."),
         "consent_outdated": N_("The text has changed. Read it again and agree if you still want to."),
+        "not_your_turn": N_("You have signed or refused this already."),
+        "request_ended": N_("This request has ended."),
+        "signing_stale": N_("This took too long, or somebody else signed meanwhile. Sign once more."),
+        "signature_refused": N_("The signature is not right. Sign once more, with the same card."),
+        "signer_differs": N_("This is somebody else's card. Use your own."),
+        "level_not_reached": N_("This card can't make the qualified signature that is asked for."),
+        "certificate_untrusted": N_("This card was issued by somebody whose cards are not accepted here."),
+        "certificate_not_valid_now": N_("The certificate of this card is not valid any more. Ask for a new card."),
+        "certificate_revoked": N_("The certificate of this card was revoked. Ask for a new card."),
+        "certificate_not_for_signing": N_("This certificate is not one for signing."),
+        "certificate_is_an_authority": N_("This certificate is not one for signing."),
+        "certificate_malformed": N_("The card's answer can't be read. Try again."),
+        "certificate_without_number": N_("This card doesn't say whose number it is for."),
+        "card_answer_malformed": N_("The card's answer can't be read. Try again."),
+        "key_too_weak": N_("The key of this card is too weak to be accepted."),
+        "algorithms_not_accepted": N_("This card offers nothing that is accepted here."),
+        "card_signing_off": N_("Signing with a card is not possible here yet. Ask the sender for another way."),
+        "reason_missing": N_("Say why you don't sign."),
+        "reason_too_long": N_("This text is too long."),
+        "timestamp_unavailable": N_("The time-stamp can't be had at the moment. Try again in a few minutes."),
+        "revocation_unavailable": N_("Nobody can say at the moment whether your card is valid. Try again later."),
         "form_stale": N_("This form is too old. Open the page again and fill it in once more."),
         "log_in_refused": N_("You did not log in, or not all the way. You can try again."),
         "id_token_invalid": N_("The log-in could not be confirmed. You can try again."),
@@ -255,6 +292,11 @@ class Wording:
     def status(self, code: str) -> Status:
         """How a state reads."""
         found = STATUS.get(code) or Status(code, "", "going")
+        return Status(self._say(found.label), self._say(found.sentence), found.tone)
+
+    def signing(self, code: str) -> Status:
+        """How a state of a signature request, or of a signer, reads."""
+        found = SIGNING.get(code) or Status(code, "", "going")
         return Status(self._say(found.label), self._say(found.sentence), found.tone)
 
     def event(self, code: str) -> str:

@@ -24,7 +24,9 @@ from service.usecases.context import Context
 from service.usecases.mailbox import Reader
 from service.usecases.personal import PLATFORM, find_hashes
 
-CLERK_SCOPES = frozenset({Scope.DELIVERIES_WRITE, Scope.DELIVERIES_READ, Scope.RECIPIENTS_LOOKUP})
+CLERK_SCOPES = frozenset(
+    {Scope.DELIVERIES_WRITE, Scope.DELIVERIES_READ, Scope.RECIPIENTS_LOOKUP, Scope.SIGNATURES_WRITE}
+)
 OPERATOR_SCOPES = frozenset({Scope.PRINT_OPERATE})
 PLATFORM_SCOPES = frozenset({Scope.OPERATIONS_READ, Scope.OPERATIONS_WRITE})
 READER_SCOPES = frozenset({Scope.MAILBOX_READ, Scope.MAILBOX_WRITE})

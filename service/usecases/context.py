@@ -19,6 +19,8 @@ from service.vault.keyring.base import IndexKeys, KeyRing
 from service.vault.vault import Vault
 from signing.renewal import Renewer
 from signing.seal import Sealer
+from signing.signers import SignerCheck
+from signing.timestamps import TimeStampAuthority
 
 
 class Inspector(Protocol):
@@ -72,6 +74,8 @@ class Context:
         log_origin: the name of the evidence log.
         signed_size: how many leaves were signed, as the head outside the database says; None before the first time.
         quiet_hours: nobody is written to between 23:00 and 07:00.
+        signers: decides whose certificates people may sign with; None where signing by people is not set up.
+        tsa: makes the time-stamps of people's signatures.
     """
 
     database: Database
@@ -94,5 +98,7 @@ class Context:
     log_origin: str
     signed_size: Callable[[], int | None]
     quiet_hours: bool = True
+    signers: SignerCheck | None = None
+    tsa: TimeStampAuthority | None = None
     desk: Desk = field(default_factory=Desk, repr=False, compare=False)
     meter: Meter = field(default_factory=Meter, repr=False, compare=False)

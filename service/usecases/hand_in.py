@@ -39,7 +39,7 @@ log = structlog.get_logger()
 
 ROUTE = "POST /v1/deliveries"
 ACCEPTED = 202
-_KEY = re.compile(r"[\x21-\x7e]{1,255}")
+KEY = re.compile(r"[\x21-\x7e]{1,255}")
 # Longer than the slowest inspection of one document and the storing of all; prolonged before each further one. After
 # that a second request may take over from one whose process has died. Should the first one live after all, only one of
 # them can complete the key.
@@ -79,7 +79,7 @@ def hand_in(context: Context, sender: Sender, raw: bytes, uploads: Sequence[Uplo
     """
     if not key:
         raise IdempotencyMissing
-    if not _KEY.fullmatch(key):
+    if not KEY.fullmatch(key):
         raise Invalid("An Idempotency-Key is 1 to 255 printable ASCII characters.", code="idempotency_key_malformed")
     asked = idempotency.Request(sender.organisation_id, ROUTE, key, fingerprint(raw, uploads), CLAIM_SECONDS)
     claim, organisation = _claim(context, sender, asked)

@@ -5,8 +5,9 @@ number in its personal part, hence can be gone through again at any time; a mail
 is reached, or when its owner logs in.
 """
 
+import contextlib
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -17,11 +18,13 @@ from sqlalchemy.orm import Session
 from service.db import mailboxes
 from service.db import printing as print_rows
 from service.db import reindex as rows
+from service.db import signatures as signature_rows
 from service.db.models import DeliveryRow
 from service.domain.errors import Conflict
-from service.domain.identifiers import RecipientId
+from service.domain.identifiers import RecipientId, RecipientKind
 from service.usecases.context import Context
 from service.usecases.personal import PLATFORM, PLATFORM_YEAR, find_hashes, open_personal, open_value, seal_bytes
+from service.usecases.signatures.folders import person
 from service.vault.errors import KeyDestroyed, KeyLost
 
 log = structlog.get_logger()
@@ -63,6 +66,7 @@ def round_(context: Context) -> bool:
         chunk = rows.next_deliveries(session, after, limit=CHUNK)
         session.expunge_all()
     if not chunk:
+        _rehash_signers(context, organisations)
         with context.database.transaction() as session:
             rows.finish(session, key)
         return False
@@ -75,6 +79,26 @@ def round_(context: Context) -> bool:
         rows.rewrite(session, stale)
         rows.further(session, key, chunk[-1].id, deliveries=len(chunk), unreadable=unreadable)
     return True
+
+
+def _rehash_signers(context: Context, organisations: Sequence[uuid.UUID]) -> None:
+    """Give the signers of signature requests the present key's hashes, a chunk at a time; safe to repeat.
+
+    They are few beside deliveries, and each knows its number: the walk goes through all of them at its end.
+    """
+    after: tuple[uuid.UUID, int] | None = None
+    while True:
+        with context.database.transaction(organisations=organisations) as session:
+            chunk = signature_rows.next_signers(session, after, limit=CHUNK)
+            for row in chunk:
+                with contextlib.suppress(KeyLost, KeyDestroyed):
+                    number = person(context, row).number
+                    if number is not None:
+                        present = find_hashes(context, RecipientId(RecipientKind.CITIZEN, number))[0]
+                        signature_rows.rehash(session, row.request_id, row.position, present)
+        if not chunk:
+            return
+        after = (chunk[-1].request_id, chunk[-1].position)
 
 
 def follow(context: Context, recipient: RecipientId) -> None:

@@ -160,7 +160,7 @@ def _decoded(raw: bytes, kind: type[Read]) -> Read:
     try:
         return msgspec.json.decode(raw, type=kind)
     except msgspec.ValidationError as error:
-        pointer, detail = _pointed(str(error))
+        pointer, detail = pointed(str(error))
         raise Invalid(
             "The delivery's JSON has a part that can't be accepted.",
             code="delivery_malformed",
@@ -322,7 +322,7 @@ def _plain(text: str) -> str:
     return unicodedata.normalize("NFC", " ".join(text.split()))
 
 
-def _pointed(message: str) -> tuple[str, str]:
+def pointed(message: str) -> tuple[str, str]:
     """A JSON pointer and a sentence from msgspec's message, which names places and types, never values."""
     text, _, place = message.partition(" - at `")
     path = place.rstrip("`").removeprefix("$")

@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 
 from service.db import deliveries as rows
 from service.db import retention as due
+from service.db import signatures
 from service.db.models import DeliveryRow, LegRow, VaultObject
 from service.db.printing import every_organisation
 from service.db.retention import Removal, RetentionLater, RetentionRule, RetentionWalk, RetentionYear
@@ -76,7 +77,7 @@ class Periods:
 def run(context: Context, periods: Periods, *, chunks: int = 50) -> int:
     """One round: at most so many chunks of each kind; returns how many chunks had something due."""
     work: Sequence[Callable[[Session, Context, Periods, datetime], bool]] = (
-        _walk, _come_back, _end_years, _end_batches, _end_others, _destroy_key,
+        _walk, _come_back, _end_years, _end_batches, _end_signatures, _end_others, _destroy_key,
     )  # fmt: skip
     done = 0
     with context.database.transaction() as session:
@@ -289,6 +290,8 @@ def _end_years(session: Session, _context: Context, _periods: Periods, now: date
         _end(session, [row for row in found if row.retention_year == year.year], now)
         if found:
             year.position = found[-1].id
+        elif signatures.erase(session, year.organisation_id, year.year, limit=CHUNK):
+            pass
         elif not _waits(session, year, now):
             year.rows_gone_at = now
             log.info("retention_year_over", organisation=str(year.organisation_id), year=year.year)
@@ -304,7 +307,9 @@ def _waits(session: Session, year: RetentionYear, now: datetime) -> bool:
     if year.organisation_id == PLATFORM:
         # Another machine's clock may still freeze a batch in the old year.
         return calendar.local_date(now - MARGIN).year <= year.year or due.batches_wait(session, year.year)
-    return due.year_waits(session, year.organisation_id, year.year)
+    return due.year_waits(session, year.organisation_id, year.year) or signatures.wait(
+        session, year.organisation_id, year.year
+    )
 
 
 def _end(session: Session, chunk: Sequence[DeliveryRow], now: datetime) -> None:
@@ -324,6 +329,23 @@ def _end_batches(session: Session, _context: Context, periods: Periods, now: dat
         batch.path = None
     session.flush()
     return bool(over)
+
+
+def _end_signatures(session: Session, _context: Context, periods: Periods, now: datetime) -> bool:
+    """Let go of the documents of signature requests: of what came to nothing soon, of results as of deliveries'."""
+    over = [
+        *signatures.content_over(session, before=now - timedelta(days=periods.content_days), limit=CHUNK),
+        *signatures.content_over(
+            session, before=now - timedelta(days=periods.ended_days), limit=CHUNK, came_to_nothing=True
+        ),
+    ]
+    ids = {row.id for row in over}
+    if ids:
+        due.remove_later(session, _removals(due.kept_objects(session, ids)), now=now)
+    for row in over:
+        row.content_erased_at = now
+    session.flush()
+    return bool(ids)
 
 
 def _end_others(session: Session, _context: Context, periods: Periods, now: datetime) -> bool:

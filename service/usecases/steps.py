@@ -16,6 +16,8 @@ from service.usecases import (
     submission_unpack,
 )
 from service.usecases.context import Context
+from service.usecases.signatures import finishing
+from service.usecases.signatures import notices as asking
 
 
 def all_steps(context: Context) -> dict[JobKind, Step[Any, Any]]:
@@ -32,5 +34,7 @@ def all_steps(context: Context) -> dict[JobKind, Step[Any, Any]]:
         submission_admit.admit_step(context),
         submission_recall.step(context),
         archive.step(context),
+        asking.step(context),
+        finishing.step(context),
     ]
     return {step.kind: step for step in made}

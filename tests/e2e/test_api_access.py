@@ -11,6 +11,8 @@ import pytest
 from tests import api_e2e_support as callers
 from tests.api_e2e_support import CLERK, OTHER_READER, OTHER_SENDER, READER, SENDER, Caller, hand_in, pdf
 from tests.service_support import RunningService, delivery_for
+from tests.signatures_support import ask_over_http as ask
+from tests.signatures_support import person
 
 CONTRACT = Path(__file__).parents[2] / "docs" / "api" / "openapi.json"
 OWN = "the sender's program"
@@ -32,6 +34,7 @@ class World:
     delivery_id: str
     evidence_id: str
     submission_id: str
+    request_id: str
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +55,8 @@ def world(service: RunningService) -> Iterator[World]:
     service.until_status(delivery_id, "available")
     assert everyone[OWNER]("POST", f"/v1/mailbox/messages/{delivery_id}/open").status_code == 200
     evidence = service.until_evidence(delivery_id, "SubmissionAcceptance")["SubmissionAcceptance"]
-    yield World(everyone, delivery_id, evidence["record"]["evidence_id"], submission_id)
+    request_id = ask(service, person(READER))
+    yield World(everyone, delivery_id, evidence["record"]["evidence_id"], submission_id, request_id)
     for caller in everyone.values():
         caller.close()
 
@@ -82,6 +86,7 @@ def everybody(status: int = 200) -> dict[str, int]:
 
 DELIVERY, MESSAGE = "/v1/deliveries/{delivery_id}", "/v1/mailbox/messages/{delivery_id}"
 ACTIVATION, SUBMISSION = "/v1/mailbox/activation", "/v1/submissions/{submission_id}"
+REQUEST = "/v1/signature-requests/{request_id}"
 TABLE: Mapping[str, Mapping[str, int]] = {
     "POST /oauth/token": everybody(400),
     "GET /.well-known/jwks.json": everybody(),
@@ -99,6 +104,14 @@ TABLE: Mapping[str, Mapping[str, int]] = {
     f"GET {DELIVERY}/evidence": sender(200),
     f"GET {DELIVERY}/evidence/{{evidence_id}}": sender(200),
     "POST /v1/recipients/lookup": sender(400, 400) | {BARE: 400},
+    "GET /v1/signature-requests": sender(200, 200),
+    "POST /v1/signature-requests": sender(415, 415),
+    f"GET {REQUEST}": sender(200),
+    f"GET {REQUEST}/document": sender(200),
+    f"GET {REQUEST}/report": sender(404),
+    f"GET {REQUEST}/evidence": sender(200),
+    f"GET {REQUEST}/evidence/{{evidence_id}}": sender(404),
+    f"POST {REQUEST}/cancel": sender(200),
     "GET /v1/submissions": sender(200, 200),
     "POST /v1/submissions": sender(400, 400),
     f"GET {SUBMISSION}": sender(200),
@@ -146,6 +159,7 @@ def test_the_table_has_every_call_of_the_contract() -> None:
 def test_everybody_gets_exactly_what_is_theirs(world: World, call: str) -> None:
     method, path = call.split(" ", 1)
     names = {"delivery_id": world.delivery_id, "evidence_id": world.evidence_id, "submission_id": world.submission_id}
+    names["request_id"] = world.request_id
     path = path.format(**names, number=1, tile="x", job_id="job_" + "0" * 32, pause_id="pau_" + "0" * 32)
     # A body that no call takes: what is allowed ends at the body, what is not ends before it.
     body: dict[str, Any] = {} if method in ("GET", "DELETE", "HEAD") else {"content": b"{", "headers": _JSON}

@@ -29,10 +29,13 @@ ACROSS = {
 }
 # Columns whose bytes are encrypted, or identify a person by their hash.
 PERSONAL = {"personal", "recipient_hash", "filename", "record", "salt", "data", "answer", "proof", "secret_hash",
-            "code_hash", "id_hash"}  # fmt: skip
-APPEND_ONLY = ("evidence", "delivery_event", "activation", "ledger_leaf", "lookup", "lookup_recipient", "audit_entry")
+            "code_hash", "id_hash", "prepared", "outcome"}  # fmt: skip
+APPEND_ONLY = ("evidence", "delivery_event", "activation", "ledger_leaf", "lookup", "lookup_recipient", "audit_entry",
+               "signature_evidence")  # fmt: skip
 # About a delivery, and no business of who receives it.
-SENDERS_ONLY = {"archive", "legal_hold", "retention_later", "submission_row", "verification_code"}
+SENDERS_ONLY = {
+    "archive", "legal_hold", "retention_later", "submission_row", "signature_request", "verification_code",
+}  # fmt: skip
 # SQLSTATE: insufficient privilege, or a row that the policy does not let in.
 FORBIDDEN = "42501"
 ALICE, BOB = b"a" * 32, b"b" * 32
@@ -179,7 +182,8 @@ def test_a_recipient_sees_what_is_theirs_and_nothing_of_the_sender(world: World)
     for table in world.tables.values():
         if not table.walled:
             continue
-        expected = 1 if table.name in {"mailbox", "activation", "activation_code", "mailbox_item"} else 0
+        own = {"mailbox", "activation", "activation_code", "mailbox_item", "signature_signer"}
+        expected = 1 if table.name in own else 0
         assert world.count(table.name, recipients=[ALICE]) == expected, table.name
         assert world.count(table.name, recipients=[b"c" * 32]) == 0, table.name
 
@@ -306,6 +310,7 @@ def test_security_definer_functions_are_few_and_hold_their_search_path(world: Wo
         ("zending_erase_deliveries", False),
         ("zending_erase_lookups", False),
         ("zending_erase_mailboxes", False),
+        ("zending_erase_signature_requests", False),
         ("zending_mailboxes_left", False),
         ("zending_make_partitions", False),
         ("zending_move_recipient", False),

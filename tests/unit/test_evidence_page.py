@@ -243,7 +243,7 @@ def test_every_font_is_ours_or_the_typesetters_and_embedded() -> None:
 def test_the_typesetter_has_nothing_to_warn_of() -> None:
     page = contents(msgspec.convert(evidence(), Evidence), wording("fr"), drawn_up=WHEN)
     _, warnings = typst.compile_with_warnings(
-        rendering._template(),
+        rendering._template(rendering._FOLDER / "page.typ"),
         font_paths=rendering._fonts(),
         format="pdf",
         sys_inputs={"page": msgspec.json.encode(page).decode(), "evidence": "{}"},

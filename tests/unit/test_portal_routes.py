@@ -53,6 +53,7 @@ def address(path: str) -> str:
     for name, value in {
         "{delivery_id}": DELIVERY_ID,
         "{evidence_id}": EVIDENCE_ID,
+        "{request_id}": "sgr_" + "0" * 32,
         "{position}": "0",
         "{job_id}": "job_" + "0" * 32,
         "{pause_id}": "pau_" + "0" * 32,

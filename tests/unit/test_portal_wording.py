@@ -6,6 +6,7 @@ from service.domain.addresses import AddressCode, ReturnReason
 from service.domain.errors import FieldError, NotFound
 from service.domain.evidence import REASONS, EvidenceEvent
 from service.domain.policy import REGISTERED_ON_PAPER, RouteReason
+from service.domain.signing_folder import FolderState, SignerState
 from service.domain.states import Actor, DeliveryState, Event, LegState
 from service.inspection.codes import CODES
 from service.portal import wording
@@ -19,6 +20,10 @@ NL = Wording(words("nl"))
 
 def test_every_public_status_has_words() -> None:
     assert set(wording.STATUS) == {*DeliveryState, *LegState} - {LegState.PENDING}
+
+
+def test_every_state_of_a_signature_request_has_words() -> None:
+    assert set(wording.SIGNING) == {*FolderState, *SignerState}
 
 
 def test_every_tone_has_a_look() -> None:

@@ -30,13 +30,29 @@ def render(page: Page, evidence: bytes, *, at: datetime) -> bytes:
     Raises:
         EvidencePageFailed: the typesetter refused; its own message could quote the page, so it is left out.
     """
+    return typeset(_FOLDER, "page", msgspec.json.encode(page), evidence, at=at)
+
+
+def typeset(folder: Path, template: str, page: bytes, evidence: bytes, *, at: datetime) -> bytes:
+    """A page by a template of ours as PDF/A-3a and PDF/UA-1.
+
+    Args:
+        folder: all that the typesetter may read: the template itself.
+        template: its name without its ending.
+        page: what the page says (JSON).
+        evidence: what is attached (JSON).
+        at: when the page is made.
+
+    Raises:
+        EvidencePageFailed: the typesetter refused; its own message could quote the page, so it is left out.
+    """
     try:
         pdf: bytes = typst.compile(
-            _template(),
-            root=str(_FOLDER),
+            _template(folder / f"{template}.typ"),
+            root=str(folder),
             font_paths=_fonts(),
             format="pdf",
-            sys_inputs={"page": msgspec.json.encode(page).decode(), "evidence": evidence.decode()},
+            sys_inputs={"page": page.decode(), "evidence": evidence.decode()},
             pdf_standards=list(_STANDARDS),
             timestamp=at.astimezone(UTC).replace(microsecond=0),
         )
@@ -46,8 +62,8 @@ def render(page: Page, evidence: bytes, *, at: datetime) -> bytes:
 
 
 @cache
-def _template() -> bytes:
-    return (_FOLDER / "page.typ").read_bytes()
+def _template(file: Path) -> bytes:
+    return file.read_bytes()
 
 
 @cache

@@ -1,0 +1,1 @@
+"""Signature requests: an organisation asks, people sign with keys that are never here, and evidence says so."""

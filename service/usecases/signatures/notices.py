@@ -1,0 +1,100 @@
+"""The step ``ask``: tell signers that something waits for their signature; never what, and never with a link."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import msgspec
+from sqlalchemy.orm import Session
+
+from service.db import mailboxes
+from service.db.jobs import JobKind, Leased
+from service.domain import calendar
+from service.domain.errors import Retryable
+from service.domain.identifiers import RecipientId, RecipientKind
+from service.domain.signing_folder import FolderState, SignerState
+from service.engine.steps import Outcome, Step
+from service.notifications.base import Language, Notice, Result, SignatureAsked
+from service.usecases import recovery
+from service.usecases.context import Context
+from service.usecases.notices import MailboxDetails
+from service.usecases.personal import PLATFORM, find_hashes, open_value
+from service.usecases.signatures.folders import Signing, load
+
+CHUNK = 50
+
+
+@dataclass(frozen=True)
+class AskWork:
+    """A notice to one signer; None where they have no activated mailbox: their sender passes the link on."""
+
+    notice: Notice | None
+
+
+def step(context: Context) -> Step[AskWork, bool]:
+    """The step, wired; its result is whether somebody was written to."""
+
+    def read(session: Session, jobs: Sequence[Leased]) -> list[tuple[Leased, AskWork]]:
+        found = load(session, context, {job.subject_id for job in jobs})
+        works = []
+        for job in jobs:
+            signing = found.get(job.subject_id)
+            if signing is not None and _waits(signing, job.leg):
+                works.append((job, AskWork(_notice(context, signing, job))))
+        return works
+
+    def perform(works: Sequence[tuple[Leased, AskWork]]) -> list[Outcome[AskWork, bool]]:
+        return _send(context, works)
+
+    def record(_session: Session, _outcomes: Sequence[Outcome[AskWork, bool]]) -> None:
+        """Nothing follows: a notice has no legal weight here, and reminders have their own time."""
+
+    return Step(JobKind.ASK, CHUNK, read, perform, record)
+
+
+def _waits(signing: Signing, position: int) -> bool:
+    return (
+        signing.row.state == FolderState.OPEN.value
+        and 1 <= position <= len(signing.signers)
+        and signing.signers[position - 1].state == SignerState.ASKED.value
+    )
+
+
+def _notice(context: Context, signing: Signing, job: Leased) -> Notice | None:
+    number = signing.people[job.leg - 1].number
+    if number is None:
+        return None
+    hashes = find_hashes(context, RecipientId(RecipientKind.CITIZEN, number))
+    with context.database.transaction(recipients=hashes) as session:
+        row = mailboxes.own(session, hashes)
+        if row is None or row.activated_at is None or row.revoked_at is not None:
+            return None
+        place = f"mailbox.personal:{row.recipient_hash.hex()}"
+        raw = open_value(context, row.personal, organisation=PLATFORM, place=place)
+    return Notice(
+        reference=f"{signing.id}/{job.leg}/asked/{job.id}",
+        to=msgspec.json.decode(raw, type=MailboxDetails).email,
+        language=Language(row.language),
+        what=SignatureAsked(sender=signing.organisation.name),
+    )
+
+
+def _send(context: Context, works: Sequence[tuple[Leased, AskWork]]) -> list[Outcome[AskWork, bool]]:
+    now = context.clock()
+    if context.quiet_hours and calendar.next_allowed(now) > now:
+        night = Retryable("It is night: nobody is written to now.", code="quiet_hours")
+        return [Outcome(job, work, error=night) for job, work in works]
+    recovery.guard(context)
+    notices = [work.notice for _, work in works if work.notice is not None]
+    sent = {outcome.reference: outcome for outcome in context.notifier.send_many(notices, now=now)}
+    outcomes: list[Outcome[AskWork, bool]] = []
+    for job, work in works:
+        if work.notice is None:
+            outcomes.append(Outcome(job, work, result=False))
+            continue
+        answer = sent[work.notice.reference]
+        if answer.result is Result.RETRYABLE:
+            error = Retryable("The notice could not be sent yet.", code=answer.reason or "mail_unavailable")
+            outcomes.append(Outcome(job, work, error=error))
+        else:
+            outcomes.append(Outcome(job, work, result=answer.result is Result.SENT))
+    return outcomes

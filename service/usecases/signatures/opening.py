@@ -1,0 +1,229 @@
+"""Asking for signatures: checked, inspected, stored, and only then acknowledged, in the order of a hand-in."""
+
+import hashlib
+import time
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Final
+
+import msgspec
+import structlog
+from sqlalchemy.exc import DBAPIError
+
+from service.db import deliveries, idempotency, jobs
+from service.db import retention as due
+from service.db.ids import SIGNATURE_REQUEST, new_id, public_id
+from service.db.models import Organisation
+from service.db.signatures import SignatureRequestRow, SignerRow
+from service.domain import calendar
+from service.domain.errors import (
+    FieldError,
+    Forbidden,
+    IdempotencyMismatch,
+    IdempotencyMissing,
+    IdempotencyRunning,
+    Invalid,
+    PayloadTooLarge,
+)
+from service.domain.identifiers import RecipientId, RecipientKind
+from service.domain.signing_folder import FolderEvent, FolderState, Order, begin
+from service.usecases import admission, hand_in, quotas
+from service.usecases.admission import Inspected, Upload, intents, safe_name
+from service.usecases.context import Context
+from service.usecases.personal import find_hash, open_value, seal_value
+from service.usecases.signatures import evidence, folders
+from service.usecases.signatures.evidence import Act
+from service.usecases.signatures.folders import Person, Personal, Signing, personal_place, signer_place
+from service.usecases.signatures.requests import SignatureRequest, SignerPart, check, plain, read
+from service.usecases.signatures.views import request_view
+from service.vault.vault import Prepared
+
+log = structlog.get_logger()
+
+ROUTE: Final = "POST /v1/signature-requests"
+ACCEPTED: Final = 202
+ORIGINAL: Final = "request-original"
+_RELEASE_PAUSES: Final = (0.0, 0.5, 1.0, 2.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """The answer to a request; the same one again for the same request."""
+
+    status: int
+    body: bytes = field(repr=False)
+    request_id: str
+
+
+def open_request(
+    context: Context, organisation_id: uuid.UUID, raw: bytes, uploads: Sequence[Upload], *, key: str | None
+) -> Opened:
+    """Ask for signatures; opens its own transactions. Once this returns, the request is never lost.
+
+    Raises:
+        IdempotencyMissing, IdempotencyMismatch, IdempotencyRunning: about the key.
+        Invalid: the JSON or the set of files can't be accepted; with every problem.
+        DocumentRefused: the document can't be accepted; the code says why.
+        PayloadTooLarge: it is larger than a delivery may be.
+        DeliveryQuota: the organisation has handed in as much as it may on a day.
+    """
+    if not key:
+        raise IdempotencyMissing
+    if not hand_in.KEY.fullmatch(key):
+        raise Invalid("An Idempotency-Key is 1 to 255 printable ASCII characters.", code="idempotency_key_malformed")
+    organisation = context.desk.organisation(context.database, organisation_id)
+    if organisation is None:
+        raise Forbidden
+    print_ = hand_in.fingerprint(raw, uploads)
+    with context.database.transaction(organisations=[organisation_id]) as session:
+        claim = idempotency.claim(session, organisation_id, ROUTE, key, print_, seconds=hand_in.CLAIM_SECONDS)
+    if isinstance(claim, idempotency.Seen):
+        return _again(context, organisation_id, claim, print_)
+    try:
+        return _open(context, organisation, raw, uploads, claim)
+    except Exception:
+        _release(context, claim)
+        raise
+
+
+def _again(context: Context, organisation_id: uuid.UUID, seen: idempotency.Seen, print_: bytes) -> Opened:
+    if seen.fingerprint != print_:
+        raise IdempotencyMismatch
+    if seen.status is None or seen.answer is None or seen.subject_id is None:
+        raise IdempotencyRunning
+    body = open_value(context, seen.answer, organisation=organisation_id, place=f"idempotency.answer:{seen.subject_id}")
+    answer = bytes(msgspec.json.decode(body, type=msgspec.Raw))
+    return Opened(seen.status, answer, public_id(SIGNATURE_REQUEST, seen.subject_id))
+
+
+def _release(context: Context, claim: idempotency.Claim) -> None:
+    """Give the key back; if the database stays away, the claim's lease ends it."""
+    for pause in _RELEASE_PAUSES:
+        time.sleep(pause)
+        try:
+            with context.database.transaction(organisations=[claim.organisation_id]) as session:
+                idempotency.release(session, claim)
+        except DBAPIError as error:
+            log.warning("claim_not_released", error=type(error).__name__)
+        else:
+            return
+
+
+def _open(
+    context: Context, organisation: Organisation, raw: bytes, uploads: Sequence[Upload], claim: idempotency.Claim
+) -> Opened:
+    quotas.admit(context, organisation.id, 1, sum(len(upload.content) for upload in uploads))
+    now = context.clock()
+    asked = read(raw)
+    check(asked, now=now)
+    _check_files(context, uploads)
+    (inspected,) = admission.inspect(context, uploads)
+    year = calendar.retention_year(now) + organisation.retention_years
+    request_id = new_id()
+    prepared = context.vault.prepare(organisation.id, year, request_id, ORIGINAL, inspected.content)
+    with context.database.transaction(organisations=[organisation.id]) as session:
+        deliveries.intend(session, intents(organisation.id, request_id, [prepared]))
+    context.vault.write(prepared)
+    signing = _signing(context, organisation, asked, inspected, prepared, request_id, year)
+    first = begin(Order(asked.order), len(asked.signers))
+    with context.database.transaction(organisations=[organisation.id]) as session:
+        for signer, state in zip(signing.signers, first.signers, strict=True):
+            signer.state = state.value
+        put = folders.ask(
+            signing, [place for place, state in enumerate(first.signers) if state.value == "asked"], now=now
+        )
+        body = msgspec.json.encode(request_view(context, signing))
+        answer = seal_value(
+            context,
+            msgspec.Raw(body),
+            organisation=organisation.id,
+            year=year,
+            place=f"idempotency.answer:{request_id}",
+        )
+        if not idempotency.complete(session, claim, status=ACCEPTED, answer=answer, subject=request_id):
+            raise IdempotencyRunning
+        quotas.count(session, {organisation.id: (1, signing.row.size)})
+        session.add(signing.row)
+        session.flush()
+        session.add_all(signing.signers)
+        session.flush()
+        deliveries.keep(session, [request_id], [prepared.path])
+        due.span_year(session, organisation.id, year, [request_id])
+        evidence.write(session, context, [Act(signing, FolderEvent.REQUESTED, now)])
+        jobs.put(session, put)
+    context.wake(sorted({each.kind for each in put}))
+    return Opened(ACCEPTED, body, public_id(SIGNATURE_REQUEST, request_id))
+
+
+def _check_files(context: Context, uploads: Sequence[Upload]) -> None:
+    if len(uploads) != 1 or uploads[0].role != "document":
+        detail = "A signature request has exactly one document: send one part named document, with a PDF."
+        raise Invalid(detail, code="one_document", errors=[FieldError("/document", "one_document", detail)])
+    if len(uploads[0].content) > context.limits.delivery_bytes:
+        raise PayloadTooLarge(f"The document is larger than {context.limits.delivery_bytes} bytes.")
+
+
+def _signing(
+    context: Context,
+    organisation: Organisation,
+    asked: SignatureRequest,
+    inspected: Inspected,
+    prepared: Prepared,
+    request_id: uuid.UUID,
+    year: int,
+) -> Signing:
+    now = context.clock()
+    personal = Personal(
+        plain(asked.subject),
+        safe_name(inspected.filename),
+        None if asked.deliver is None else msgspec.to_builtins(asked.deliver),
+    )
+    sealed = {"organisation": organisation.id, "year": year}
+    row = SignatureRequestRow(
+        id=request_id,
+        organisation_id=organisation.id,
+        mark=organisation.mark,
+        reference=asked.reference.strip(),
+        language=asked.language,
+        sequence=asked.order,
+        state=FolderState.OPEN.value,
+        reason=None,
+        personal=seal_value(context, personal, place=personal_place(request_id), **sealed),  # type: ignore[arg-type]
+        path=prepared.path,
+        role=ORIGINAL,
+        sha256=hashlib.sha256(inspected.content).digest(),
+        submitted_sha256=inspected.submitted_sha256,
+        size=len(inspected.content),
+        pages=inspected.inspection.pages,
+        remind_days=asked.remind_after_days,
+        retention_year=year,
+        created_at=now,
+        updated_at=now,
+        expires_at=now + timedelta(days=asked.days),
+    )
+    people, signers = [], []
+    for position, part in enumerate(asked.signers, 1):
+        who = _person(organisation, part)
+        people.append(who)
+        number = None if who.number is None else RecipientId(RecipientKind.CITIZEN, who.number)
+        signers.append(
+            SignerRow(
+                request_id=request_id,
+                position=position,
+                organisation_id=organisation.id,
+                recipient_hash=None if number is None else find_hash(context, number),
+                way=part.way,
+                level=part.wanted.value,
+                state="waiting",
+                personal=seal_value(context, who, place=signer_place("personal", request_id, position), **sealed),  # type: ignore[arg-type]
+            )
+        )
+    return Signing(row=row, signers=signers, organisation=organisation, personal=personal, people=people)
+
+
+def _person(organisation: Organisation, part: SignerPart) -> Person:
+    if part.id is None or part.name is None:
+        return Person(organisation.name)
+    return Person(plain(part.name), RecipientId.parse(RecipientKind.CITIZEN, part.id).value)
