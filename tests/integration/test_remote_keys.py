@@ -12,7 +12,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from signing.algorithms import digest, signature_holds
+from signing.algorithms import Mechanism, digest, signature_holds
 from signing.errors import KeyUnavailable, KeyUnusable
 from signing.keys import csc
 from signing.keys.csc import CscSealKey
@@ -32,6 +32,7 @@ from tests.csc_support import (
 )
 from tests.signing_support import pki, seal_key, token_maker
 
+RSA = "1.2.840.113549.1.1.1"
 HASHED = digest("sha256", b"a document")
 
 
@@ -295,6 +296,31 @@ def test_a_service_that_is_away_is_waited_for() -> None:
         key.sign(HASHED)
     with pytest.raises(KeyUnavailable):
         remote_key(url)
+
+
+def test_a_key_that_names_its_kind_only_is_told_the_digest_beside(served: tuple[RemoteService, str]) -> None:
+    service, url = served
+    service.algorithm = "rsa-3072"
+
+    def told(method: str, _: dict[str, Any], honest: dict[str, Any]) -> Any:
+        return {**honest, "key": {"status": "enabled", "algo": [RSA]}} if method == "credentials/info" else None
+
+    service.lie = told
+    key = remote_key(url, Mechanism.RSA_SHA512)
+    hashed = digest("sha512", b"a document")
+    assert holds(key, key.sign(hashed), hashed)
+    with pytest.raises(KeyUnusable, match="does not sign by rsa-pss"):
+        remote_key(url, Mechanism.PSS_SHA256)
+
+
+@pytest.mark.parametrize("said", [{}, {"SAD": ""}, {"SAD": 7}])
+def test_an_authorisation_that_is_none_signs_nothing(said: Any, served: tuple[RemoteService, str]) -> None:
+    service, url = served
+    key = remote_key(url)
+    service.lie = lambda method, _, __: said if method == "credentials/authorize" else None
+    with pytest.raises(KeyUnavailable, match="no authorisation"):
+        key.sign(HASHED)
+    assert "signatures/signHash" not in service.calls
 
 
 def test_a_token_that_authorises_by_itself_asks_for_no_more() -> None:

@@ -7,7 +7,9 @@ import pytest
 
 from service.seals import profile as profiles
 from service.seals.errors import ProfileRefused
+from service.seals.opening import open_key
 from service.seals.profile import CscKey, PemKey, Pkcs11Key, Pkcs12Key, Secret, read_profile
+from service.seals.refused import RefusedPins
 from service.seals.sealers import in_files, names_in
 from signing.algorithms import Mechanism
 from signing.report import Level
@@ -157,3 +159,44 @@ def test_keys_in_files_are_found_wherever_a_profile_names_them(tmp_path: Path) -
     written(tmp_path, pem, "coming")
     assert names_in(tmp_path) == ["broken", "coming", "moved", "old", "token"]
     assert in_files(tmp_path) == ["coming", "old"]
+
+
+@pytest.mark.parametrize(("field", "said"), [("certificate", "certificate"), ("authorities", "authorities")])
+@pytest.mark.parametrize("content", [None, b"no certificate"])
+def test_a_file_that_a_profile_names_and_that_is_none_is_said(
+    field: str, said: str, content: bytes | None, tmp_path: Path
+) -> None:
+    if content is not None:
+        (tmp_path / "file").write_bytes(content)
+    place = CscKey(
+        provider="csc",
+        url="https://sign.invalid/csc/v2",
+        credential="c",
+        secret=Secret(env="S"),
+        **{field: Path("file")},
+    )
+    with pytest.raises(ProfileRefused, match=said):
+        open_key(place, tmp_path, RefusedPins())
+
+
+def test_refused_pins_are_remembered_beyond_the_process(tmp_path: Path) -> None:
+    first = RefusedPins(tmp_path / "refused")
+    assert not first.knows("here", "1234")
+    first.add("here", "1234")
+    first.add("here", "1234")
+    second = RefusedPins(tmp_path / "refused")
+    assert second.knows("here", "1234")
+    assert not second.knows("elsewhere", "1234")
+    assert not second.knows("here", "12345")
+    assert [file.stat().st_size for file in (tmp_path / "refused").iterdir()] == [0]
+    second.forget()
+    assert not first.knows("here", "1234")
+
+
+def test_what_can_not_be_written_down_is_remembered_by_the_process(tmp_path: Path) -> None:
+    (tmp_path / "refused").write_text("in the way")
+    for pins in (RefusedPins(tmp_path / "refused"), RefusedPins()):
+        pins.add("here", "1234")
+        assert pins.knows("here", "1234")
+        pins.forget()
+        assert not pins.knows("here", "1234")
