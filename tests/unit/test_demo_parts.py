@@ -20,9 +20,9 @@ from service.embedded.fictional import MUNICIPALITY, ORGANISATIONS, PEOPLE, RECI
 from service.embedded.pki import ensure_pki
 from service.embedded.seeding import place_seal
 from service.seals.looks import appearance
-from service.seals.opening import open_key
-from service.seals.profile import read_profile
+from service.seals.profile import PemKey, read_profile
 from service.usecases import requests
+from signing.keys import FileSealKey
 from signing.seal import Sealer
 from tests.appearance_support import described
 from tests.inspection_support import DOCUMENTS
@@ -92,11 +92,12 @@ def test_a_seal_that_is_in_place_stays(tmp_path: Path) -> None:
 def test_the_municipalitys_seals_can_be_seen(tmp_path: Path) -> None:
     ensure_pki(tmp_path / "pki")
     place_seal(tmp_path / "pki", tmp_path / "seals", MUNICIPALITY)
-    profile = read_profile(tmp_path / "seals", MUNICIPALITY.slug)
+    seals = tmp_path / "seals"
+    profile = read_profile(seals, MUNICIPALITY.slug)
+    assert isinstance(profile.key, PemKey)
     assert profile.appearance is not None
-    sealer = Sealer(
-        open_key(profile.key, tmp_path / "seals"), None, appearance=appearance(profile.appearance, tmp_path / "seals")
-    )
+    key = FileSealKey.from_pem(*(seals / file for file in profile.key.files))
+    sealer = Sealer(key, None, appearance=appearance(profile.appearance, seals))
     sealed = sealer.seal((DOCUMENTS / "permit-nl-pdfa.pdf").read_bytes(), at=datetime.now(UTC))
     assert "Gemeente Voorbeeldegem" in described(sealed)
 
