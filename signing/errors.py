@@ -82,6 +82,10 @@ class KeyUnavailable(Unavailable):
     code = "key_unavailable"
 
 
+class CertificateUntrusted(KeyUnusable):
+    """The certificate leads to no root that is believed here, so nobody can be asked about it."""
+
+
 class SealCheckFailed(SigningError):
     """The finished seal did not pass its own check and was thrown away."""
 

@@ -30,7 +30,7 @@ from pyhanko_certvalidator.path import ValidationPath
 from pyhanko_certvalidator.validate import async_validate_path
 
 from signing.asking import Asking
-from signing.errors import CertificateRevoked, KeyUnusable, RevocationUnavailable
+from signing.errors import CertificateRevoked, CertificateUntrusted, RevocationUnavailable
 from signing.trust import path_to_root
 
 _TOLERANCE = timedelta(minutes=1)
@@ -83,7 +83,7 @@ class RevocationSource(Protocol):
         Raises:
             CertificateRevoked: a certificate of the path was revoked.
             RevocationUnavailable: nobody says so in a way that can be believed; try again later.
-            KeyUnusable: the certificate doesn't lead to a trusted root.
+            CertificateUntrusted: the certificate doesn't lead to a trusted root.
         """
         ...
 
@@ -134,7 +134,7 @@ class OnlineRevocation:
         """Proof that the path was good at ``at``; see :meth:`RevocationSource.data`."""
         path = path_to_root(certificate, tuple(others), self._roots, at)
         if path is None:
-            raise KeyUnusable("The certificate was not valid then or doesn't lead to a trusted root.")
+            raise CertificateUntrusted("The certificate was not valid then or doesn't lead to a trusted root.")
         answers: list[_Answer] = []
         with self._lock:
             # From the root downwards: who answers for a certificate must itself be good.

@@ -14,7 +14,7 @@ from signing.algorithms import digest, signature_holds
 from signing.appearance import Appearance, Shown
 from signing.archive import Archive, Kept, holds_until
 from signing.cms import SealTemplate, SignedAttributes
-from signing.errors import KeyUnusable, RevocationUnavailable, SealCheckFailed
+from signing.errors import CertificateUntrusted, KeyUnusable, RevocationUnavailable, SealCheckFailed
 from signing.filling import Check, fill
 from signing.keys import BatchSealKey, SealKey
 from signing.report import Level
@@ -247,7 +247,7 @@ class Sealer:
             return None
         try:
             return self._revocation.data(self._key.certificate, self._key.chain, at=at)
-        except RevocationUnavailable:
+        except (RevocationUnavailable, CertificateUntrusted):
             if self._long_term:
                 raise
             return None

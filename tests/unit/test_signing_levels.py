@@ -14,11 +14,18 @@ from pyhanko.pdf_utils.reader import PdfFileReader
 from pyhanko.sign.fields import enumerate_sig_fields
 from pyhanko.sign.validation.pdf_embedded import EmbeddedPdfSignature
 
-from service.embedded.pki import Algorithm
+from service.embedded.pki import Algorithm, ensure_pki
 from service.embedded.status import StatusMaker, revoke
-from signing.errors import CertificateRevoked, RevocationUnavailable, SealCheckFailed, TimeStampUnavailable
+from signing.errors import (
+    CertificateRevoked,
+    CertificateUntrusted,
+    RevocationUnavailable,
+    SealCheckFailed,
+    TimeStampUnavailable,
+)
 from signing.report import Level
 from signing.seal import Sealer
+from signing.trust import load_certificates
 from signing.validate import validate
 from tests.pyhanko_judge_support import kept_is_enough, ocsp_request, token_maker_certificates, verdict
 from tests.signing_support import (
@@ -119,6 +126,15 @@ def test_below_long_term_nothing_is_kept_and_nobody_is_needed() -> None:
     assert Sealer(seal_key(), InProcessAuthority(), revocation=dead).seal(plain_pdf(), at=now())
     with pytest.raises(RevocationUnavailable):
         Sealer(seal_key(), InProcessAuthority(), level=Level.B_LT, revocation=dead).seal(plain_pdf(), at=now())
+
+
+def test_below_long_term_nobody_needs_to_believe_the_seals_root(tmp_path: Path) -> None:
+    strangers = load_certificates(ensure_pki(tmp_path).trust_anchor)
+    with honest_server() as url, revocation(url, trust_roots=strangers) as source:
+        assert Sealer(seal_key(), InProcessAuthority(), revocation=source).seal(plain_pdf(), at=now())
+        with pytest.raises(CertificateUntrusted) as caught:
+            Sealer(seal_key(), InProcessAuthority(), level=Level.B_LT, revocation=source).seal(plain_pdf(), at=now())
+    assert caught.value.code == "key_unusable"
 
 
 @pytest.mark.parametrize("chosen", [Level.B_B, Level.B_T, Level.B_LTA])
