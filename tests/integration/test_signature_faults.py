@@ -7,8 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from service.db.jobs import JobKind
-from service.domain.errors import Conflict, TransitionRefused
+from service.domain.errors import Conflict, Invalid, TransitionRefused
 from service.engine.steps import run_chunk
+from service.usecases import repair
 from service.usecases.signatures import signer
 from service.usecases.steps import all_steps
 from signing.errors import ChangesForbidden, TimeStampUnavailable
@@ -78,3 +79,22 @@ def test_a_seal_that_is_away_is_waited_for_and_one_that_never_comes_ends_it(
         assert view.state == state
     assert view.reason == "pdf_certified_no_changes"
     assert events(pipeline, agency, request)[-1] == "SignatureRequestFailed"
+
+
+def test_an_operator_sees_which_request_waits_and_cannot_end_it(
+    pipeline: Pipeline, agency: uuid.UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request, operator = ask(pipeline, agency), "staff:" + "0" * 32
+    sign(pipeline, request)
+    with monkeypatch.context() as hurt:
+        hurt.setattr("service.engine.steps.wait", lambda _: 0.0)
+        hurt.setattr("service.usecases.signatures.finishing.sealed_report", lambda *_, **__: 1 / 0)
+        pipeline.work()
+    (found,), _ = repair.parked(pipeline.context)
+    assert (found.kind, found.subject, found.reasons) == ("finish", request, ())
+    with pytest.raises((Invalid, Conflict)) as caught:
+        repair.propose_end(pipeline.context, found.id, reason="gave_up", actor=operator, valid_seconds=60)
+    assert "signature request" in caught.value.detail
+    repair.retry(pipeline.context, [found.id], operator)
+    pipeline.work()
+    assert seen(pipeline, agency, request).state == "completed"
