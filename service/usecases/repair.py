@@ -16,7 +16,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from service.db import jobs, queues
-from service.db.ids import BATCH, DELIVERY, ORGANISATION, SUBMISSION, new_id, parse_id, public_id
+from service.db.ids import BATCH, DELIVERY, ORGANISATION, SIGNATURE_REQUEST, SUBMISSION, new_id, parse_id, public_id
 from service.db.jobs import JobKind
 from service.db.models import Job
 from service.db.operations import EndProposal
@@ -86,7 +86,13 @@ class ParkedView:
     proposal: ProposalView | None
 
 
-_SUBJECTS: Final = {JobKind.HAND_OVER: BATCH, JobKind.UNPACK: SUBMISSION, JobKind.ADMIT: SUBMISSION}
+_SUBJECTS: Final = {
+    JobKind.HAND_OVER: BATCH,
+    JobKind.UNPACK: SUBMISSION,
+    JobKind.ADMIT: SUBMISSION,
+    JobKind.ASK: SIGNATURE_REQUEST,
+    JobKind.FINISH: SIGNATURE_REQUEST,
+}
 
 
 def reasons_of(kind: JobKind) -> tuple[str, ...]:
@@ -272,6 +278,8 @@ def _why_not(kind: JobKind) -> str:
         return f"The reason is one of: {', '.join(reasons_of(kind))}."
     if kind is JobKind.HAND_OVER:
         return "A closed batch can't be ended, only mended and retried: the print house may have it already."
+    if kind in (JobKind.ASK, JobKind.FINISH):
+        return "Work on a signature request can't be ended here: its sender can cancel it while not all have signed."
     return "This work can't be ended here: stop its submission."
 
 
