@@ -22,6 +22,7 @@ from tests.attack_support import (
     with_range,
 )
 from tests.longterm_support import judge, sign
+from tests.mutation_support import is_said_by
 
 SEALED = sign("b-t", pdf=contract_pdf())
 ARCHIVED = sign("b-lta", pdf=contract_pdf(form=False))
@@ -60,16 +61,16 @@ def test_no_turned_bit_is_called_valid(region: str) -> None:
         assert not judge(bytes(turned)).valid, place
 
 
-def test_a_turned_bit_inside_the_signature_changes_nothing_that_is_said_or_everything() -> None:
-    # Not every byte in there is signed: certificates sent along, the order of what is not signed. What is said of the
-    # document then stays the same, or it isn't valid.
+def test_a_turned_bit_inside_the_signature_adds_nothing_to_what_is_said() -> None:
+    # Not every byte in there is signed: certificates sent along, the time-stamp's place. What is said of the document
+    # then stays the same or becomes less, or it isn't valid.
     honest = judge(SEALED)
     size = len(container_hex(SEALED))
     for turn, place in enumerate(range(HOLE.start + 1, HOLE.start + 1 + size, 41)):
         turned = bytearray(SEALED)
         turned[place] ^= 1 << turn % 4
         report = judge(bytes(turned))
-        assert not report.valid or report.signatures == honest.signatures, place
+        assert not report.valid or is_said_by(honest, report), place
 
 
 def test_no_turned_bit_of_an_archived_document_leaves_the_whole_valid() -> None:
