@@ -112,6 +112,7 @@ TABLE: Mapping[str, Mapping[str, int]] = {
     f"GET {REQUEST}/evidence": sender(200),
     f"GET {REQUEST}/evidence/{{evidence_id}}": sender(404),
     f"POST {REQUEST}/cancel": sender(200),
+    "POST /v1/validations": sender(415, 415),
     "GET /v1/submissions": sender(200, 200),
     "POST /v1/submissions": sender(400, 400),
     f"GET {SUBMISSION}": sender(200),

@@ -22,12 +22,12 @@ _APPLICATION = {
     ADD: (
         "activation audit_entry client delivery_event end_proposal evidence gone_out ledger_checkpoint ledger_head"
         " lane_use ledger_leaf ledger_tile legal_hold lookup lookup_recipient organisation organisation_limit recovery"
-        " staff verification_code"
+        " signature_evidence staff verification_code"
     ),
     TAKE: "ledger_pending quota_use",
     CHANGE: (
         "delivery document index_walk leg mailbox mailbox_item print_batch print_cutoff retention_year step_tally"
-        " submission"
+        " signature_request signature_signer submission"
     ),
     EVERYTHING: (
         "activation_code archive client_assertion heartbeat idempotency_key job pause print_letter retention_later"
@@ -66,6 +66,7 @@ FUNCTIONS = {
     "zending_erase_deliveries(uuid[])",
     "zending_erase_lookups(timestamp with time zone,integer)",
     "zending_erase_mailboxes(timestamp with time zone,integer)",
+    "zending_erase_signature_requests(uuid[])",
     "zending_count_lookup()",
     "zending_mailboxes_left(text)",
     "zending_make_partitions(date,integer)",
@@ -82,6 +83,7 @@ APPEND_ONLY = (
     "ledger_leaf",
     "lookup",
     "lookup_recipient",
+    "signature_evidence",
 )
 
 
