@@ -112,7 +112,8 @@ TABLE: Mapping[str, Mapping[str, int]] = {
     f"GET {REQUEST}/evidence": sender(200),
     f"GET {REQUEST}/evidence/{{evidence_id}}": sender(404),
     f"POST {REQUEST}/cancel": sender(200),
-    "POST /v1/validations": sender(415, 415),
+    # Programs only: clerks check a file on the page for everybody.
+    "POST /v1/validations": dict.fromkeys(ALL, 403) | {OWN: 415, OTHER: 415, NOBODY: 401},
     "GET /v1/submissions": sender(200, 200),
     "POST /v1/submissions": sender(400, 400),
     f"GET {SUBMISSION}": sender(200),
