@@ -1,5 +1,6 @@
 """What a signature is worth years later: levels as proven, revocation as known, time as it still holds."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -9,7 +10,10 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.x509.oid import NameOID
 
 from signing.report import Kind, Level, Revocation, Verdict
+from signing.validation.loop import run
+from tests.attack_support import array, changed, dictionary, in_root, number
 from tests.longterm_support import SIGNED, Identity, house, judge, renewed, sign, stamped, with_answers
+from tests.signing_support import plain_pdf
 
 SOON = SIGNED + timedelta(days=1)
 CERTIFICATE_ENDED = datetime(2028, 3, 1, tzinfo=UTC)
@@ -162,3 +166,25 @@ def test_an_answer_that_had_ended_before_signing_tells_nothing() -> None:
     assert judge(pdf).valid
     assert judge(pdf).signatures[0].level is Level.B_T
     assert judge(pdf, require_revocation=True).code == "revocation_unknown"
+
+
+def test_a_broken_store_proves_nothing_and_hides_no_signature() -> None:
+    for broken in (array(number(1)), array(dictionary()), number(7)):
+        pdf = sign(
+            "b-t", pdf=changed(plain_pdf(), in_root("/DSS", dictionary(Certs=broken, OCSPs=broken, CRLs=broken)))
+        )
+        entry = judge(pdf).signatures[0]
+        assert (entry.verdict, entry.level, entry.revocation) == (Verdict.VALID, Level.B_T, Revocation.UNKNOWN)
+
+
+def test_a_check_waits_for_nothing_outside() -> None:
+    async def forever() -> None:
+        await asyncio.get_running_loop().create_future()
+
+    async def a_moment() -> int:
+        await asyncio.sleep(0.01)
+        return 7
+
+    assert run(a_moment()) == 7
+    with pytest.raises(RuntimeError, match="nothing is fetched"):
+        run(forever())

@@ -144,3 +144,12 @@ def test_names_in_a_report_are_written_as_text() -> None:
 def test_there_is_no_report_of_the_standard_on_no_signature() -> None:
     with pytest.raises(ValueError, match="no signature"):
         as_xml(validate(plain_pdf(), trust_roots=(), at=SIGNED))
+
+
+def test_the_standards_report_says_what_is_qualified_and_calls_the_unknown_generic() -> None:
+    sealed = replace(ARCHIVED.signatures[0], qualification=Qualification.QUALIFIED_SEAL)
+    odd = replace(sealed, verdict=Verdict.INDETERMINATE, code="timestamp_imprint", digest_algorithm="md5")
+    root = etree.fromstring(as_xml(replace(ARCHIVED, signatures=(sealed, odd))).encode())
+    assert root.findtext(f".//{VR}SignatureQualityInformation") == "urn:zending:qualification:qualified_seal"
+    assert root.find(f".//{VR}SubIndication").text == "urn:etsi:019102:subindication:GENERIC"
+    assert len(root.findall(f".//{VR}SignersDocument")) == 1
