@@ -99,6 +99,7 @@ class Settings(BaseSettings):
     inspection_memory: int = 1024 * MEBIBYTE
     inspection_seconds: int = Field(20, ge=1)
     validation_roots: str = ""
+    own_seals: str = ""
     trusted_lists: str = ""
     trusted_list_operators: str = ""
     max_delivery_bytes: int = 30 * MEBIBYTE

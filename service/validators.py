@@ -7,14 +7,20 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
 
+import structlog
+from cryptography import x509
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from service.inspection.limits import InspectionLimits
 from service.inspection.validating import Believed, Trust
 from service.inspection.validator import Validator
+from service.seals.errors import ProfileRefused
+from service.seals.profile import read_profile
 from service.settings import Settings, SettingsRefused
 from signing.trust import load_certificates
 from signing.trusted_lists import TrustedListRefused
+
+log = structlog.get_logger()
 
 
 def validator(
@@ -46,16 +52,40 @@ def validator(
 
 
 def _believed(settings: Settings, seals: Path) -> Believed:
-    own = [each for file in sorted(seals.glob("*.cert.pem")) for each in load_certificates(file)]
     believed = Believed(
         anchors=tuple(settings.validation_roots.split()) or (str(settings.trust_anchor),),
         lists=tuple(settings.trusted_lists.split()),
         operators=tuple(settings.trusted_list_operators.split()),
-        own_seals=tuple(seal.fingerprint(SHA256()).hex() for seal in own),
+        own_seals=tuple(seal.fingerprint(SHA256()).hex() for seal in _own_seals(settings, seals)),
     )
     if settings.validation_roots or settings.trusted_lists:
         _look_at(believed)
     return believed
+
+
+def _own_seals(settings: Settings, seals: Path) -> list[x509.Certificate]:
+    """The certificates of our own seals that lie in files: former ones too, for as long as they lie there.
+
+    Raises:
+        SettingsRefused: one that is named can't be read.
+    """
+    found = set(seals.glob("*.cert.pem"))
+    for file in seals.glob("*.toml"):
+        try:
+            places = read_profile(seals, file.stem).keys
+        except ProfileRefused as refused:
+            # It seals nothing as it is; who seals says so where it is seen.
+            log.warning("seal_profile_not_read", profile=file.stem, code=refused.code)
+            continue
+        for place in places:
+            if certificate := getattr(place, "certificate", None):
+                found.add(seals / certificate)
+    try:
+        named = [each for file in settings.own_seals.split() for each in load_certificates(Path(file))]
+    except (OSError, ValueError):
+        raise SettingsRefused("ZENDING_OWN_SEALS names a file that holds no certificates.") from None
+    there = [file for file in sorted(found) if file.is_file()]
+    return [*(each for file in there for each in load_certificates(file)), *named]
 
 
 def _look_at(believed: Believed) -> None:
