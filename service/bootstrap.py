@@ -172,6 +172,9 @@ def _build(settings: Settings, closing: contextlib.ExitStack, *, hands_in: bool,
     def find_hashes(recipient: RecipientId) -> tuple[bytes, ...]:
         return crypto.recipient_hashes(index, recipient.kind.value, recipient.value)
 
+    signers = authorities.signers(settings)
+    if signers is not None:
+        closing.callback(signers.close)
     context = Context(
         database=database,
         vault=Vault(store, keyring),
@@ -200,7 +203,7 @@ def _build(settings: Settings, closing: contextlib.ExitStack, *, hands_in: bool,
         log_origin=settings.ledger_origin,
         signed_size=StoredHead(store, settings.ledger_origin).signed_size,
         quiet_hours=settings.quiet_hours,
-        signers=authorities.signers(settings),
+        signers=signers,
         tsa=tsa,
     )
     issuer = settings.base_url

@@ -92,6 +92,11 @@ class SignerCheck:
         """Who is asked about certificates."""
         return self._revocation
 
+    def close(self) -> None:
+        """Let go of the revocation source, where it can be closed."""
+        if close := getattr(self._revocation, "close", None):
+            close()
+
     def check(self, der: bytes, *, at: datetime) -> Signer:
         """Look at a certificate that somebody wants to sign with.
 

@@ -13,11 +13,16 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, decode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
-from cryptography.x509.oid import NameOID, ObjectIdentifier
+from cryptography.x509.oid import AuthorityInformationAccessOID, NameOID, ObjectIdentifier
+
+from service.embedded.pki import STATUS_URL
 
 AN = "85073003328"
 STATEMENTS = ObjectIdentifier("1.3.6.1.5.5.7.1.3")
 QUALIFIED = ("0.4.0.1862.1.1", "0.4.0.1862.1.4")
+_ASKED = x509.AuthorityInformationAccess(
+    [x509.AccessDescription(AuthorityInformationAccessOID.OCSP, x509.UniformResourceIdentifier(f"{STATUS_URL}/ocsp"))]
+)
 _HASHES = {"SHA-256": hashes.SHA256(), "SHA-384": hashes.SHA384(), "SHA-512": hashes.SHA512()}
 
 
@@ -143,6 +148,7 @@ def issue(
         .not_valid_after(now + ends)
         .add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .add_extension(_ASKED, critical=False)
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()), critical=False)
     )
     if signs is not None:

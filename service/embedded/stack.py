@@ -226,11 +226,10 @@ class Stack:
             self._environment |= {
                 "ZENDING_TSA_URL": f"http://{host}:{port}/",
                 "ZENDING_TRUST_ANCHOR": str(anchor),
-                # Cards of the fictional infrastructure; nobody answers whether they were revoked.
+                # Cards of the fictional infrastructure.
                 "ZENDING_SIGNER_ANCHORS": str(anchor),
                 "ZENDING_SIGNER_ISSUERS": str(folder / "issuing.cert.pem"),
                 "ZENDING_SIGNER_QUALIFIED": str(folder / "issuing.cert.pem"),
-                "ZENDING_SIGNER_REVOCATION": "false",
                 "ZENDING_REVOCATION_PROXY": f"http://{host}:{port}",
             }
         if "ZENDING_OIDC_ISSUER" not in self._given:

@@ -8,6 +8,7 @@ import pytest
 
 from service.db.jobs import JobKind
 from service.domain.errors import Conflict, Invalid, TransitionRefused
+from service.embedded.status import revoke
 from service.engine.steps import run_chunk
 from service.usecases import repair
 from service.usecases.signatures import signer
@@ -98,3 +99,13 @@ def test_an_operator_sees_which_request_waits_and_cannot_end_it(
     repair.retry(pipeline.context, [found.id], operator)
     pipeline.work()
     assert seen(pipeline, agency, request).state == "completed"
+
+
+def test_a_revoked_card_signs_nothing(pipeline: Pipeline, agency: uuid.UUID) -> None:
+    request = ask(pipeline, agency)
+    card = card_of(pipeline)
+    revoke(pipeline.pki, card.certificate, since=pipeline.now)
+    with pytest.raises(Invalid) as caught:
+        begin(pipeline, request, card)
+    assert caught.value.code == "certificate_revoked"
+    assert seen(pipeline, agency, request).signers[0].state == "asked"

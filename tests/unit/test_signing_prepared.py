@@ -27,6 +27,7 @@ from signing.errors import (
     KeyUnusable,
     PdfUnreadable,
     PreparationStale,
+    RevocationUnavailable,
     SignatureRefused,
     TimeStampUnavailable,
 )
@@ -34,7 +35,19 @@ from signing.prepared import LARGEST_UPDATE, Prepared, complete, prepare
 from signing.seal import Sealer
 from signing.validate import Coverage, Level, Verdict, validate
 from tests.card_support import Card, issue
-from tests.signing_support import InProcessAuthority, outside, pki, plain_pdf, roots, seal_key
+from tests.pyhanko_judge_support import kept_is_enough
+from tests.signing_support import (
+    InProcessAuthority,
+    client,
+    honest_server,
+    judged_by_openssl,
+    outside,
+    pki,
+    plain_pdf,
+    revocation,
+    roots,
+    seal_key,
+)
 
 NOW = datetime.now(UTC)
 PURPOSE = "sgr_1/1"
@@ -100,6 +113,32 @@ def test_with_its_issuers_it_is_trusted_and_others_agree(tmp_path: Path) -> None
     assert "Signature is Valid." in said
     assert "An Peeters" in said
     assert outside("qpdf", "--check", file).returncode == 0
+
+
+@pytest.mark.parametrize("kind", ["p-384", "rsa-2048", "pss"])
+def test_openssl_verifies_it(kind: str, tmp_path: Path) -> None:
+    pdf, holder = plain_pdf(), card(kind)
+    prepared = begun(holder, pdf, chain=seal_key().chain)
+    judged_by_openssl(ended(pdf, prepared, by_card(holder, prepared), tsa=InProcessAuthority()), tmp_path)
+
+
+def test_with_answers_about_revocation_it_is_good_for_long_and_others_ask_nobody() -> None:
+    pdf, holder = plain_pdf(), card()
+    with honest_server() as url, client(url) as tsa, revocation(url) as source:
+        prepared = begun(holder, pdf, chain=seal_key().chain)
+        signed = ended(pdf, prepared, by_card(holder, prepared), tsa=tsa, revocation=source)
+    report = validate(signed, trust_roots=roots(), at=NOW)
+    assert report.verdict is Verdict.VALID
+    assert report.last is not None
+    assert report.last.level is Level.B_LT
+    assert kept_is_enough(signed, at=datetime.now(UTC) + timedelta(hours=1))
+
+
+def test_without_answers_about_the_signer_nothing_leaves() -> None:
+    pdf, holder = plain_pdf(), issue(pki().folder, fresh=True)
+    prepared = begun(holder, pdf, chain=seal_key().chain)
+    with revocation("http://127.0.0.1:9/") as dead, pytest.raises(RevocationUnavailable):
+        ended(pdf, prepared, by_card(holder, prepared), tsa=InProcessAuthority(), revocation=dead)
 
 
 def test_several_sign_one_after_the_other_and_a_seal_closes_it() -> None:
