@@ -295,7 +295,7 @@ def certomancers_service() -> Iterator[str]:
         warnings.simplefilter("ignore")  # how it names its own parts is no matter of ours
         application = CSCWithCertomancer(_dummy_configuration())
     application.register_routes()
-    runner = web.AppRunner(application.app)
+    runner = web.AppRunner(application.app, access_log=None)
     loop.run_until_complete(runner.setup())
     site = web.TCPSite(runner, "127.0.0.1", 0)
     loop.run_until_complete(site.start())
