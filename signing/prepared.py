@@ -25,11 +25,10 @@ from signing.errors import KeyUnusable, PreparationStale, RevocationUnavailable,
 from signing.filling import Check, fill
 from signing.revision import Hole, SignatureWriter, append_validation_data
 from signing.revocation import RevocationSource
-from signing.timestamps import TimeStampAuthority
+from signing.timestamps import LARGEST_STAMP, TimeStampAuthority
 from signing.tokens import certificates_of
 from signing.trust import read_certificate, valid_at
 
-LARGEST_STAMP: Final = 12 * 1024
 LARGEST_UPDATE: Final = 4 * 1024 * 1024
 """Bytes that a signature may add to a document, with all that can be seen of it."""
 CLOCKS_DIFFER: Final = timedelta(minutes=1)
