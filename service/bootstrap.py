@@ -56,8 +56,7 @@ from service.vault.objects.base import ObjectStore
 from service.vault.vault import Vault
 from signing.renewal import Renewer
 from signing.revocation import RevocationSource
-from signing.seal import LARGEST_STAMP
-from signing.timestamps import TimeStampAuthority
+from signing.timestamps import LARGEST_STAMP, TimeStampAuthority
 from signing.trust import load_certificates
 
 TOKEN_KEY: Final = "tokens.pem"  # noqa: S105  a file name

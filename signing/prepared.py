@@ -11,7 +11,8 @@ import hmac
 import json
 import zlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from dataclasses import field as column
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from typing import Any, Final, Self
@@ -25,11 +26,10 @@ from signing.errors import KeyUnusable, PreparationStale, RevocationUnavailable,
 from signing.filling import Check, fill
 from signing.revision import Hole, SignatureWriter, append_validation_data
 from signing.revocation import RevocationSource
-from signing.timestamps import TimeStampAuthority
+from signing.timestamps import LARGEST_STAMP, TimeStampAuthority
 from signing.tokens import certificates_of
 from signing.trust import read_certificate, valid_at
 
-LARGEST_STAMP: Final = 12 * 1024
 LARGEST_UPDATE: Final = 4 * 1024 * 1024
 """Bytes that a signature may add to a document, with all that can be seen of it."""
 CLOCKS_DIFFER: Final = timedelta(minutes=1)
@@ -61,11 +61,11 @@ class Prepared:
 
     purpose: str
     document_sha256: bytes
-    certificate: bytes = field(repr=False)
-    chain: tuple[bytes, ...] = field(repr=False)
+    certificate: bytes = column(repr=False)
+    chain: tuple[bytes, ...] = column(repr=False)
     mechanism: Mechanism
     to_sign: bytes
-    update: bytes = field(repr=False)
+    update: bytes = column(repr=False)
     start: int
     end: int
     prepared_at: datetime
@@ -133,6 +133,8 @@ def prepare(
     lasts: timedelta,
     chain: Sequence[x509.Certificate] = (),
     writer: Writer = invisible,
+    name: str | None = None,
+    field: str | None = None,
     stamp_size: int = LARGEST_STAMP,
 ) -> Prepared:
     """Add an empty signature to ``pdf`` and find out what is to be signed.
@@ -146,6 +148,8 @@ def prepare(
         lasts: how long the signer may take.
         chain: issuers of the certificate that go into the signature.
         writer: adds the field.
+        name: who signs, for a writer that draws.
+        field: the empty field that was kept for this signature, for a writer that draws.
         stamp_size: bytes kept free for a time-stamp.
 
     Raises:
@@ -156,7 +160,7 @@ def prepare(
         raise KeyUnusable("The signer's certificate is not valid now.")
     template = SealTemplate(certificate, tuple(chain), mechanism)
     stream = BytesIO(pdf)
-    hole = writer(mechanism, template.largest(stamp_size)).prepare(stream, at=at)
+    hole = writer(mechanism, template.largest(stamp_size)).prepare(stream, at=at, name=name, field=field)
     return Prepared(
         purpose=purpose,
         document_sha256=digest("sha256", pdf),

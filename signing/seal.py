@@ -20,11 +20,8 @@ from signing.keys import BatchSealKey, SealKey
 from signing.report import Level
 from signing.revision import Hole, SignatureWriter, append_validation_data
 from signing.revocation import RevocationSource, ValidationData
-from signing.timestamps import TimeStampAuthority
+from signing.timestamps import LARGEST_STAMP, TimeStampAuthority
 from signing.trust import valid_at
-
-LARGEST_STAMP = 12 * 1024
-"""Bytes kept free for a token. Tokens of qualified authorities with their chain have five to nine thousand."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Final, Protocol, Self
 
 from asn1crypto import tsp
 from asn1crypto.core import ObjectIdentifier
@@ -20,7 +20,10 @@ from signing.der import OCTET_STRING, SEQUENCE, inside, integer, number_in, only
 from signing.errors import TimeStampInvalid, TimeStampRefused, TimeStampUnavailable
 from signing.tokens import LARGEST_TOKEN, TokenVerifier, verify_token
 
-__all__ = ["HttpTimeStampAuthority", "TimeStampAuthority", "verify_token"]
+__all__ = ["LARGEST_STAMP", "HttpTimeStampAuthority", "TimeStampAuthority", "verify_token"]
+
+LARGEST_STAMP: Final = 12 * 1024
+"""Bytes kept free for a token. Tokens of qualified authorities with their chain have five to nine thousand."""
 
 _SHA256 = bytes.fromhex("300d06096086480165030402010500")
 """AlgorithmIdentifier of SHA-256 with NULL parameters, as authorities expect it."""

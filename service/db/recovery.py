@@ -11,6 +11,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from service.db.base import Base, among
 from service.db.models import DeliveryRow, PrintBatch, Submission
+from service.db.signatures import SignatureRequestRow
 
 LETTER: Final = "letter"
 NOTICE: Final = "notice"
@@ -97,9 +98,9 @@ def skip_numbers(session: Session, beyond: int, *, more: int) -> int:
 
 
 def known_subjects(session: Session, ids: Collection[uuid.UUID]) -> set[uuid.UUID]:
-    """Those of these ids that are a delivery, a submission or a batch of the database."""
+    """Those of these ids that are a delivery, a signature request, a submission or a batch of the database."""
     known: set[uuid.UUID] = set()
-    for column in (DeliveryRow.id, Submission.id, PrintBatch.id):
+    for column in (DeliveryRow.id, SignatureRequestRow.id, Submission.id, PrintBatch.id):
         known.update(session.scalars(select(column).where(column.in_(ids))))
     return known
 

@@ -1,7 +1,10 @@
-"""From a profile's table to what can be seen of its seals."""
+"""What can be seen of seals, from a profile's table, and of people's signatures."""
 
+from collections.abc import Iterable
+from functools import lru_cache
 from pathlib import Path
 from typing import IO, Final
+from zoneinfo import ZoneInfo
 
 import msgspec
 import structlog
@@ -9,9 +12,10 @@ import structlog
 import printing
 from printing.apart import apart
 from service.seals.errors import ProfileRefused
-from signing.appearance import Appearance, Shown
+from signing.appearance import LATIN, Appearance, Shown
 from signing.appearance.room import look
 from signing.appearance.table import Table
+from signing.appearance.words import Language
 
 log = structlog.get_logger()
 
@@ -20,6 +24,7 @@ SECONDS: Final = 5
 """Processor time to look at one page; an ordinary one takes milliseconds."""
 MEMORY: Final = 512 << 20
 _LARGEST_LOGO: Final = 4 << 20
+_BRUSSELS: Final = ZoneInfo("Europe/Brussels")
 
 
 def appearance(table: Table, folder: Path, check_address: str | None = None) -> Appearance:
@@ -55,7 +60,26 @@ def look_apart(stream: IO[bytes], page: int, scale: float) -> bytes:
     return apart(lambda: look(stream, page, scale), seconds=SECONDS, memory=MEMORY) or b""
 
 
-def tell(shown: Shown) -> None:
-    """Log why a seal that was to be seen can't be; the document is sealed all the same."""
+@lru_cache(maxsize=16)
+def of_people(language: Language, further: str = "") -> Appearance:
+    """What can be seen of people's signatures; ``further``: characters of their names that aren't Latin."""
+    return Appearance(
+        font=FONT.read_bytes(),
+        organisation="",
+        language=language,
+        zone=_BRUSSELS,
+        act="signed",
+        characters=LATIN + further,
+        look_at=look_apart,
+    )
+
+
+def beyond_latin(names: Iterable[str]) -> str:
+    """The characters of names that aren't Latin, each once and in order."""
+    return "".join(sorted(set("".join(names)) - set(LATIN)))
+
+
+def tell(shown: Shown, *, event: str = "seal_not_shown") -> None:
+    """Log why a seal or signature that was to be seen can't be; the document is sealed or signed all the same."""
     if shown.reason is not None:
-        log.info("seal_not_shown", reason=shown.reason.value)
+        log.info(event, reason=shown.reason.value)

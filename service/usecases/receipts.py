@@ -55,7 +55,7 @@ class BatchReceipt(msgspec.Struct, frozen=True):
 
 
 class NoticesReceipt(msgspec.Struct, frozen=True):
-    """Notices that the mail server took: (delivery, leg) each."""
+    """Notices that the mail server took: (delivery, leg) each, or (signature request, position of the signer)."""
 
     at: datetime
     notices: tuple[tuple[uuid.UUID, int], ...]

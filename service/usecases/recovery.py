@@ -21,7 +21,7 @@ from service.db import ledger as ledger_rows
 from service.db import pauses as pause_rows
 from service.db import printing as print_rows
 from service.db import recovery as rows
-from service.db.ids import BATCH, DELIVERY, ORGANISATION, moment_of, new_id, public_id
+from service.db.ids import BATCH, DELIVERY, ORGANISATION, SIGNATURE_REQUEST, moment_of, new_id, public_id
 from service.db.jobs import JobKind
 from service.db.models import PrintBatch, VaultObject
 from service.db.retention import RetentionYear
@@ -36,7 +36,7 @@ from service.vault.errors import ObjectMissing, VaultIntegrityError
 
 log = structlog.get_logger()
 
-OUTGOING: Final = (JobKind.HAND_OVER, JobKind.NOTIFY)
+OUTGOING: Final = (JobKind.HAND_OVER, JobKind.NOTIFY, JobKind.ASK)
 NUMBERS_SKIPPED: Final = 1000
 BEHIND: Final = "restored_behind"
 _T = TypeVar("_T")
@@ -46,7 +46,10 @@ _SLACK: Final = timedelta(hours=1)
 
 @dataclass(frozen=True)
 class LostDelivery:
-    """A delivery whose documents are in the store and whose row is lost; ``printed``: its letter went out."""
+    """A delivery or signature request whose documents are in the store and whose row is lost.
+
+    ``printed``: its letter went out; ``noticed``: somebody was told of it.
+    """
 
     id: str
     handed_in_at: datetime
@@ -136,7 +139,9 @@ def begin(context: Context, *, reason: str, actor: str) -> bool:
         widen(session, print_rows.every_organisation(session))
         for batch in lost:
             _learn(session, batch)
-        for chunk in _chunks([(each.at, delivery, leg) for each in notices for delivery, leg in each.notices]):
+        # The newest first, which is the one that is kept: signers are told more than once.
+        every = sorted(((each.at, subject, leg) for each in notices for subject, leg in each.notices), reverse=True)
+        for chunk in _chunks(every):
             told = deliveries.told(session, {delivery for _, delivery, _ in chunk})
             rows.add_gone(
                 session,
@@ -286,8 +291,9 @@ def _lost(context: Context, letters: Sequence[rows.GoneOut], notices: Sequence[r
         for each in chunk:
             roles = {path.split("/")[1] for path in objects[each]}
             if each not in known and "batch" not in roles:
+                asked = any(role.startswith("request-") for role in roles)
                 yield LostDelivery(
-                    public_id(DELIVERY, each),
+                    public_id(SIGNATURE_REQUEST if asked else DELIVERY, each),
                     moments[each],
                     _organisation(context, objects[each], owners),
                     len(objects[each]),

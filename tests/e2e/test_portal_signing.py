@@ -154,6 +154,13 @@ def test_messages_of_other_windows_and_questions_are_not_listened_to(service: Ru
 
 def test_a_citizen_refuses_with_a_reason(service: RunningService, walk: Walk) -> None:
     request = ask(service)
+    looking = walk()
+    looking.go(f"/signatures/{request}/refuse", "an")
+    looking.sees("You don't sign?")
+    looking.look("to-refuse")
+    looking.press("I don't sign")
+    expect(looking.page.locator("#reason-problem")).to_contain_text("Say why you don't sign.")
+    looking.look("to-refuse-problem")
     # Without scripts too.
     an = walk(scripts=False)
     an.go(f"/signatures/{request}", "an")

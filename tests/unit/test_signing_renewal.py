@@ -13,8 +13,8 @@ from signing.keys import FileSealKey
 from signing.renewal import Kept, NothingToKeep, RenewalTooLate, Renewer, holds_until
 from signing.report import Level
 from signing.revocation import OnlineRevocation
-from signing.seal import LARGEST_STAMP, Sealer
-from signing.timestamps import TimeStampAuthority
+from signing.seal import Sealer
+from signing.timestamps import LARGEST_STAMP, TimeStampAuthority
 from signing.validate import validate
 from tests.pyhanko_judge_support import kept_is_enough, ocsp_request, token_maker_certificates, verdict
 from tests.signing_support import (

@@ -11,6 +11,7 @@ from service.db.session import widen
 from service.domain.signing_folder import FolderEvent
 from service.usecases.context import Context
 from service.usecases.signatures.folders import happen, job, load
+from service.usecases.signatures.notices import last_told
 
 CHUNK: Final = 50
 
@@ -36,13 +37,17 @@ def _remind(context: Context) -> int:
         widen(session, every_organisation(session))
         found = rows.to_remind(session, now=now, limit=CHUNK)
         loaded = load(session, context, {row.request_id for row in found})
+        told = last_told(session, loaded)
         put = []
         for row in found:
             signing = loaded[row.request_id]
             own = signing.signers[row.position - 1]
-            days = signing.row.remind_days
-            own.remind_at = None if days is None else now + timedelta(days=days)
-            put.append(job(signing, JobKind.ASK, row.position))
+            days, last = signing.row.remind_days, told.get((row.request_id, row.position))
+            # A database that was restored doesn't know that this reminder went out.
+            already = last is not None and own.remind_at is not None and last >= own.remind_at
+            own.remind_at = None if days is None else (last if already and last else now) + timedelta(days=days)
+            if not already:
+                put.append(job(signing, JobKind.ASK, row.position))
         jobs.put(session, put)
         session.flush()
     if found:

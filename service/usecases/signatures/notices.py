@@ -1,12 +1,15 @@
 """The step ``ask``: tell signers that something waits for their signature; never what, and never with a link."""
 
-from collections.abc import Sequence
+import uuid
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 import msgspec
 from sqlalchemy.orm import Session
 
 from service.db import mailboxes
+from service.db import recovery as recovery_rows
 from service.db.jobs import JobKind, Leased
 from service.domain import calendar
 from service.domain.errors import Retryable
@@ -25,9 +28,13 @@ CHUNK = 50
 
 @dataclass(frozen=True)
 class AskWork:
-    """A notice to one signer; None where they have no activated mailbox: their sender passes the link on."""
+    """A notice to one signer; None where they have no activated mailbox: their sender passes the link on.
+
+    ``sent``: it went out before the database was restored.
+    """
 
     notice: Notice | None
+    sent: bool = False
 
 
 def step(context: Context) -> Step[AskWork, bool]:
@@ -35,11 +42,15 @@ def step(context: Context) -> Step[AskWork, bool]:
 
     def read(session: Session, jobs: Sequence[Leased]) -> list[tuple[Leased, AskWork]]:
         found = load(session, context, {job.subject_id for job in jobs})
+        told = last_told(session, found)
         works = []
         for job in jobs:
             signing = found.get(job.subject_id)
             if signing is not None and _waits(signing, job.leg):
-                works.append((job, AskWork(_notice(context, signing, job))))
+                last = told.get((job.subject_id, job.leg))
+                works.append(
+                    (job, AskWork(_notice(context, signing, job), last is not None and last >= job.created_at))
+                )
         return works
 
     def perform(works: Sequence[tuple[Leased, AskWork]]) -> list[Outcome[AskWork, bool]]:
@@ -49,6 +60,12 @@ def step(context: Context) -> Step[AskWork, bool]:
         """Nothing follows: a notice has no legal weight here, and reminders have their own time."""
 
     return Step(JobKind.ASK, CHUNK, read, perform, record)
+
+
+def last_told(session: Session, requests: Collection[uuid.UUID]) -> dict[tuple[uuid.UUID, int], datetime]:
+    """When signers were last told, by request and position, as far as a restored database learned it from receipts."""
+    gone = recovery_rows.gone(session, recovery_rows.NOTICE, requests)
+    return {(each.delivery_id, each.leg): each.at for each in gone}
 
 
 def _waits(signing: Signing, position: int) -> bool:
@@ -84,11 +101,15 @@ def _send(context: Context, works: Sequence[tuple[Leased, AskWork]]) -> list[Out
         night = Retryable("It is night: nobody is written to now.", code="quiet_hours")
         return [Outcome(job, work, error=night) for job, work in works]
     recovery.guard(context)
-    notices = [work.notice for _, work in works if work.notice is not None]
+    notices = [work.notice for _, work in works if work.notice is not None and not work.sent]
     sent = {outcome.reference: outcome for outcome in context.notifier.send_many(notices, now=now)}
+    done = {reference for reference, outcome in sent.items() if outcome.result is Result.SENT}
+    context.receipts.noticed(
+        [(job.subject_id, job.leg) for job, work in works if work.notice and work.notice.reference in done], now=now
+    )
     outcomes: list[Outcome[AskWork, bool]] = []
     for job, work in works:
-        if work.notice is None:
+        if work.notice is None or work.sent:
             outcomes.append(Outcome(job, work, result=False))
             continue
         answer = sent[work.notice.reference]

@@ -5,7 +5,7 @@ import time
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 import msgspec
@@ -28,12 +28,12 @@ from service.domain.errors import (
     PayloadTooLarge,
 )
 from service.domain.identifiers import RecipientId, RecipientKind
-from service.domain.signing_folder import FolderEvent, FolderState, Order, begin
+from service.domain.signing_folder import FolderEvent, FolderState, Order, Way, begin
 from service.usecases import admission, hand_in, quotas
 from service.usecases.admission import Inspected, Upload, intents, safe_name
 from service.usecases.context import Context
 from service.usecases.personal import find_hash, open_value, seal_value
-from service.usecases.signatures import evidence, folders
+from service.usecases.signatures import evidence, folders, looks
 from service.usecases.signatures.evidence import Act
 from service.usecases.signatures.folders import Person, Personal, Signing, personal_place, signer_place
 from service.usecases.signatures.requests import SignatureRequest, SignerPart, check, plain, read
@@ -122,11 +122,12 @@ def _open(
     (inspected,) = admission.inspect(context, uploads)
     year = calendar.retention_year(now) + organisation.retention_years
     request_id = new_id()
-    prepared = context.vault.prepare(organisation.id, year, request_id, ORIGINAL, inspected.content)
+    document = _with_places(organisation, asked, inspected.content, request_id, now)
+    prepared = context.vault.prepare(organisation.id, year, request_id, ORIGINAL, document)
     with context.database.transaction(organisations=[organisation.id]) as session:
         deliveries.intend(session, intents(organisation.id, request_id, [prepared]))
     context.vault.write(prepared)
-    signing = _signing(context, organisation, asked, inspected, prepared, request_id, year)
+    signing = _signing(context, organisation, asked, inspected, document, prepared, request_id, year)
     first = begin(Order(asked.order), len(asked.signers))
     with context.database.transaction(organisations=[organisation.id]) as session:
         for signer, state in zip(signing.signers, first.signers, strict=True):
@@ -157,6 +158,17 @@ def _open(
     return Opened(ACCEPTED, body, public_id(SIGNATURE_REQUEST, request_id))
 
 
+def _with_places(
+    organisation: Organisation, asked: SignatureRequest, pdf: bytes, request_id: uuid.UUID, now: datetime
+) -> bytes:
+    people = {
+        place: _person(organisation, part).name
+        for place, part in enumerate(asked.signers, 1)
+        if part.way != Way.SEAL.value
+    }
+    return looks.with_places(pdf, request_id, asked.language, people, at=now) if people else pdf
+
+
 def _check_files(context: Context, uploads: Sequence[Upload]) -> None:
     if len(uploads) != 1 or uploads[0].role != "document":
         detail = "A signature request has exactly one document: send one part named document, with a PDF."
@@ -170,6 +182,7 @@ def _signing(
     organisation: Organisation,
     asked: SignatureRequest,
     inspected: Inspected,
+    document: bytes,
     prepared: Prepared,
     request_id: uuid.UUID,
     year: int,
@@ -193,9 +206,9 @@ def _signing(
         personal=seal_value(context, personal, place=personal_place(request_id), **sealed),  # type: ignore[arg-type]
         path=prepared.path,
         role=ORIGINAL,
-        sha256=hashlib.sha256(inspected.content).digest(),
+        sha256=hashlib.sha256(document).digest(),
         submitted_sha256=inspected.submitted_sha256,
-        size=len(inspected.content),
+        size=len(document),
         pages=inspected.inspection.pages,
         remind_days=asked.remind_after_days,
         retention_year=year,

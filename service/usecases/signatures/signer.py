@@ -30,6 +30,7 @@ from service.usecases.admission import intents
 from service.usecases.context import Context
 from service.usecases.mailbox import Reader
 from service.usecases.personal import open_value, seal_bytes
+from service.usecases.signatures import looks
 from service.usecases.signatures.folders import Done, Signing, happen, load, purpose, signer_place
 from service.usecases.signatures.sender import current
 from service.usecases.signatures.views import ToSign, ToSignView, to_sign_view
@@ -124,6 +125,7 @@ def begin(
     signer = _believed(context, signing, own.position, _read_certificate(certificate), now)
     mechanism = _chosen(signer, algorithms)
     pdf = current(context, signing).content
+    name = looks.shown_name(signer.name)
     try:
         with patience(memory=MEMORY):
             made = prepare(
@@ -134,6 +136,9 @@ def begin(
                 at=now,
                 lasts=LASTS,
                 chain=signer.chain,
+                writer=looks.writer(signing.row.language, name),
+                name=name,
+                field=looks.field(own.request_id, own.position),
             )
     except (Unsealable, OutOfPatience) as error:
         code = error.code if isinstance(error, Unsealable) else "too_complex"
