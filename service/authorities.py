@@ -9,6 +9,8 @@ from cryptography import x509
 from service.settings import Settings, SettingsRefused
 from signing.asking import Asking
 from signing.errors import RevocationUnavailable, SigningError
+from signing.keys.consent import ConsentService
+from signing.keys.csc_service import CscAccess
 from signing.revocation import OnlineRevocation
 from signing.several import SeveralAuthorities
 from signing.signers import SignerCheck
@@ -71,6 +73,31 @@ def signers(settings: Settings) -> SignerCheck | None:
         qualified=_certificates("QUALIFIED", settings.signer_qualified),
         revocation=revocation,
     )
+
+
+def consent(settings: Settings) -> ConsentService | None:
+    """The remote service where people sign by their consent; None where none is set.
+
+    Raises:
+        SettingsRefused: its address can't be asked.
+    """
+    url, secret = settings.remote_signing_url, settings.remote_signing_client_secret
+    if url is None or secret is None:
+        return None
+    base = (settings.remote_signing_oauth_url or f"{url.rstrip('/')}/oauth2").rstrip("/")
+    access = CscAccess(
+        url,
+        int(settings.remote_signing_api[0]),
+        settings.remote_signing_client_id,
+        secret.get_secret_value,
+        token_url=f"{base}/token",
+    )
+    try:
+        return ConsentService(access, name=settings.remote_signing_name, authorize_url=f"{base}/authorize")
+    except ValueError as error:
+        raise SettingsRefused(
+            f"The settings of the remote signing service (ZENDING_REMOTE_SIGNING_…): {error}."
+        ) from None
 
 
 def _certificates(name: str, file: Path | None) -> tuple[x509.Certificate, ...]:

@@ -174,6 +174,9 @@ def _build(settings: Settings, closing: contextlib.ExitStack, *, hands_in: bool,
     signers = authorities.signers(settings)
     if signers is not None:
         closing.callback(signers.close)
+    consent = authorities.consent(settings)
+    if consent is not None:
+        closing.callback(consent.close)
     context = Context(
         database=database,
         vault=Vault(store, keyring),
@@ -203,6 +206,7 @@ def _build(settings: Settings, closing: contextlib.ExitStack, *, hands_in: bool,
         signed_size=StoredHead(store, settings.ledger_origin).signed_size,
         quiet_hours=settings.quiet_hours,
         signers=signers,
+        consent=consent,
         tsa=tsa,
     )
     issuer = settings.base_url

@@ -76,6 +76,12 @@ class Settings(BaseSettings):
     signer_issuers: Path | None = None
     signer_qualified: Path | None = None
     signer_revocation: bool = True
+    remote_signing_url: Annotated[str | None, Field(pattern=r"^https?://[^\s;,]+$")] = None
+    remote_signing_oauth_url: Annotated[str | None, Field(pattern=r"^https?://[^\s;,?#]+$")] = None
+    remote_signing_api: str = Field("2.0", pattern=r"^(1\.0\.4|2\.0)$")
+    remote_signing_client_id: str | None = None
+    remote_signing_client_secret: SecretStr | None = None
+    remote_signing_name: str = Field("itsme", min_length=1, max_length=60)
     checkpoint_stamp_seconds: int = Field(60, ge=1)
 
     oidc_issuer: str
@@ -156,11 +162,26 @@ class Settings(BaseSettings):
                 wrong.append("ZENDING_OIDC_ISSUER must start with https:// in production.")
         if (self.storage_access_key is None) != (self.storage_secret_key is None):
             wrong.append("Set both ZENDING_STORAGE_ACCESS_KEY and ZENDING_STORAGE_SECRET_KEY, or neither.")
+        wrong += self._wrong_remote_signing()
         if self.base_url.endswith("/"):
             wrong.append("ZENDING_BASE_URL must not end with a slash.")
         if wrong:
             raise ValueError("\n".join(wrong))
         return self
+
+    def _wrong_remote_signing(self) -> list[str]:
+        if self.remote_signing_url is None:
+            return []
+        wrong = []
+        if None in (self.remote_signing_client_id, self.remote_signing_client_secret, self.signer_anchors):
+            wrong.append(
+                "ZENDING_REMOTE_SIGNING_URL needs ZENDING_REMOTE_SIGNING_CLIENT_ID, "
+                "ZENDING_REMOTE_SIGNING_CLIENT_SECRET and ZENDING_SIGNER_ANCHORS."
+            )
+        addresses = (self.remote_signing_url, self.remote_signing_oauth_url or "https:")
+        if self.mode is Mode.PRODUCTION and not all(each.startswith("https:") for each in addresses):
+            wrong.append("ZENDING_REMOTE_SIGNING_URL and …_OAUTH_URL must start with https:// in production.")
+        return wrong
 
     @property
     def secure_cookies(self) -> bool:

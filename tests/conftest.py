@@ -10,6 +10,7 @@
 ================  =====================================================================================
 """
 
+import contextlib
 import os
 import signal
 import uuid
@@ -25,7 +26,7 @@ from service.cli.demo_house import house
 from service.embedded.fictional import people_for_provider
 from service.embedded.postgres import DATABASE
 from service.embedded.stack import Stack
-from tests import softhsm_support
+from tests import consent_support, softhsm_support
 from tests.embedded_support import environment
 from tests.installation_support import house_apart
 from tests.pipeline_support import Pipeline, TestDatabase, fresh_database, keep_few_partitions, wired
@@ -123,14 +124,16 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService
     """
     home = tmp_path_factory.mktemp("service") / "home"
     notices: list[str] = []
-    given = environment() | SETTINGS | softhsm_support.variables()
     apart = os.environ.get("ZENDING_TEST_APART") == "1"
-    with (
-        house_apart(home, given, tell=notices.append)
-        if apart
-        else house(home, given, notice=notices.append, tell=notices.append)
-    ) as built:
-        running = RunningService(built)
+    with contextlib.ExitStack() as closing:
+        remote, url = closing.enter_context(consent_support.consents())
+        given = environment() | SETTINGS | softhsm_support.variables() | consent_support.settings_for(url)
+        built = closing.enter_context(
+            house_apart(home, given, tell=notices.append)
+            if apart
+            else house(home, given, notice=notices.append, tell=notices.append)
+        )
+        running = RunningService(built, remote)
         yield running
         running.close()
 

@@ -20,6 +20,7 @@ from service.embedded.fictional import PEOPLE, RECIPIENTS, Person, Recipient, re
 from service.embedded.seeding import SeededClient
 from service.embedded.supervisor import Pids
 from service.ledger.verify import Check, verify_evidence
+from tests.consent_support import Consents
 from tests.tools_support import program
 
 DOCUMENTS = Path(__file__).parent / "documents"
@@ -37,8 +38,9 @@ Found = TypeVar("Found")
 class RunningService:
     """The service as its callers reach it; one for all tests of a process, so leave it as you found it."""
 
-    def __init__(self, house: House) -> None:
+    def __init__(self, house: House, remote_signing: Consents) -> None:
         self.house = house
+        self.remote_signing = remote_signing
         self.http = httpx.Client(base_url=house.base_url, timeout=60.0, trust_env=False)
         self._agencies: dict[str, Calls] = {}
         self._persons: dict[str, Calls] = {}

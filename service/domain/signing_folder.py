@@ -79,6 +79,8 @@ class Way(StrEnum):
 
     WEB_EID = "web-eid"
     """With an identity card in their own reader."""
+    CSC = "csc"
+    """At a remote signing service that asks for their consent."""
     SEAL = "seal"
     """The organisation's seal, by the service itself, when its turn comes."""
 

@@ -69,7 +69,7 @@ class Portal:
         return _read_assets()
 
     def page(
-        self, request: Request[Any, Any, Any], template: str, *, status: int = 200, **values: Any
+        self, request: Request[Any, Any, Any], template: str, *, status: int = 200, leads_to: str = "", **values: Any
     ) -> Response[str]:
         """A page, or a part of one, for whoever asks.
 
@@ -77,6 +77,7 @@ class Portal:
             request: what is answered.
             template: its name below ``templates``.
             status: HTTP status.
+            leads_to: another party's origin, to which a form of the page may lead by way of us.
             values: what the template shows.
         """
         visitor = self.visitor(request)
@@ -92,6 +93,10 @@ class Portal:
             )
         )
         headers = _PAGE_HEADERS | {"Content-Language": visitor.language, "Vary": "Cookie, Accept-Language"}
+        if leads_to:
+            # Browsers hold where a form's answer leads to against the policy too.
+            policy = PAGE_POLICY.replace("form-action 'self'", f"form-action 'self' {leads_to}")
+            headers["Content-Security-Policy"] = policy
         return Response(text, status_code=status, media_type="text/html", headers=headers)
 
     def visitor(self, request: Request[Any, Any, Any]) -> Visitor:

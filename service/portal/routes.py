@@ -9,8 +9,8 @@ from litestar.di import Provide
 from service.bootstrap import Application
 from service.portal.errors import ErrorPages
 from service.portal.forms import Form
+from service.portal.mailbox import consent, signatures
 from service.portal.mailbox import handlers as mailbox
-from service.portal.mailbox import signatures
 from service.portal.operator import handlers as operator
 from service.portal.public import handlers as public
 from service.portal.rendering import Portal
@@ -33,6 +33,7 @@ def portal_handlers(application: Application) -> list[Router]:
                 *public.HANDLERS,
                 *mailbox.HANDLERS,
                 *signatures.HANDLERS,
+                *consent.HANDLERS,
                 *operator.HANDLERS,
                 *sender.handlers(portal),
             ],

@@ -244,6 +244,19 @@ PROBLEMS: Final[Mapping[str, str]] = MappingProxyType(
         "key_too_weak": N_("The key of this card is too weak to be accepted."),
         "algorithms_not_accepted": N_("This card offers nothing that is accepted here."),
         "card_signing_off": N_("Signing with a card is not possible here yet. Ask the sender for another way."),
+        "consent_off": N_("Signing at this service is not possible here yet. Ask the sender for another way."),
+        "consent_stopped": N_("You stopped. Nothing was signed."),
+        "consent_failed": N_("The signing service did not do its part, and nothing was signed. Try again."),
+        "consent_strange": N_("You came back from the signing service by a way we don't know. Sign once more."),
+        "consent_signer_differs": N_(
+            "You logged in at the signing service as somebody else. Sign with your own account."
+        ),
+        "consent_level_not_reached": N_(
+            "Your key at the signing service can't make the qualified signature asked for."
+        ),
+        "consent_key_refused": N_("The certificate that the signing service has for you is not accepted here."),
+        "consent_unavailable": N_("The signing service does not answer. Nothing is lost: try again in a few minutes."),
+        "way_not_asked": N_("You are asked to sign in another way."),
         "reason_missing": N_("Say why you don't sign."),
         "reason_too_long": N_("This text is too long."),
         "timestamp_unavailable": N_("The time-stamp can't be had at the moment. Try again in a few minutes."),

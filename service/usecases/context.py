@@ -17,6 +17,7 @@ from service.usecases.meters import Meter
 from service.usecases.receipts import Receipts
 from service.vault.keyring.base import IndexKeys, KeyRing
 from service.vault.vault import Vault
+from signing.keys.consent import ConsentService
 from signing.renewal import Renewer
 from signing.seal import Sealer
 from signing.signers import SignerCheck
@@ -75,6 +76,7 @@ class Context:
         signed_size: how many leaves were signed, as the head outside the database says; None before the first time.
         quiet_hours: nobody is written to between 23:00 and 07:00.
         signers: decides whose certificates people may sign with; None where signing by people is not set up.
+        consent: the remote service where people sign by their consent; None where none is set.
         tsa: makes the time-stamps of people's signatures.
     """
 
@@ -99,6 +101,7 @@ class Context:
     signed_size: Callable[[], int | None]
     quiet_hours: bool = True
     signers: SignerCheck | None = None
+    consent: ConsentService | None = None
     tsa: TimeStampAuthority | None = None
     desk: Desk = field(default_factory=Desk, repr=False, compare=False)
     meter: Meter = field(default_factory=Meter, repr=False, compare=False)

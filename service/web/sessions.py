@@ -5,7 +5,7 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 from litestar.datastructures import Cookie
@@ -18,11 +18,14 @@ from service.web import csrf
 SESSION: Final = "zending_session"
 PENDING: Final = "zending_log_in"
 LANGUAGE: Final = "zending_language"
+SIGNING: Final = "zending_signing"
 
 LOG_IN_LASTS: Final = timedelta(minutes=15)
 """How long somebody may take at the identity provider."""
 LANGUAGE_LASTS: Final = timedelta(days=365)
 _SECRET_BYTES: Final = 32
+
+T = TypeVar("T")
 
 
 class Pending(msgspec.Struct, frozen=True):
@@ -98,16 +101,26 @@ def read_cookie(cookies: Mapping[str, str], name: str, *, secure: bool) -> str |
 
 def keep_pending(application: Application, pending: Pending) -> Cookie:
     """Remember a log-in that is under way; the cookie that leads back to it."""
-    secret = secrets.token_urlsafe(_SECRET_BYTES)
-    sessions.begin(application.context, _hash(secret), pending, lifetime=LOG_IN_LASTS)
-    return cookie(PENDING, secret, secure=application.settings.secure_cookies, lifetime=LOG_IN_LASTS)
+    return keep_aside(application, PENDING, pending)
 
 
 def take_pending(application: Application, cookies: Mapping[str, str]) -> Pending | None:
     """The log-in that this browser began; it can be taken once, whatever comes of it."""
-    secret = read_cookie(cookies, PENDING, secure=application.settings.secure_cookies)
+    return take_aside(application, cookies, PENDING, Pending)
+
+
+def keep_aside(application: Application, name: str, value: Any) -> Cookie:
+    """Remember, while somebody is away at another party, what they began here; the cookie that leads back to it."""
+    secret = secrets.token_urlsafe(_SECRET_BYTES)
+    sessions.begin(application.context, _hash(secret), value, lifetime=LOG_IN_LASTS)
+    return cookie(name, secret, secure=application.settings.secure_cookies, lifetime=LOG_IN_LASTS)
+
+
+def take_aside(application: Application, cookies: Mapping[str, str], name: str, kind: type[T]) -> T | None:
+    """What this browser began under that name; it can be taken once, whatever comes of it."""
+    secret = read_cookie(cookies, name, secure=application.settings.secure_cookies)
     raw = sessions.take(application.context, _hash(secret)) if secret else None
-    return None if raw is None else msgspec.json.decode(raw, type=Pending)
+    return None if raw is None else msgspec.json.decode(raw, type=kind)
 
 
 def begin(application: Application, log_in: LogIn) -> Cookie:

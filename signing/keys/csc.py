@@ -98,10 +98,10 @@ class CscSealKey:
         self._refused_pins = refused_pins
         try:
             info = self._service.call("credentials/info", {"credentialID": credential, "certificates": "chain"})
-            self._certificate, *chain = _certificates(info, certificate)
+            self._certificate, *chain = certificates(info, certificate)
             self._chain = tuple(chain)
             self._mechanism = mechanism_for(self._certificate.public_key(), mechanism)
-            self._algorithm = _algorithm(self._mechanism, info)
+            self._algorithm = algorithm(self._mechanism, info)
             self._most = _most(info)
             _check_usable(info, authorises_itself=access.scope == "credential")
             self._pin_name = _pin_name(info)
@@ -147,7 +147,7 @@ class CscSealKey:
     def _signed(self, digests: Sequence[bytes]) -> list[bytes]:
         hashes = [b64encode(digest).decode() for digest in digests]
         second = self._service.access.version == _SECOND
-        named = {"hashAlgorithmOID" if second else "hashAlgo": _oid(self._mechanism.digest)}
+        named = {"hashAlgorithmOID" if second else "hashAlgo": oid(self._mechanism.digest)}
         body = {"credentialID": self._credential, "hashes" if second else "hash": hashes, **named, **self._algorithm}
         for last in (False, True):
             activation = self._authorised(hashes, named if second else {})
@@ -162,7 +162,8 @@ class CscSealKey:
         if len(values) != len(digests):
             raise KeyUnavailable(f"{PARTY} answered with another number of signatures than was asked for.")
         return [
-            self._believed(decoded(value, "a signature"), digest) for value, digest in zip(values, digests, strict=True)
+            believed(decoded(value, "a signature"), digest, self._certificate, self._mechanism)
+            for value, digest in zip(values, digests, strict=True)
         ]
 
     def _authorised(self, hashes: Sequence[str], named: dict[str, str]) -> dict[str, str]:
@@ -188,19 +189,24 @@ class CscSealKey:
             raise KeyUnavailable(f"{PARTY} answered with no authorisation.")
         return {"SAD": activation}
 
-    def _believed(self, signature: bytes, digest: bytes) -> bytes:
-        for form in (signature, _joined(signature) if self._mechanism.elliptic else None):
-            public = self._certificate.public_key()
-            if form and signature_holds(public, self._mechanism.encoded, self._mechanism.digest, form, digest):
-                return form
-        raise KeyUnusable(f"{PARTY} made a signature that is none of this digest by this certificate's key.")
-
     def close(self) -> None:
         """Close the kept connections; the next signature opens them again."""
         self._service.close()
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} at {self._service.access.url}>"
+
+
+def believed(signature: bytes, digest: bytes, certificate: x509.Certificate, mechanism: Mechanism) -> bytes:
+    """A signature as a CMS holds it, once it was verified.
+
+    Raises:
+        KeyUnusable: it is none of this digest by the certificate's key.
+    """
+    for form in (signature, _joined(signature) if mechanism.elliptic else None):
+        if form and signature_holds(certificate.public_key(), mechanism.encoded, mechanism.digest, form, digest):
+            return form
+    raise KeyUnusable(f"{PARTY} made a signature that is none of this digest by this certificate's key.")
 
 
 def _joined(signature: bytes) -> bytes | None:
@@ -211,7 +217,13 @@ def _joined(signature: bytes) -> bytes | None:
     return encode_dss_signature(int.from_bytes(signature[:half], "big"), int.from_bytes(signature[half:], "big"))
 
 
-def _certificates(info: dict[str, Any], expected: x509.Certificate | None) -> list[x509.Certificate]:
+def certificates(info: dict[str, Any], expected: x509.Certificate | None = None) -> list[x509.Certificate]:
+    """The credential's certificate and its issuers, nearest first.
+
+    Raises:
+        KeyUnavailable: what is said to be one can't be read.
+        KeyUnusable: there is none, or another than ``expected``.
+    """
     try:
         found = [
             x509.load_der_x509_certificate(decoded(value, "a certificate"))
@@ -235,27 +247,45 @@ def _certificates(info: dict[str, Any], expected: x509.Certificate | None) -> li
     return ordered
 
 
-def _algorithm(mechanism: Mechanism, info: dict[str, Any]) -> dict[str, str]:
-    """What names the mechanism in a call, in the way that the credential's key allows."""
-    algorithm = algos.SignedDigestAlgorithm.load(mechanism.encoded)
+def algorithm(mechanism: Mechanism, info: dict[str, Any]) -> dict[str, str]:
+    """What names the mechanism in a call, in the way that the credential's key allows.
+
+    Raises:
+        KeyUnusable: it allows no way.
+    """
+    encoded = algos.SignedDigestAlgorithm.load(mechanism.encoded)
     allowed = strings(info, "key", "algo")
-    named: str = algorithm["algorithm"].dotted
+    named: str = encoded["algorithm"].dotted
     generic = _GENERIC["ecdsa" if mechanism.elliptic else "rsa"]
     if mechanism.pss:
         if named not in allowed:
             raise KeyUnusable(f"{PARTY} does not sign by {mechanism} with this key.")
-        return {"signAlgo": named, "signAlgoParams": b64encode(algorithm["parameters"].dump()).decode()}
+        return {"signAlgo": named, "signAlgoParams": b64encode(encoded["parameters"].dump()).decode()}
     if named not in allowed and generic not in allowed:
         raise KeyUnusable(f"{PARTY} does not sign by {mechanism} with this key.")
     return {"signAlgo": named if named in allowed else generic}
 
 
-def _check_usable(info: dict[str, Any], *, authorises_itself: bool) -> None:
+def check_enabled(info: dict[str, Any]) -> None:
+    """Hold the credential against what its service says of it.
+
+    Raises:
+        KeyUnusable: its key is switched off, or its certificate is not valid.
+    """
     if text(info, "key", "status") != "enabled":
         raise KeyUnusable(f"{PARTY} has switched this credential's key off.")
     if text(info, "cert", "status") not in {None, "valid"}:
         raise KeyUnusable(f"{PARTY} says that this credential's certificate is not valid.")
-    mode = text(info, "auth", "mode") or text(info, "authMode")
+
+
+def mode_of(info: dict[str, Any]) -> str | None:
+    """How the credential's use is authorised (``oauth2code``: by a person at the service)."""
+    return text(info, "auth", "mode") or text(info, "authMode")
+
+
+def _check_usable(info: dict[str, Any], *, authorises_itself: bool) -> None:
+    check_enabled(info)
+    mode = mode_of(info)
     if not authorises_itself and mode not in _UNATTENDED:
         raise KeyUnusable(f"This credential asks a person each time ({_word(mode)}): it can't seal.")
 
@@ -281,6 +311,7 @@ def _most(info: dict[str, Any]) -> int:
     return min(said, LARGEST_BATCH)
 
 
-def _oid(name: str) -> str:
+def oid(name: str) -> str:
+    """The identifier of a digest in dots."""
     dotted: str = algos.DigestAlgorithmId(name).dotted
     return dotted

@@ -10,7 +10,7 @@ from base64 import b64decode
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import urlencode, urlsplit
@@ -61,7 +61,17 @@ class Refused(KeyUnusable):
         self.status = status
 
 
-class _Connections:
+@dataclass(frozen=True, slots=True)
+class Token:
+    """An access token; ``kind`` as the service calls it (``bearer``, ``sad``), ``lasts`` in seconds."""
+
+    value: str = field(repr=False)
+    kind: str
+    lasts: float
+    refresh: str | None = field(repr=False)
+
+
+class Connections:
     """Kept connections to one host, one per thread that is at it."""
 
     def __init__(self, url: str, *, timeout: float, tls: ssl.SSLContext | None) -> None:
@@ -96,6 +106,7 @@ class _Connections:
             self._idle.append(connection)
 
     def close(self) -> None:
+        """Close all; they open again when needed."""
         while self._idle:
             self._idle.pop().close()
 
@@ -111,9 +122,9 @@ class CscService:
         """
         self._access = access
         self._path = urlsplit(access.url).path.rstrip("/")
-        self._calls = _Connections(access.url, timeout=timeout, tls=tls)
+        self._calls = Connections(access.url, timeout=timeout, tls=tls)
         self._token_url = access.token_url or f"{access.url.rstrip('/')}/oauth2/token"
-        self._tokens = _Connections(self._token_url, timeout=timeout, tls=tls)
+        self._tokens = Connections(self._token_url, timeout=timeout, tls=tls)
         self._lock = threading.Lock()
         self._token: str | None = None
         self._refresh: str | None = None
@@ -166,22 +177,37 @@ class CscService:
         form = {**asked, "client_id": self._access.client_id or "", "client_secret": self._access.secret()}
         headers = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"}
         with self._tokens.one() as connection:
-            answer = _answer(connection.post(urlencode(form).encode(), headers))
-        token, lasts = answer.get("access_token"), answer.get("expires_in", 3600)
-        # What goes into a header must not be able to end it.
-        if not isinstance(token, str) or not token.isascii() or not token.isprintable() or not token:
-            raise _nonsense("no access token")
-        if isinstance(lasts, bool) or not isinstance(lasts, (int, float)):
-            raise _nonsense("no length of life of a token")
-        refresh = answer.get("refresh_token")
-        self._token = token
-        self._refresh = refresh if isinstance(refresh, str) else None
-        self._until = time.monotonic() + max(1.0, lasts - _EARLY)
+            token = token_in(connection.post(urlencode(form).encode(), headers))
+        self._token, self._refresh = token.value, token.refresh
+        self._until = time.monotonic() + max(1.0, token.lasts - _EARLY)
 
     def close(self) -> None:
         """Close the kept connections; the next call opens them again."""
         self._calls.close()
         self._tokens.close()
+
+
+def token_in(reply: Reply) -> Token:
+    """The access token that a token endpoint answered with.
+
+    Raises:
+        KeyUnavailable: no proper answer.
+        Refused: it gives none.
+    """
+    answer = _answer(reply)
+    token, lasts = answer.get("access_token"), answer.get("expires_in", 3600)
+    # What goes into a header must not be able to end it.
+    if not isinstance(token, str) or not token.isascii() or not token.isprintable() or not token:
+        raise _nonsense("no access token")
+    if isinstance(lasts, bool) or not isinstance(lasts, (int, float)):
+        raise _nonsense("no length of life of a token")
+    refresh, kind = answer.get("refresh_token"), answer.get("token_type")
+    return Token(
+        token,
+        kind.lower() if isinstance(kind, str) else "",
+        lasts,
+        refresh if isinstance(refresh, str) else None,
+    )
 
 
 def _answer(reply: Reply) -> dict[str, Any]:

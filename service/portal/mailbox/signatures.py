@@ -10,6 +10,7 @@ from litestar.response import Redirect
 
 from service.domain.errors import Conflict, Invalid, Retryable, ZendingError
 from service.domain.errors import Final as Never
+from service.domain.signing_folder import Way
 from service.portal import languages
 from service.portal.forms import Form
 from service.portal.guards import RECIPIENT, genuine
@@ -18,6 +19,7 @@ from service.portal.wording import Wording
 from service.usecases.mailbox import Reader
 from service.usecases.signatures import signer
 from service.usecases.signatures.signer import CardSignature
+from service.usecases.signatures.views import ToSignView
 from service.web.problems import headers_of, kind_of
 from signing.webeid import MOST_ALGORITHMS, Algorithm
 
@@ -40,7 +42,7 @@ class Offered(msgspec.Struct, frozen=True, rename="camel"):
 @get("/signatures", guards=[RECIPIENT], sync_to_thread=True)
 def overview(request: AnyRequest, portal: NamedDependency[Portal]) -> Response[str]:
     """What waits for a signature, and what was signed."""
-    found = signer.waiting(portal.context, _reader(request))
+    found = signer.waiting(portal.context, reader_of(request))
     return portal.page(
         request,
         "signatures/list.html",
@@ -52,27 +54,27 @@ def overview(request: AnyRequest, portal: NamedDependency[Portal]) -> Response[s
 @get("/signatures/{request_id:str}", guards=[RECIPIENT], sync_to_thread=True)
 def to_sign(request: AnyRequest, portal: NamedDependency[Portal], request_id: FromPath[str]) -> Response[str]:
     """One document: what is asked, and the way to sign it."""
-    found = signer.get(portal.context, _reader(request), request_id)
-    return portal.page(request, "signatures/sign.html", found=found, possible=portal.context.signers is not None)
+    found = signer.get(portal.context, reader_of(request), request_id)
+    return sign_page(request, portal, found)
 
 
 @get("/signatures/{request_id:str}/read", guards=[RECIPIENT], sync_to_thread=True)
 def read(request: AnyRequest, portal: NamedDependency[Portal], request_id: FromPath[str]) -> Response[str]:
     """The document within a page of ours, shown by the browser's own viewer."""
-    found = signer.get(portal.context, _reader(request), request_id)
+    found = signer.get(portal.context, reader_of(request), request_id)
     return portal.page(request, "signatures/read.html", found=found)
 
 
 @get("/signatures/{request_id:str}/document", guards=[RECIPIENT], sync_to_thread=True)
 def document(request: AnyRequest, portal: NamedDependency[Portal], request_id: FromPath[str]) -> Response[bytes]:
     """The document as it is now, to be shown."""
-    return file_response(signer.document(portal.context, _reader(request), request_id), download=False)
+    return file_response(signer.document(portal.context, reader_of(request), request_id), download=False)
 
 
 @get("/signatures/{request_id:str}/document/download", guards=[RECIPIENT], sync_to_thread=True)
 def download(request: AnyRequest, portal: NamedDependency[Portal], request_id: FromPath[str]) -> Response[bytes]:
     """The document as it is now, to keep."""
-    return file_response(signer.document(portal.context, _reader(request), request_id), download=True)
+    return file_response(signer.document(portal.context, reader_of(request), request_id), download=True)
 
 
 @post("/signatures/{request_id:str}/certificate", guards=[RECIPIENT, genuine], status_code=200, sync_to_thread=True)
@@ -83,7 +85,7 @@ def certificate(
     try:
         made = signer.begin(
             portal.context,
-            _reader(request),
+            reader_of(request),
             request_id,
             form.text("certificate"),
             [each.algorithm for each in _decoded(form.text("algorithms"), list[Offered])[:MOST_ALGORITHMS]],
@@ -100,7 +102,7 @@ def signature(
     """Take the card's signature; for the page's script."""
     try:
         made = CardSignature(form.text("signature"), _decoded(form.text("algorithm"), Offered).algorithm)
-        signer.sign(portal.context, _reader(request), request_id, made)
+        signer.sign(portal.context, reader_of(request), request_id, made)
     except (Invalid, Conflict, Retryable) as error:
         return _said(request, portal, error)
     return _answer({"next": f"/signatures/{request_id}"})
@@ -109,7 +111,7 @@ def signature(
 @get("/signatures/{request_id:str}/refuse", guards=[RECIPIENT], sync_to_thread=True)
 def ask_refuse(request: AnyRequest, portal: NamedDependency[Portal], request_id: FromPath[str]) -> Response[Any]:
     """Ask why, and whether the person really refuses."""
-    found = signer.get(portal.context, _reader(request), request_id)
+    found = signer.get(portal.context, reader_of(request), request_id)
     if not found.turn:
         return Redirect(f"/signatures/{request_id}", status_code=SEE_OTHER)
     return portal.page(request, "signatures/refuse.html", found=found, reason="", problem="")
@@ -120,7 +122,7 @@ def refuse(
     request: AnyRequest, portal: NamedDependency[Portal], form: NamedDependency[Form], request_id: FromPath[str]
 ) -> Response[Any]:
     """Refuse to sign."""
-    reader, reason = _reader(request), form.text("reason")
+    reader, reason = reader_of(request), form.text("reason")
     try:
         signer.refuse(portal.context, reader, request_id, reason)
     except Invalid as error:
@@ -131,9 +133,26 @@ def refuse(
             status=kind_of(error).status,
             found=found,
             reason=reason,
-            problem=_sentence(request, portal, error),
+            problem=sentence(request, portal, error),
         )
     return see_other(request, f"/signatures/{request_id}")
+
+
+def sign_page(
+    request: AnyRequest, portal: Portal, found: ToSignView, *, problem: str = "", status: int = 200
+) -> Response[str]:
+    """The page of one document, with what went wrong at the signing service."""
+    service = portal.context.consent
+    return portal.page(
+        request,
+        "signatures/sign.html",
+        status=status,
+        leads_to="" if service is None or found.way != Way.CSC.value else service.origin,
+        found=found,
+        possible=portal.context.signers is not None and (found.way != Way.CSC.value or service is not None),
+        service="" if service is None else service.name,
+        problem=problem,
+    )
 
 
 HANDLERS: Final = [
@@ -141,7 +160,8 @@ HANDLERS: Final = [
 ]  # fmt: skip
 
 
-def _reader(request: AnyRequest) -> Reader:
+def reader_of(request: AnyRequest) -> Reader:
+    """As whom the person who asks reads a mailbox."""
     reader = request.user.reader
     assert isinstance(reader, Reader)  # the guard saw to it
     return reader
@@ -166,11 +186,12 @@ def _answer(value: dict[str, str], *, status: int = 200, headers: dict[str, str]
 def _said(request: AnyRequest, portal: Portal, error: ZendingError) -> Response[Any]:
     """What went wrong, in the signer's language, for the script to show."""
     return _answer(
-        {"code": error.code, "problem": _sentence(request, portal, error)},
+        {"code": error.code, "problem": sentence(request, portal, error)},
         status=kind_of(error).status,
         headers=headers_of(error),
     )
 
 
-def _sentence(request: AnyRequest, portal: Portal, error: ZendingError) -> str:
+def sentence(request: AnyRequest, portal: Portal, error: ZendingError) -> str:
+    """What went wrong, in the reader's language."""
     return Wording(languages.words(portal.visitor(request).language)).problem(error.code, error.detail)

@@ -118,6 +118,7 @@ def _open(
     now = context.clock()
     asked = read(raw)
     check(asked, now=now)
+    _check_ways(context, asked)
     _check_files(context, uploads)
     (inspected,) = admission.inspect(context, uploads)
     year = calendar.retention_year(now) + organisation.retention_years
@@ -167,6 +168,19 @@ def _with_places(
         if part.way != Way.SEAL.value
     }
     return looks.with_places(pdf, request_id, asked.language, people, at=now) if people else pdf
+
+
+def _check_ways(context: Context, asked: SignatureRequest) -> None:
+    if context.consent is not None and context.signers is not None:
+        return
+    detail = "No remote signing service is set up here."
+    wrong = [
+        FieldError(f"/signers/{place}/way", "way_not_set_up", detail)
+        for place, each in enumerate(asked.signers)
+        if each.way == Way.CSC.value
+    ]
+    if wrong:
+        raise Invalid(code="signature_request_invalid", errors=wrong)
 
 
 def _check_files(context: Context, uploads: Sequence[Upload]) -> None:

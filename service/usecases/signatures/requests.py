@@ -17,12 +17,12 @@ Short = Annotated[str, msgspec.Meta(max_length=2000)]
 
 
 class SignerPart(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """Who is to sign: a citizen with an identity card, or the organisation by its seal (``way`` is ``seal``)."""
+    """Who is to sign: a citizen by card (``web-eid``) or remote service (``csc``), or the organisation (``seal``)."""
 
     type: Literal["citizen", "organisation"]
     id: Short | None = None
     name: Short | None = None
-    way: Literal["web-eid", "seal"] = "web-eid"
+    way: Literal["web-eid", "csc", "seal"] = "web-eid"
     level: Literal["advanced", "qualified"] | None = None
 
     @property
@@ -113,7 +113,7 @@ def _text(pointer: str, text: str, limit: int, found: list[FieldError]) -> None:
 
 def _signer(pointer: str, signer: SignerPart, seen: set[str], found: list[FieldError]) -> None:
     if (signer.type == "organisation") != (signer.way == "seal"):
-        detail = "Citizens sign with their card, organisations by their seal."
+        detail = "Citizens sign with their card or at a remote service, organisations by their seal."
         found.append(FieldError(f"{pointer}/way", "way_not_possible", detail))
     if signer.type == "organisation":
         if signer.id is not None or signer.name is not None:

@@ -24,7 +24,7 @@ from service.db.retention import Removal
 from service.db.signatures import SignerRow
 from service.domain.errors import Conflict, Invalid, NotFound, Retryable, TransitionRefused
 from service.domain.errors import Final as Never
-from service.domain.signing_folder import REASON_LENGTH, FolderEvent, FolderState, SignerState
+from service.domain.signing_folder import REASON_LENGTH, FolderEvent, FolderState, SignerState, Way
 from service.engine.patience import OutOfPatience, patience
 from service.usecases.admission import intents
 from service.usecases.context import Context
@@ -117,13 +117,51 @@ def begin(
         Retryable: nobody says at the moment whether the certificate was revoked.
         Final: the document can never be signed.
     """
+    made = prepare_for(context, reader, request_id, Way.WEB_EID, _read_certificate(certificate), algorithms)
+    return ToSign(webeid.encoded(made.to_sign), webeid.hash_function(made.mechanism))
+
+
+def may(context: Context, reader: Reader, request_id: str, way: Way) -> None:
+    """Hold a person against what is asked of them now.
+
+    Raises:
+        NotFound: they are not asked.
+        TransitionRefused: it is not their turn, or the request has ended.
+        Conflict: ``way_not_asked``, they are to sign in another way.
+    """
+    own = _own(context, reader, request_id)
+    with context.database.transaction(organisations=[own.organisation_id]) as session:
+        _may_sign(_loaded(session, context, own), own.position, context.clock(), way)
+
+
+def prepare_for(
+    context: Context,
+    reader: Reader,
+    request_id: str,
+    way: Way,
+    der: bytes,
+    algorithms: Sequence[Algorithm] | Mechanism,
+) -> Prepared:
+    """Prepare the signature and keep it with the signer; in place of what was prepared before.
+
+    Args:
+        context: the wired parts.
+        reader: who is logged in.
+        request_id: what they sign.
+        way: how they sign.
+        der: the certificate they sign with.
+        algorithms: that the card knows, or the one mechanism.
+
+    Raises:
+        NotFound, TransitionRefused, Invalid, Conflict, Retryable, Final: as ``begin``.
+    """
     own = _own(context, reader, request_id)
     with context.database.transaction(organisations=[own.organisation_id]) as session:
         signing = _loaded(session, context, own)
     now = context.clock()
-    _may_sign(signing, own.position, now)
-    signer = _believed(context, signing, own.position, _read_certificate(certificate), now)
-    mechanism = _chosen(signer, algorithms)
+    _may_sign(signing, own.position, now, way)
+    signer = _believed(context, signing, own.position, der, now)
+    mechanism = algorithms if isinstance(algorithms, Mechanism) else _chosen(signer, algorithms)
     pdf = current(context, signing).content
     name = looks.shown_name(signer.name)
     try:
@@ -145,9 +183,9 @@ def begin(
         raise Never("The document can't be signed.", code=code) from None
     with context.database.transaction(organisations=[own.organisation_id]) as session:
         again = _loaded(session, context, own, lock=True)
-        _may_sign(again, own.position, now)
+        _may_sign(again, own.position, now, way)
         if again.row.sha256 != made.document_sha256:
-            raise _changed()
+            raise stale()
         again.signers[own.position - 1].prepared = seal_bytes(
             context,
             made.to_bytes(),
@@ -156,11 +194,26 @@ def begin(
             place=signer_place("prepared", own.request_id, own.position),
         )
         session.flush()
-    return ToSign(webeid.encoded(made.to_sign), webeid.hash_function(mechanism))
+    return made
 
 
-def sign(context: Context, reader: Reader, request_id: str, signature: CardSignature) -> ToSignView:
-    """Take a card's signature: checked against document and certificate, time-stamped, stored, evidenced.
+def prepared_for(context: Context, reader: Reader, request_id: str) -> Prepared:
+    """What waits for this person's signature.
+
+    Raises:
+        NotFound: they are not asked.
+        Conflict: ``signing_stale``, nothing does.
+    """
+    own = _own(context, reader, request_id)
+    with context.database.transaction(organisations=[own.organisation_id]) as session:
+        kept = _loaded(session, context, own).signers[own.position - 1].prepared
+    if kept is None:
+        raise stale()
+    return _read(context, own, kept)
+
+
+def sign(context: Context, reader: Reader, request_id: str, signature: CardSignature | bytes) -> ToSignView:
+    """Take a signature, of a card or as a CMS holds it: checked, time-stamped, stored, evidenced.
 
     A failure that passes leaves what was prepared, so that the same signature can be given again.
 
@@ -178,7 +231,7 @@ def sign(context: Context, reader: Reader, request_id: str, signature: CardSigna
     _may_sign(signing, own.position, now)
     kept = signing.signers[own.position - 1].prepared
     if kept is None:
-        raise _changed()
+        raise stale()
     made = _read(context, own, kept)
     pdf = current(context, signing).content
     # Once more: it may have been revoked meanwhile, and others believed.
@@ -201,7 +254,7 @@ def sign(context: Context, reader: Reader, request_id: str, signature: CardSigna
         waits = again.signers[own.position - 1].prepared
         # Once only: whoever comes second with the same signature finds nothing that waits for it.
         if waits is None or not hmac.compare_digest(waits, kept) or again.row.sha256 != made.document_sha256:
-            raise _changed()
+            raise stale()
         before = again.row.path
         again.row.path, again.row.role = prepared.path, role
         again.row.sha256, again.row.size = hashlib.sha256(signed).digest(), len(signed)
@@ -258,11 +311,13 @@ def _loaded(session: Session, context: Context, own: _Own, *, lock: bool = False
     return load(session, context, [own.request_id], lock=lock)[own.request_id]
 
 
-def _may_sign(signing: Signing, position: int, now: datetime) -> None:
+def _may_sign(signing: Signing, position: int, now: datetime, way: Way | None = None) -> None:
     if signing.row.state != FolderState.OPEN.value or signing.row.expires_at <= now:
         raise TransitionRefused("This request has ended.", code="request_ended")
     if signing.signers[position - 1].state != SignerState.ASKED.value:
         raise TransitionRefused("You have done this already.", code="not_your_turn")
+    if way is not None and signing.signers[position - 1].way != way.value:
+        raise Conflict("You are asked to sign in another way.", code="way_not_asked")
 
 
 def _believed(context: Context, signing: Signing, position: int, der: bytes, now: datetime) -> Signer:
@@ -301,11 +356,15 @@ def _completed(
     made: Prepared,
     signer: Signer,
     pdf: bytes,
-    signature: CardSignature,
+    signature: CardSignature | bytes,
     now: datetime,
 ) -> bytes:
     try:
-        value = webeid.signature(signature.value, signature.algorithm, made.mechanism, signer.certificate)
+        value = (
+            signature
+            if isinstance(signature, bytes)
+            else webeid.signature(signature.value, signature.algorithm, made.mechanism, signer.certificate)
+        )
         return complete(
             pdf,
             made,
@@ -316,7 +375,7 @@ def _completed(
             revocation=None if context.signers is None else context.signers.revocation,
         )
     except PreparationStale:
-        raise _changed() from None
+        raise stale() from None
     except SignatureRefused as error:
         raise Invalid(error.detail, code=error.code) from None
     except SigningError as error:
@@ -329,7 +388,8 @@ def _passing(error: SigningError) -> Exception:
     return error
 
 
-def _changed() -> Conflict:
+def stale() -> Conflict:
+    """What was prepared is worth nothing any more."""
     return Conflict("This took too long, or somebody signed meanwhile. Begin again.", code="signing_stale")
 
 

@@ -75,6 +75,7 @@ class ToSignView(msgspec.Struct, frozen=True):
     filename: str
     pages: int
     size: int
+    way: str
     level: str
     state: str
     request_state: str
@@ -156,6 +157,7 @@ def to_sign_view(signing: Signing, position: int) -> ToSignView:
         filename=signing.personal.filename,
         pages=row.pages,
         size=row.size,
+        way=own.way,
         level=own.level,
         state=own.state,
         request_state=row.state,
