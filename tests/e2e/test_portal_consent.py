@@ -9,6 +9,7 @@ from playwright.sync_api import expect
 from signing.trust import load_certificates
 from signing.validate import Verdict, validate
 from tests.card_support import issue
+from tests.csc_support import Answer
 from tests.e2e.test_portal_signing import pki_of, read, until_state
 from tests.portal_walk_support import Walk
 from tests.service_support import RunningService
@@ -29,6 +30,15 @@ def test_a_citizen_signs_at_a_remote_service(service: RunningService, walk: Walk
     an.press("Sign with Fictional")
     an.press("No")
     expect(an.page.locator(".problem")).to_have_text("You stopped. Nothing was signed.")
+
+    # The service breaks down; nothing is lost by that.
+    service.remote_signing.lie = lambda *_: Answer(b"<html>fine</html>", kind="text/html")
+    an.press("Sign with Fictional")
+    an.press("I agree")
+    expect(an.page.locator(".problem")).to_contain_text("Nothing is lost: try again in a few minutes.")
+    an.complaints.clear()  # browsers note each page that is no success
+    an.look("to-sign-consent-problem")
+    service.remote_signing.lie = None
 
     an.press("Sign with Fictional")
     an.press("I agree")

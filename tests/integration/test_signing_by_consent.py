@@ -13,8 +13,10 @@ from service.domain.errors import Conflict, Invalid, Retryable
 from service.embedded.fictional import RECIPIENTS
 from service.embedded.postgres import DATABASE
 from service.embedded.stack import Stack
+from service.portal.mailbox.consent import Kept
 from service.usecases.signatures import consent, signer
 from service.usecases.signatures.consent import Away, NotYet, Step
+from service.web import sessions
 from signing.errors import TimeStampUnavailable
 from signing.trust import load_certificates
 from signing.validate import Verdict, validate
@@ -257,6 +259,12 @@ def test_what_was_signed_waits_for_the_time_stamp(
         patch.setattr(type(pipeline.context.tsa), "token", away)
         with pytest.raises(NotYet) as caught:
             go(pipeline, state, second)
+    # It outlives the process, where a log-in under way is kept too, and is taken once.
+    kept = Kept(bytes(32), caught.value.away)
+    cookie = sessions.keep_aside(pipeline.application, sessions.SIGNING, kept)
+    cookies = {cookie.key: str(cookie.value)}
+    assert sessions.take_aside(pipeline.application, cookies, sessions.SIGNING, Kept) == kept
+    assert sessions.take_aside(pipeline.application, cookies, sessions.SIGNING, Kept) is None
     calls = len(state.calls)
     # Nobody is sent to the service again for it.
     assert leave(pipeline, request, caught.value.away) == Step()

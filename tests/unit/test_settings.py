@@ -130,6 +130,13 @@ def test_all_that_is_missing_is_named_at_once(monkeypatch: pytest.MonkeyPatch) -
     assert set(refusal().splitlines()) == {f"{variable} is not set." for variable in REQUIRED}
 
 
+REMOTE_SIGNING = {
+    "ZENDING_REMOTE_SIGNING_URL": "https://sign.invalid/csc/v2",
+    "ZENDING_REMOTE_SIGNING_CLIENT_ID": "zending",
+    "ZENDING_REMOTE_SIGNING_CLIENT_SECRET": SECRET,
+    "ZENDING_SIGNER_ANCHORS": "roots.pem",
+}
+
 UNSAFE = {
     "scanner": (
         {"ZENDING_SCANNER_URL": None},
@@ -146,6 +153,24 @@ UNSAFE = {
         {"ZENDING_OIDC_ISSUER": f"http://{SECRET}.invalid"},
         "ZENDING_OIDC_ISSUER must start with https:// in production.",
     ),
+    "remote signing": (
+        {**REMOTE_SIGNING, "ZENDING_REMOTE_SIGNING_URL": f"http://{SECRET}.invalid"},
+        "ZENDING_REMOTE_SIGNING_URL and …_OAUTH_URL must start with https:// in production.",
+    ),
+    "remote signing's pages": (
+        {**REMOTE_SIGNING, "ZENDING_REMOTE_SIGNING_OAUTH_URL": f"http://{SECRET}.invalid"},
+        "ZENDING_REMOTE_SIGNING_URL and …_OAUTH_URL must start with https:// in production.",
+    ),
+    **{
+        f"remote signing without {missing}": (
+            {name: value for name, value in REMOTE_SIGNING.items() if name != missing},
+            (
+                "ZENDING_REMOTE_SIGNING_URL needs ZENDING_REMOTE_SIGNING_CLIENT_ID, "
+                "ZENDING_REMOTE_SIGNING_CLIENT_SECRET and ZENDING_SIGNER_ANCHORS."
+            ),
+        )
+        for missing in list(REMOTE_SIGNING)[1:]
+    },
     "half of a store's credentials": (
         {"ZENDING_STORAGE_ACCESS_KEY": SECRET},
         "Set both ZENDING_STORAGE_ACCESS_KEY and ZENDING_STORAGE_SECRET_KEY, or neither.",
