@@ -18,7 +18,7 @@ from pyhanko.pdf_utils.reader import PdfFileReader
 from pyhanko.sign.fields import enumerate_sig_fields
 
 from signing.archive import Archive, Kept, holds_until
-from signing.errors import KeyUnusable, PdfUnreadable, SigningError, Unsealable
+from signing.errors import CertificateRevoked, KeyUnusable, PdfUnreadable, SigningError, Unsealable
 from signing.filling import Check
 from signing.revision import READING_FAULTS
 from signing.revocation import RevocationSource, ValidationData
@@ -64,7 +64,8 @@ class Renewer:
         """The document with a newer time-stamp behind everything that was there.
 
         What the newest time-stamp covers needs no new proof; what came after it, or all where there is none, does.
-        Signatures of strangers, whose certificates lead to no root that is believed, are covered and not proven.
+        Signatures of strangers, whose certificates lead to no root that is believed, are covered and not proven; so are
+        those whose certificates were revoked after they signed, which their time-stamps go on saying.
 
         Args:
             pdf: the document.
@@ -86,11 +87,15 @@ class Renewer:
             raise NothingToKeep("There is no signature in the document.")
         needed = stamps[-1] if stamps else 0
         found: ValidationData | None = None
-        believed = False
         for position, (_, signed) in enumerate(signatures[needed:], needed):
             for certificate, others in _signers(signed):
                 try:
                     data = self._revocation.data(certificate, others, at=at)
+                except CertificateRevoked:
+                    if position in stamps:
+                        raise
+                    # Revoked since: its time-stamp says that the signature was there before, and goes on saying so.
+                    continue
                 except KeyUnusable as error:
                     if position in stamps:
                         raise RenewalTooLate(
@@ -98,8 +103,7 @@ class Renewer:
                         ) from error
                     continue
                 found = data if found is None else found.with_(data)
-                believed = True
-        if found is None or not believed:
+        if found is None:
             raise NothingToKeep("No signature of the document leads to somebody who is believed here.")
         return found
 

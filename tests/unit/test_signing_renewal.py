@@ -2,13 +2,15 @@
 
 import io
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pikepdf
 import pytest
+from cryptography import x509
 
-from service.embedded.status import StatusMaker
+from service.embedded.status import StatusMaker, revoke
 from service.embedded.tsa import TokenMaker
-from signing.errors import PdfUnreadable, RevocationUnavailable, TimeStampUnavailable
+from signing.errors import CertificateRevoked, PdfUnreadable, RevocationUnavailable, TimeStampUnavailable
 from signing.keys import FileSealKey
 from signing.renewal import Kept, NothingToKeep, RenewalTooLate, Renewer, holds_until
 from signing.report import Level
@@ -114,6 +116,32 @@ def test_a_strangers_signature_is_covered_and_not_proven() -> None:
         kept = renewed(ours, source)
     report = validate(kept.content, trust_roots=roots(), at=now())
     assert [entry.verdict.value for entry in report.signatures[1:]] == ["valid", "valid"]
+
+
+def test_a_certificate_that_was_revoked_after_it_sealed_keeps_nothing_from_being_renewed(tmp_path: Path) -> None:
+    with honest_server() as url:
+        before = sealed(Level.B_T, url)
+    for file in pki().folder.glob("*.pem"):
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    revoke(tmp_path, seal_key().certificate, since=now() - timedelta(minutes=1))
+    with honest_server(status=StatusMaker(tmp_path)) as url, revocation(url) as source:
+        kept = renewed(before, source)
+        unstamped = Sealer(seal_key(), None).seal(plain_pdf(), at=now())
+        with pytest.raises(NothingToKeep):
+            renewed(unstamped, source)
+    assert kept.content.startswith(before)
+
+
+def test_a_revoked_authority_renews_nothing(tmp_path: Path) -> None:
+    with honest_server() as url:
+        document = sealed(Level.B_LTA, url)
+    for file in pki().folder.glob("*.pem"):
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    own = x509.load_pem_x509_certificate(pki().tsa.certificate.read_bytes())
+    revoke(tmp_path, own, since=now() - timedelta(minutes=1))
+    status = StatusMaker(tmp_path)
+    with honest_server(status=status) as url, revocation(url) as source, pytest.raises(CertificateRevoked):
+        renewed(document, source)
 
 
 def test_an_algorithm_that_is_given_up_ends_a_time_stamp_too() -> None:
