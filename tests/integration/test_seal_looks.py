@@ -74,7 +74,7 @@ def test_a_profile_with_a_look_seals_visibly(sealers: Sealers) -> None:
     done = sealers.of("tax").seal(plain_pdf(), at=datetime.now(UTC), code=CODE)
     assert validate(done, trust_roots=roots(), at=datetime.now(UTC)).valid
     assert codes(seen(done)) == [f"https://zending.voorbeeld.be/verify?code={CODE}"]
-    assert described(done).startswith("Scellé électroniquement par Gemeente Voorbeeld")
+    assert described(done).startswith("Cacheté électroniquement par Gemeente Voorbeeld")
 
 
 def test_a_profile_without_one_seals_invisibly(sealers: Sealers, folder: Path) -> None:

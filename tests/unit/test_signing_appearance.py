@@ -62,7 +62,7 @@ def test_a_visible_seal_is_valid_for_us_and_for_others(algorithm: str, *, stampe
 CHECKED_AT = "zending.voorbeeld.be/verify"
 SAID = {
     "nl": ("Elektronisch verzegeld door", "28 november 2026, 16:30:05 (UTC+1)", f"Controleer op {CHECKED_AT}"),
-    "fr": ("Scellé électroniquement par", "28 novembre 2026, 16:30:05 (UTC+1)", f"À vérifier sur {CHECKED_AT}"),
+    "fr": ("Cacheté électroniquement par", "28 novembre 2026, 16:30:05 (UTC+1)", f"À vérifier sur {CHECKED_AT}"),
     "de": ("Elektronisch gesiegelt von", "28. November 2026, 16:30:05 (UTC+1)", f"Zu überprüfen auf {CHECKED_AT}"),
     "en": ("Electronically sealed by", "28 November 2026, 16:30:05 (UTC+1)", f"Check at {CHECKED_AT}"),
 }

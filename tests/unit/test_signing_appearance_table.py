@@ -31,7 +31,7 @@ def test_a_whole_table_becomes_a_look() -> None:
     done = prepared(plain_pdf(), look)
     assert asked == ["logo.png"]
     assert codes(seen(done.pdf)) == [f"https://zending.voorbeeld.be/verify?code={CODE}"]
-    assert described(done.pdf).startswith("Scellé électroniquement par Région fictive le 28 novembre 2026, 16:30:05")
+    assert described(done.pdf).startswith("Cacheté électroniquement par Région fictive le 28 novembre 2026, 16:30:05")
     assert done.shown.box is not None
     assert done.shown.box[0] < 50
 
