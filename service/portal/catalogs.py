@@ -54,7 +54,7 @@ def renewed(language: str) -> Catalog:
 
 def main() -> int:
     """Renew all catalogs."""
-    for language in languages.PREPARED:
+    for language in languages.OFFERED:
         path = languages.catalog_path(language)
         path.parent.mkdir(parents=True, exist_ok=True)
         catalog = renewed(language)

@@ -17,10 +17,10 @@ from babel.messages.pofile import read_po
 
 FOLDER: Final = Path(__file__).with_name("locale")
 DEFAULT: Final = "nl"
-OFFERED: Final[Mapping[str, str]] = MappingProxyType({"nl": "Nederlands", "en": "English"})
+OFFERED: Final[Mapping[str, str]] = MappingProxyType(
+    {"nl": "Nederlands", "fr": "Français", "de": "Deutsch", "en": "English"}
+)
 """Languages in which every sentence exists, by their own names."""
-PREPARED: Final = ("nl", "fr", "de", "en")
-"""Languages with a catalog, translated or not yet."""
 
 
 class Words:
@@ -61,7 +61,7 @@ class Words:
 
 @cache
 def words(language: str) -> Words:
-    """The sentences of a prepared language."""
+    """The sentences of an offered language."""
     return Words(language, read_catalog(language))
 
 

@@ -3,21 +3,17 @@
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
-from zoneinfo import ZoneInfo
 
-from babel.dates import format_date, format_datetime
-from babel.numbers import format_decimal
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from litestar import Request, Response
 from litestar.response import Redirect
 
 from service.bootstrap import Application
-from service.portal import languages, wording
+from service.portal import formats, languages, wording
 from service.portal.languages import Words
 from service.portal.visitors import Visitor, spoken
 from service.usecases.views import File
@@ -26,7 +22,6 @@ from service.web import csrf
 _HERE: Final = Path(__file__).parent
 TEMPLATES: Final = _HERE / "templates"
 STATIC: Final = _HERE / "static"
-ZONE: Final = ZoneInfo("Europe/Brussels")
 
 PAGE_POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; frame-src 'self'; "
@@ -42,7 +37,6 @@ _PAGE_HEADERS: Final = {
     "Cache-Control": "no-store",
 }
 SEE_OTHER: Final = 303
-KIBIBYTE: Final = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,9 +116,9 @@ class Portal:
             words.gettext, words.ngettext, newstyle=True
         )
         environment.filters |= {
-            "day": lambda at: format_date(at.astimezone(ZONE), "d MMMM y", locale=words.locale),
-            "moment": lambda at: _moment(at, words),
-            "size": lambda size: _size(size, words),
+            "day": lambda at: formats.day(at, words),
+            "moment": lambda at: formats.moment(at, words),
+            "size": lambda size: formats.size(size, words),
         }
         environment.globals |= {
             "asset": self._asset,
@@ -190,13 +184,3 @@ def _here(request: Request[Any, Any, Any]) -> str:
     query = request.scope.get("query_string", b"").decode("latin-1")
     path = quote(request.scope["path"])
     return f"{path}?{query}" if query else path
-
-
-def _moment(at: datetime, words: Words) -> str:
-    return str(format_datetime(at, "d MMMM y, HH:mm", tzinfo=ZONE, locale=words.locale))
-
-
-def _size(size: int, words: Words) -> str:
-    if size < KIBIBYTE * KIBIBYTE:
-        return f"{format_decimal(max(1, round(size / KIBIBYTE)), locale=words.locale)} kB"
-    return f"{format_decimal(round(size / KIBIBYTE / KIBIBYTE, 1), locale=words.locale)} MB"

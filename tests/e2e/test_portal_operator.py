@@ -19,10 +19,12 @@ def rows(service: RunningService, statement: str, *values: object) -> list[tuple
         return cursor.fetchall() if cursor.description else []
 
 
-def test_an_operator_sees_how_it_is_in_both_languages(walk: Walk) -> None:
+def test_an_operator_sees_how_it_is_in_every_language(walk: Walk) -> None:
     for language, heading, name in (
         ("en", "How it is", "operator-status"),
         ("nl", "Hoe het gaat", "operator-status-nl"),
+        ("fr", "État du service", "operator-status-fr"),
+        ("de", "Stand der Dinge", "operator-status-de"),
     ):
         olga = walk(language=language)
         olga.go("/home", "olga")

@@ -3,20 +3,33 @@
 import pytest
 from playwright.sync_api import expect
 
-from tests.portal_walk_support import Walk
+from tests.portal_walk_support import PHONE, WIDE, Walk
 from tests.service_support import RunningService
 
 pytestmark = pytest.mark.browser
 
 
-def test_the_start_page_explains_the_service_in_both_languages(walk: Walk) -> None:
+STARTS = {
+    "Nederlands": "Officiële documenten, veilig bezorgd",
+    "Français": "Documents officiels, remis en toute sécurité",
+    "Deutsch": "Amtliche Dokumente, sicher zugestellt",
+    "English": "Official documents, safely delivered",
+}
+
+
+def test_the_start_page_explains_the_service_in_every_language(walk: Walk) -> None:
     visitor = walk(language="nl")
     visitor.go("/")
-    visitor.sees("Officiële documenten, veilig bezorgd")
-    visitor.look("start-nl")
-    visitor.page.get_by_role("button", name="English").click()
-    visitor.sees("Official documents, safely delivered")
-    visitor.look("start")
+    for language, heading in STARTS.items():
+        visitor.page.get_by_role("button", name=language).click()
+        visitor.sees(heading)
+        visitor.look(f"start-{language}")
+        # The choice of languages stands on one line of a phone.
+        visitor.page.set_viewport_size(PHONE)  # type: ignore[arg-type]
+        buttons = visitor.page.locator(".language button")
+        places = buttons.evaluate_all("all => all.map(each => each.getBoundingClientRect().top)")
+        assert (len(places), len(set(places))) == (4, 1)
+        visitor.page.set_viewport_size(WIDE)  # type: ignore[arg-type]
 
 
 def test_the_keyboard_reaches_the_content_first_and_shows_where_it_is(walk: Walk) -> None:

@@ -15,7 +15,7 @@ from service.domain.errors import (
     PayloadTooLarge,
 )
 from service.portal.forms import Form, FormFile
-from service.portal.languages import words
+from service.portal.languages import OFFERED, words
 from service.portal.sender import handlers, letters
 from service.portal.wording import Wording
 from service.usecases import requests
@@ -260,9 +260,16 @@ def test_exactly_one_file_is_the_letter() -> None:
 
 
 def test_belgium_comes_first_and_the_rest_in_the_readers_order() -> None:
-    found = letters.countries(words("nl").locale)
-    assert found[0] == ("BE", "België")
-    assert [name for _, name in found[1:]] == sorted(name for _, name in found[1:])
+    found = {language: [name for _, name in letters.countries(words(language).locale)] for language in OFFERED}
+    assert {language: names[0] for language, names in found.items()} == {
+        "nl": "België", "fr": "Belgique", "de": "Belgien", "en": "Belgium"
+    }  # fmt: skip
+    assert found["nl"][1:4] == ["Afghanistan", "Åland", "Albanië"]
+    # Where people look for them: not after the Z.
+    place = found["fr"].index("Égypte")
+    assert found["fr"][place - 1 : place + 2] == ["Dominique", "Égypte", "Émirats arabes unis"]
+    place = found["de"].index("Österreich")
+    assert found["de"][place - 1 : place + 2] == ["Oman", "Österreich", "Pakistan"]
 
 
 def test_nothing_that_was_filled_in_shows_in_a_form_that_is_printed() -> None:

@@ -112,7 +112,9 @@ def test_a_provider_that_is_away_is_nobodys_fault(stranger: Browser, monkeypatch
     assert "Aanmelden lukt even niet" in answer.text
 
 
-@pytest.mark.parametrize(("locale", "language"), [("en-GB", "en"), ("nl", "nl"), ("fr", None), (None, None)])
+@pytest.mark.parametrize(
+    ("locale", "language"), [("en-GB", "en"), ("nl", "nl"), ("fr-BE", "fr"), ("es", None), (None, None)]
+)
 def test_the_language_a_person_prefers_is_kept_unless_they_chose_one(
     stranger: Browser, locale: str | None, language: str | None
 ) -> None:

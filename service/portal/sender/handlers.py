@@ -226,7 +226,6 @@ def _form_page(request: AnyRequest, portal: Portal, form: LetterForm, *, status:
         kinds=letters.KINDS,
         number_labels=letters.NUMBER_LABELS,
         document_types=letters.DOCUMENT_TYPES,
-        letter_languages=letters.LETTER_LANGUAGES,
         countries=letters.countries(words.locale),
         limit=portal.context.limits.delivery_bytes,
         most=portal.context.limits.documents,

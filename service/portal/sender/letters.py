@@ -1,6 +1,7 @@
 """The form of a new letter: filled in by a clerk, sent as the hand-in of the API, its problems beside the fields."""
 
 import secrets
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -51,9 +52,6 @@ DOCUMENT_TYPES: Final[Mapping[str, str]] = MappingProxyType(
     }
 )
 """What a clerk can choose; programs of the organisation may use other types as well."""
-LETTER_LANGUAGES: Final[Mapping[str, str]] = MappingProxyType(
-    {"nl": "Nederlands", "fr": "Français", "de": "Deutsch", "en": "English"}
-)
 
 # Where the hand-in's problems belong on the form; a pointer below one of these belongs there too.
 _PLACES: Final[Mapping[str, str]] = MappingProxyType(
@@ -176,7 +174,13 @@ def missing_files(chosen: Sequence[Upload]) -> list[FieldError]:
 def countries(locale: Any) -> list[tuple[str, str]]:
     """Codes and names, in the order of the reader's language, Belgium first."""
     named = [(code, str(locale.territories.get(code, code))) for code in COUNTRIES]
-    return sorted(named, key=lambda each: (each[0] != "BE", each[1]))
+    return sorted(named, key=lambda each: (each[0] != "BE", _unaccented(each[1])))
+
+
+def _unaccented(name: str) -> str:
+    """A name as it is put in order: Égypte among the E, Österreich among the O."""
+    letters = unicodedata.normalize("NFKD", name)
+    return "".join(letter for letter in letters if not unicodedata.combining(letter)).casefold()
 
 
 def _place(pointer: str) -> str | None:
