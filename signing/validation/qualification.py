@@ -89,6 +89,7 @@ def _certificate(
         assessor = QualificationAssessor(one.registry)
         try:
             then, first = (assessor.check_entity_cert_qualified(path, at) for at in (moment, issued))
+        # NotImplementedError is how pyHanko says that a list or a certificate uses a form that it does not know.
         except (NotImplementedError, ValueError, TypeError, KeyError):
             return None, "certificate_unreadable"
         if then.service_definition is None:
