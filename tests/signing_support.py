@@ -44,6 +44,11 @@ from signing.trust import load_certificates
 ROOT = Path(__file__).resolve().parent.parent
 
 
+def now() -> datetime:
+    """The moment of the call: time-stamps carry the machine's time, and a moment kept since loading lies before it."""
+    return datetime.now(UTC)
+
+
 @cache
 def pki() -> DemoPki:
     """One test PKI for the whole run."""

@@ -4,7 +4,7 @@ import io
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from tests.signing_support import (
     InProcessAuthority,
     certificate_of,
     credential,
+    now,
     place_seal_files,
     plain_pdf,
     roots,
@@ -37,8 +38,6 @@ from tests.signing_support import (
 )
 from tests.softhsm_support import MODULE, shared_token
 from tests.softhsm_support import PIN as TOKEN_PIN
-
-NOW = datetime.now(UTC)
 
 
 @pytest.fixture(autouse=True)
@@ -63,7 +62,7 @@ class Nobody:
 def opened(folder: Path) -> Iterator[Callable[..., Sealers]]:
     made: list[Sealers] = []
 
-    def open_all(*, now: Callable[[], datetime] = lambda: NOW, files: bool = True, margin: float = 1.0) -> Sealers:
+    def open_all(*, now: Callable[[], datetime] = now, files: bool = True, margin: float = 1.0) -> Sealers:
         make = maker(InProcessAuthority(), Nobody(), folder)
         sealers = Sealers(folder, make, clock=now, margin=timedelta(days=margin), files_allowed=files)
         made.append(sealers)
@@ -96,8 +95,8 @@ def in_pem(made: Any) -> str:
 
 
 def sealed_by(sealers: Sealers, name: str = "tax") -> Any:
-    sealed = sealers.of(name).seal(plain_pdf(), at=NOW)
-    assert validate(sealed, trust_roots=roots(), at=NOW).valid
+    sealed = sealers.of(name).seal(plain_pdf(), at=now())
+    assert validate(sealed, trust_roots=roots(), at=now()).valid
     return certificate_of(sealed)
 
 
@@ -124,7 +123,7 @@ def test_a_remote_service_seals_and_a_certificate_exchanged_there_is_taken_up(
         assert sealed_by(sealers) == seal_key("p-256").certificate
         service.algorithm = "p-384"
         with pytest.raises(SigningError) as caught:
-            sealers.of("tax").seal(plain_pdf(), at=NOW)
+            sealers.of("tax").seal(plain_pdf(), at=now())
         assert caught.value.retryable
         assert sealed_by(sealers) == seal_key("p-384").certificate
         sealers.close()
@@ -193,7 +192,7 @@ def test_a_service_that_is_away_does_not_hold_up_each_document(
         began = time.monotonic()
         for _ in range(10):
             with pytest.raises(KeyUnavailable):
-                sealer.seal(plain_pdf(), at=NOW)
+                sealer.seal(plain_pdf(), at=now())
         assert time.monotonic() - began < 2
         service.lie = None
         monkeypatch.setattr(module, "REST", 0.0)
@@ -203,26 +202,26 @@ def test_a_service_that_is_away_does_not_hold_up_each_document(
 
 
 def test_the_next_key_takes_over_at_its_moment(folder: Path, opened: Callable[..., Sealers]) -> None:
-    turn = NOW + timedelta(days=2)
+    turn = now() + timedelta(days=2)
     write(
         folder,
         f"[key]\n{pem_key('p-256')}\n[next]\nfrom = {turn.isoformat()}\n[next.key]\n{pem_key('p-384')}",
     )
     moment = [turn - timedelta(seconds=1)]
     sealers = opened(now=lambda: moment[0])
-    before = sealers.of("tax").seal(plain_pdf(), at=NOW)
+    before = sealers.of("tax").seal(plain_pdf(), at=now())
     moment[0] = turn
-    after = sealers.of("tax").seal(before, at=NOW)
+    after = sealers.of("tax").seal(before, at=now())
     assert certificate_of(before) == seal_key("p-256").certificate
     assert certificate_of(after) == seal_key("p-384").certificate
-    assert validate(after, trust_roots=roots(), at=NOW).valid, "the former seal stays valid below the next one"
+    assert validate(after, trust_roots=roots(), at=now()).valid, "the former seal stays valid below the next one"
 
 
 def test_a_next_key_that_is_broken_does_not_stop_the_present_one(folder: Path, opened: Callable[..., Sealers]) -> None:
-    turn = NOW + timedelta(days=2)
+    turn = now() + timedelta(days=2)
     nothing = 'provider = "pkcs12"\nfile = "none.p12"\n'
     write(folder, f"[key]\n{pem_key('p-256')}\n[next]\nfrom = {turn.isoformat()}\n[next.key]\n{nothing}")
-    moment = [NOW]
+    moment = [now()]
     sealers = opened(now=lambda: moment[0])
     assert sealed_by(sealers)
     assert sealers.left("tax") > timedelta(days=365)
@@ -239,10 +238,10 @@ def test_a_certificate_that_ends_soon_seals_nothing_more(folder: Path, opened: C
         with pytest.raises(CertificateEnding) as caught:
             opened(margin=margin).of("tax")
         assert (caught.value.code, caught.value.retryable) == ("certificate_ending", True)
-    late = opened(now=lambda: NOW + timedelta(days=6))
+    late = opened(now=lambda: now() + timedelta(days=6))
     with pytest.raises(CertificateEnding):
         late.of("tax")
-    early = opened(now=lambda: NOW - timedelta(days=40))
+    early = opened(now=lambda: now() - timedelta(days=40))
     with pytest.raises(KeyUnusable, match="not valid yet"):
         early.of("tax")
     with pytest.raises(KeyUnusable, match="not valid yet"):
@@ -266,7 +265,7 @@ def test_what_is_left_counts_the_next_key_if_it_comes_in_time(
     days: float, *, covered: bool, folder: Path, opened: Callable[..., Sealers]
 ) -> None:
     ending = tsa_credential(folder, usage=None, days=5)
-    turn = NOW + timedelta(days=days)
+    turn = now() + timedelta(days=days)
     text = f"[key]\n{in_pem(ending)}"
     write(folder, f"{text}[next]\nfrom = {turn.isoformat()}\n[next.key]\n{pem_key('p-256')}")
     assert (opened(margin=1).left("tax") > timedelta(days=100)) is covered
@@ -284,11 +283,11 @@ def test_the_profile_says_the_level_and_what_may_change_later(folder: Path, open
     sealers = opened()
     assert sealers.of("tax").level is Level.B_LT
     with pytest.raises(RevocationUnavailable):
-        sealers.of("tax").seal(plain_pdf(), at=NOW)
+        sealers.of("tax").seal(plain_pdf(), at=now())
     write(folder, f'certify = "no-changes"\n[key]\n{pem_key("p-256")}')
-    certified = sealers.of("tax").seal(plain_pdf(), at=NOW)
+    certified = sealers.of("tax").seal(plain_pdf(), at=now())
     with pytest.raises(ChangesForbidden):
-        sealers.of("tax").seal(certified, at=NOW)
+        sealers.of("tax").seal(certified, at=now())
 
 
 APPEARANCE = '[appearance]\norganisation = "Gemeente Voorbeeld"\nlanguage = "nl"\n'

@@ -1,6 +1,5 @@
 """Every mechanism on every kind of key, judged by others; and what its CMS says of itself."""
 
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -18,13 +17,13 @@ from tests.signing_support import (
     InProcessAuthority,
     extracted,
     judged_by_openssl,
+    now,
     outside,
     plain_pdf,
     roots,
     seal_key,
 )
 
-NOW = datetime.now(UTC)
 KINDS: tuple[Algorithm, ...] = ("p-256", "p-384", "rsa-3072")
 EVERY = [
     (kind, mechanism) for kind in KINDS for mechanism in Mechanism if mechanism.elliptic is not kind.startswith("rsa")
@@ -34,8 +33,8 @@ every = pytest.mark.parametrize(("kind", "mechanism"), EVERY, ids=str)
 
 @every
 def test_others_call_it_valid(kind: Algorithm, mechanism: Mechanism, tmp_path: Path) -> None:
-    sealed = Sealer(seal_key(kind, mechanism), InProcessAuthority()).seal(plain_pdf(), at=NOW)
-    assert validate(sealed, trust_roots=roots(), at=NOW).valid
+    sealed = Sealer(seal_key(kind, mechanism), InProcessAuthority()).seal(plain_pdf(), at=now())
+    assert validate(sealed, trust_roots=roots(), at=now()).valid
     judged_by_openssl(sealed, tmp_path)
     file = tmp_path / "sealed.pdf"
     file.write_bytes(sealed)
@@ -48,7 +47,7 @@ def test_the_cms_names_one_digest_and_one_mechanism_everywhere(
     kind: Algorithm, mechanism: Mechanism, tmp_path: Path
 ) -> None:
     key = seal_key(kind, mechanism)
-    _, file = extracted(Sealer(key, None).seal(plain_pdf(), at=NOW), tmp_path)
+    _, file = extracted(Sealer(key, None).seal(plain_pdf(), at=now()), tmp_path)
     signed = cms.ContentInfo.load(file.read_bytes())["content"]
     signer = signed["signer_infos"][0]
     assert signed["digest_algorithms"][0]["algorithm"].native == mechanism.digest

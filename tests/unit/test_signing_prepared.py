@@ -50,8 +50,15 @@ from tests.signing_support import (
 )
 
 NOW = datetime.now(UTC)
+
 PURPOSE = "sgr_1/1"
 LASTS = timedelta(minutes=15)
+
+
+@pytest.fixture(autouse=True)
+def _now(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Time-stamps carry the machine's time: what a test late in a long run makes is not of the module's loading."""
+    monkeypatch.setitem(globals(), "NOW", datetime.now(UTC))
 
 
 @cache

@@ -3,7 +3,7 @@
 import io
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import pikepdf
@@ -39,14 +39,13 @@ from tests.signing_support import (
     InProcessAuthority,
     form_pdf,
     judged_by_openssl,
+    now,
     outside,
     plain_pdf,
     roots,
     sample_documents,
     seal_key,
 )
-
-NOW = datetime.now(UTC)
 
 
 def sealer(algorithm: Algorithm = "p-256", *, stamped: bool = True) -> Sealer:
@@ -56,29 +55,30 @@ def sealer(algorithm: Algorithm = "p-256", *, stamped: bool = True) -> Sealer:
 @pytest.mark.parametrize("algorithm", ["p-256", "rsa-3072"])
 @pytest.mark.parametrize("stamped", [True, False])
 def test_a_seal_is_valid_and_covers_the_whole_file(algorithm: Algorithm, *, stamped: bool) -> None:
-    sealed = sealer(algorithm, stamped=stamped).seal(plain_pdf(), at=NOW)
-    report = validate(sealed, trust_roots=roots(), at=NOW)
+    moment = now()
+    sealed = sealer(algorithm, stamped=stamped).seal(plain_pdf(), at=moment)
+    report = validate(sealed, trust_roots=roots(), at=now())
     assert report.valid
     assert report.last is not None
     assert report.last.coverage is Coverage.WHOLE_FILE
     assert report.last.level is (Level.B_T if stamped else Level.B_B)
     assert (report.last.time is not None) is stamped
-    assert report.last.claimed_time == NOW.replace(microsecond=0)
+    assert report.last.claimed_time == moment.replace(microsecond=0)
 
 
 def test_the_original_stays_byte_for_byte() -> None:
     pdf = plain_pdf()
-    assert sealer().seal(pdf, at=NOW).startswith(pdf)
+    assert sealer().seal(pdf, at=now()).startswith(pdf)
 
 
 def test_documents_are_sealed_in_parts_by_a_key_that_signs_singly_too() -> None:
     shared = sealer()
     assert shared.together == 1
-    begun = [shared.begin(plain_pdf(pages=number), at=NOW) for number in (1, 2)]
+    begun = [shared.begin(plain_pdf(pages=number), at=now()) for number in (1, 2)]
     sealed = [shared.finish(*pair).content for pair in zip(begun, shared.sign_many(begun), strict=True)]
-    assert all(validate(each, trust_roots=roots(), at=NOW).valid for each in sealed)
+    assert all(validate(each, trust_roots=roots(), at=now()).valid for each in sealed)
     with pytest.raises(SealCheckFailed):  # the signature of another document
-        shared.finish(shared.begin(plain_pdf(), at=NOW), shared.sign_many(begun)[1])
+        shared.finish(shared.begin(plain_pdf(), at=now()), shared.sign_many(begun)[1])
 
 
 def test_a_seal_changes_no_metadata_and_no_version() -> None:
@@ -88,7 +88,7 @@ def test_a_seal_changes_no_metadata_and_no_version() -> None:
             meta["dc:title"] = "Attest"
         written = io.BytesIO()
         pdf.save(written, force_version="1.7")
-    before, after = pikepdf.open(written), pikepdf.open(io.BytesIO(sealer().seal(written.getvalue(), at=NOW)))
+    before, after = pikepdf.open(written), pikepdf.open(io.BytesIO(sealer().seal(written.getvalue(), at=now())))
     assert after.pdf_version == "1.7"
     assert "/Version" not in after.Root
     assert dict(after.docinfo) == dict(before.docinfo)
@@ -100,7 +100,7 @@ def test_a_seal_changes_no_metadata_and_no_version() -> None:
 def test_real_documents_are_sealed_and_stay_sound(document: Path, tmp_path: Path) -> None:
     pdf = document.read_bytes()
     try:
-        sealed = sealer().seal(pdf, at=NOW)
+        sealed = sealer().seal(pdf, at=now())
     except PdfEncrypted:
         assert b"/Encrypt" in pdf
         return
@@ -113,14 +113,14 @@ def test_real_documents_are_sealed_and_stay_sound(document: Path, tmp_path: Path
     judged = outside("pdfsig", "-nocert", file).stdout
     assert "Total document signed" in judged
     assert judged.count("Signature is Valid.") == judged.count("Signature #")
-    report = validate(sealed, trust_roots=roots(), at=NOW)
+    report = validate(sealed, trust_roots=roots(), at=now())
     assert report.last is not None
     assert report.last.verdict == "valid"
 
 
 def test_a_second_seal_leaves_the_first_valid(tmp_path: Path) -> None:
-    twice = sealer().seal(sealer("rsa-3072").seal(plain_pdf(), at=NOW), at=NOW)
-    report = validate(twice, trust_roots=roots(), at=NOW)
+    twice = sealer().seal(sealer("rsa-3072").seal(plain_pdf(), at=now()), at=now())
+    report = validate(twice, trust_roots=roots(), at=now())
     assert report.valid
     assert [entry.field for entry in report.signatures] == ["Seal1", "Seal2"]
     assert [entry.changes for entry in report.signatures] == [Changes.ALLOWED, Changes.NONE]
@@ -134,8 +134,8 @@ def test_two_threads_may_share_a_sealer() -> None:
     shared = sealer()
     documents = [plain_pdf(pages=number) for number in range(1, 9)]
     with ThreadPoolExecutor(2) as pool:
-        sealed = list(pool.map(lambda pdf: shared.seal(pdf, at=NOW), documents))
-    assert all(validate(one, trust_roots=roots(), at=NOW).valid for one in sealed)
+        sealed = list(pool.map(lambda pdf: shared.seal(pdf, at=now()), documents))
+    assert all(validate(one, trust_roots=roots(), at=now()).valid for one in sealed)
     assert all(one.startswith(pdf) for one, pdf in zip(sealed, documents, strict=True))
 
 
@@ -176,16 +176,16 @@ FORMS: dict[str, Callable[[bytes], bytes]] = {
 
 @pytest.mark.parametrize("form", FORMS)
 def test_every_form_of_file_is_sealed(form: str, tmp_path: Path) -> None:
-    sealed = sealer().seal(FORMS[form](plain_pdf()), at=NOW)
+    sealed = sealer().seal(FORMS[form](plain_pdf()), at=now())
     file = tmp_path / "sealed.pdf"
     file.write_bytes(sealed)
     assert "Signature is Valid." in outside("pdfsig", "-nocert", file).stdout
     assert outside("qpdf", "--check", file).returncode == 0
-    assert validate(sealed, trust_roots=roots(), at=NOW).valid
+    assert validate(sealed, trust_roots=roots(), at=now()).valid
 
 
 def test_openssl_verifies_the_seal(tmp_path: Path) -> None:
-    judged_by_openssl(sealer().seal(plain_pdf(), at=NOW), tmp_path)
+    judged_by_openssl(sealer().seal(plain_pdf(), at=now()), tmp_path)
 
 
 def certified(pdf: bytes, permission: MDPPerm, *, lock_only: bool = False) -> bytes:
@@ -214,7 +214,7 @@ def certified(pdf: bytes, permission: MDPPerm, *, lock_only: bool = False) -> by
 @pytest.mark.parametrize("lock_only", [False, True])
 def test_a_document_that_forbids_every_change_is_not_sealed(*, lock_only: bool) -> None:
     with pytest.raises(ChangesForbidden) as caught:
-        sealer().seal(certified(plain_pdf(), MDPPerm.NO_CHANGES, lock_only=lock_only), at=NOW)
+        sealer().seal(certified(plain_pdf(), MDPPerm.NO_CHANGES, lock_only=lock_only), at=now())
     assert caught.value.code == "pdf_certified_no_changes"
     assert isinstance(caught.value, Unsealable)
     assert not caught.value.retryable
@@ -227,20 +227,20 @@ def test_a_certification_that_no_field_shows_counts_too() -> None:
         written = io.BytesIO()
         pdf.save(written)
     with pytest.raises(ChangesForbidden):
-        sealer().seal(written.getvalue(), at=NOW)
+        sealer().seal(written.getvalue(), at=now())
 
 
 @pytest.mark.parametrize("lock_only", [False, True])
 def test_a_document_that_allows_forms_to_be_filled_is_sealed_and_stays_certified(*, lock_only: bool) -> None:
     pdf = certified(plain_pdf(), MDPPerm.FILL_FORMS, lock_only=lock_only)
-    report = validate(sealer().seal(pdf, at=NOW), trust_roots=roots(), at=NOW)
+    report = validate(sealer().seal(pdf, at=now()), trust_roots=roots(), at=now())
     assert report.valid, report
 
 
 def test_an_encrypted_document_is_not_sealed() -> None:
     locked = resaved(plain_pdf(), encryption=pikepdf.Encryption(owner="o", user=""))
     with pytest.raises(PdfEncrypted):
-        sealer().seal(locked, at=NOW)
+        sealer().seal(locked, at=now())
 
 
 PAGES_INSIDE = plain_pdf().replace(b"/Pages 6 0 R", b"/Pages <<>> ")
@@ -253,7 +253,7 @@ ODD_NUMBER = plain_pdf().replace(b"/MediaBox [ 0 0 595.2", b"/MediaBox [ 0 0 5.5
 )
 def test_what_is_no_pdf_is_refused_with_a_code(content: bytes) -> None:
     with pytest.raises(PdfUnreadable) as caught:
-        sealer().seal(content, at=NOW)
+        sealer().seal(content, at=now())
     assert caught.value.code == "pdf_unreadable"
 
 
@@ -262,14 +262,14 @@ def test_a_taken_field_name_is_left_alone() -> None:
         opened.Root.AcroForm.Fields[0].T = pikepdf.String("Seal1")
         out = io.BytesIO()
         opened.save(out)
-    sealed = sealer().seal(out.getvalue(), at=NOW)
+    sealed = sealer().seal(out.getvalue(), at=now())
     names = [name for name, _, _ in enumerate_sig_fields(PdfFileReader(io.BytesIO(sealed)))]
     assert names == ["Seal2"]
-    assert validate(sealed, trust_roots=roots(), at=NOW).valid
+    assert validate(sealed, trust_roots=roots(), at=now()).valid
 
 
 def test_a_certificate_outside_its_validity_does_not_seal() -> None:
-    for moment in (NOW - timedelta(days=3), NOW + timedelta(days=365 * 40)):
+    for moment in (now() - timedelta(days=3), now() + timedelta(days=365 * 40)):
         with pytest.raises(KeyUnusable):
             sealer().seal(plain_pdf(), at=moment)
 
@@ -298,7 +298,7 @@ class Faulty:
 
 def test_a_seal_by_a_faulty_key_never_leaves() -> None:
     with pytest.raises(SealCheckFailed):
-        Sealer(Faulty(seal_key()), None).seal(plain_pdf(), at=NOW)
+        Sealer(Faulty(seal_key()), None).seal(plain_pdf(), at=now())
 
 
 class Verbose:
@@ -310,7 +310,7 @@ class Verbose:
 
 def test_a_seal_too_large_for_its_space_never_leaves() -> None:
     with pytest.raises(SealCheckFailed):
-        Sealer(seal_key(), Verbose()).seal(plain_pdf(), at=NOW)
+        Sealer(seal_key(), Verbose()).seal(plain_pdf(), at=now())
 
 
 def test_a_file_that_is_not_what_was_signed_never_leaves(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -321,7 +321,7 @@ def test_a_file_that_is_not_what_was_signed_never_leaves(monkeypatch: pytest.Mon
 
     monkeypatch.setattr("signing.seal.fill", spoiled)
     with pytest.raises(SealCheckFailed):
-        sealer(stamped=False).seal(plain_pdf(), at=NOW)
+        sealer(stamped=False).seal(plain_pdf(), at=now())
 
 
 class Away:
@@ -339,5 +339,5 @@ class Away:
 def test_without_a_token_there_is_no_seal() -> None:
     away = Away()
     with Sealer(seal_key(), away) as closing, pytest.raises(TimeStampUnavailable):
-        closing.seal(plain_pdf(), at=NOW)
+        closing.seal(plain_pdf(), at=now())
     assert away.closed

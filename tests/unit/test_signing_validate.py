@@ -22,18 +22,17 @@ from signing.seal import Sealer
 from signing.tokens import verify_token
 from signing.trust import load_certificates
 from signing.validate import Changes, Report, Verdict, validate
-from tests.signing_support import InProcessAuthority, form_pdf, plain_pdf, roots, seal_key
+from tests.signing_support import InProcessAuthority, form_pdf, now, plain_pdf, roots, seal_key
 
-NOW = datetime.now(UTC)
-SEALED = Sealer(seal_key(), InProcessAuthority()).seal(plain_pdf(), at=NOW)
-SEALED_FORM = Sealer(seal_key(), InProcessAuthority()).seal(form_pdf(), at=NOW)
+SEALED = Sealer(seal_key(), InProcessAuthority()).seal(plain_pdf(), at=now())
+SEALED_FORM = Sealer(seal_key(), InProcessAuthority()).seal(form_pdf(), at=now())
 RANGE = byte_range_in(SEALED)
 assert RANGE is not None
 HOLE = (RANGE[1], RANGE[2])
 
 
 def judge(pdf: bytes) -> Report:
-    return validate(pdf, trust_roots=roots(), at=NOW)
+    return validate(pdf, trust_roots=roots(), at=now())
 
 
 @settings(max_examples=60, deadline=None)
@@ -160,7 +159,7 @@ def test_a_whole_document_put_behind_is_not_called_valid() -> None:
 
 
 def test_a_seal_carried_over_to_another_document_is_not_valid() -> None:
-    other = Sealer(seal_key(), InProcessAuthority()).seal(plain_pdf(pages=2), at=NOW)
+    other = Sealer(seal_key(), InProcessAuthority()).seal(plain_pdf(pages=2), at=now())
     found = byte_range_in(other)
     assert found is not None
     moved = other[: found[1]] + SEALED[HOLE[0] : HOLE[1]] + other[found[2] :]
@@ -171,16 +170,16 @@ def test_a_seal_carried_over_to_another_document_is_not_valid() -> None:
 def test_roots_that_are_not_given_are_not_believed(tmp_path: Path) -> None:
     strangers = load_certificates(ensure_pki(tmp_path).trust_anchor)
     for believed in (strangers, ()):
-        report = validate(SEALED, trust_roots=believed, at=NOW)
+        report = validate(SEALED, trust_roots=believed, at=now())
         assert report.verdict is Verdict.INDETERMINATE
         assert report.signatures[0].intact
         assert not report.signatures[0].trusted
 
 
 def test_a_time_stamp_keeps_a_seal_valid_after_its_certificate_ended() -> None:
-    later = NOW + timedelta(days=365 * 11)
+    later = now() + timedelta(days=365 * 11)
     assert validate(SEALED, trust_roots=roots(), at=later).valid
-    unstamped = Sealer(seal_key(), None).seal(plain_pdf(), at=NOW)
+    unstamped = Sealer(seal_key(), None).seal(plain_pdf(), at=now())
     report = validate(unstamped, trust_roots=roots(), at=later)
     assert report.verdict is Verdict.INDETERMINATE
     assert report.code is not None
