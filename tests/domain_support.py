@@ -1,18 +1,20 @@
 """Values of the domain for tests: fixed times and ids, and the page that holds the transition table."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import Final
 from uuid import UUID
 
 from service.domain.delivery import Delivery, Leg, LegKind, LegState, hand_in
 from service.domain.transitions import transition_rows
+from service.usecases import policies
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 DELIVERY_ID = UUID("0193556e-0000-7000-8000-000000000001")
 LEG_ID = UUID("0193556e-0000-7000-8000-000000000002")
 
 STATE_MACHINE = Path(__file__).parents[1] / "docs" / "state-machine.md"
-_HEADER = ("of", "state", "actor", "event", "next state", "evidence", "follow-up", "legal effect")
+_HEADER = ("of", "state", "actor", "event", "next state", "evidence", "follow-up")
 
 
 def a_delivery() -> Delivery:
@@ -34,3 +36,7 @@ def printed_table() -> str:
     """The transition table as docs/state-machine.md must show it."""
     rows = (_HEADER, ("---",) * len(_HEADER), *transition_rows())
     return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+
+
+USUAL: Final = policies.built_in(date(2026, 11, 24))
+"""What an organisation sends under that named nothing."""

@@ -28,6 +28,7 @@ from service.usecases.personal import PLATFORM
 from service.usecases.views import DeliveryView, DocumentView, LinksView, MessageDocument, MessageView
 from service.web import csrf, sessions
 from tests.api_support import BASE_URL, DELIVERY_ID, application, door
+from tests.domain_support import USUAL
 
 TAX = StaffRole(uuid.UUID("0199f0c2-0000-7000-8000-000000000001"), "Tax & Customs", "clerk")
 TOWN = StaffRole(uuid.UUID("0199f0c2-0000-7000-8000-000000000002"), "Voorbeeldegem", "clerk")
@@ -146,6 +147,7 @@ class House:
     def browser(self, monkeypatch: pytest.MonkeyPatch, profile: Profile | None = None) -> Browser:
         """A browser; with a profile, of somebody who is logged in."""
         rows, provider = Rows(), Provider()
+        monkeypatch.setattr("service.usecases.policies.of_sender", lambda *_: USUAL)
         for name in ("begin", "find", "change", "take", "end"):
             monkeypatch.setattr(f"service.usecases.sessions.{name}", getattr(rows, name))
         monkeypatch.setattr("service.usecases.access.profile", lambda _context, _person: profile or NEITHER)
@@ -200,14 +202,14 @@ def delivery(**changes: Any) -> DeliveryView:
 
 def message(**changes: Any) -> MessageView:
     """A message that is not opened yet."""
-    view = MessageView(DELIVERY_ID, "Tax & Customs", "Your <b>letter</b>", "letter", False, NOW, None, [])
+    view = MessageView(DELIVERY_ID, "Tax & Customs", "Your <b>letter</b>", "letter", False, NOW, None, [], "available")
     return msgspec.structs.replace(view, **changes)
 
 
 def opened(**changes: Any) -> MessageView:
     """A message that is opened."""
     documents = [MessageDocument("main", "brief.pdf", 2, 70_000, "/x")]
-    return message(opened_at=NOW, documents=documents, **changes)
+    return message(opened_at=NOW, documents=documents, state="opened", **changes)
 
 
 class _Texts(HTMLParser):

@@ -14,7 +14,7 @@ from service.domain.errors import ZendingError
 from service.ledger import sequencer
 from service.ledger.timestamps import stamp_checkpoints
 from service.settings import settings
-from service.usecases import access, archive, batches, housekeeping, pauses, retention, submissions
+from service.usecases import access, archive, batches, housekeeping, pauses, periods, retention, submissions
 from service.usecases.log_head import StoredHead
 from service.usecases.signatures import clock
 
@@ -28,7 +28,7 @@ def loops(application: Application) -> list[tuple[str, float, Callable[[], objec
     context, setting = application.context, application.settings
     head = StoredHead(application.store, setting.ledger_origin)
     signer = application.log_signer
-    periods = retention_periods(setting)
+    keeping = retention_periods(setting)
 
     def sequence() -> None:
         while True:
@@ -50,12 +50,12 @@ def loops(application: Application) -> list[tuple[str, float, Callable[[], objec
             upload_seconds=setting.submission_upload_seconds,
             keep_seconds=setting.submission_keep_seconds,
         )
-        housekeeping.collect_orphans(context, window=periods.window)
-        context.receipts.prune(context.clock() - periods.window)
+        housekeeping.collect_orphans(context, window=keeping.window)
+        context.receipts.prune(context.clock() - keeping.window)
 
     def retain() -> None:
-        retention.run(context, periods)
-        while housekeeping.collect_removed(context, window=periods.window) == housekeeping.COLLECT:
+        retention.run(context, keeping)
+        while housekeeping.collect_removed(context, window=keeping.window) == housekeeping.COLLECT:
             pass
 
     return [
@@ -65,6 +65,7 @@ def loops(application: Application) -> list[tuple[str, float, Callable[[], objec
         ("wake", 1.0, lambda: housekeeping.wake_due(context)),
         ("cutoff", min(1.0, setting.print_cutoff_seconds / 4), lambda: batches.close_due(context)),
         ("signatures", 10.0, lambda: clock.round_(context)),
+        ("periods", 5.0, lambda: periods.round_(context)),
         ("tidy", 3600.0, tidy),
         ("retain", 60.0, retain),
         ("archive", 60.0, lambda: archive.put_due(context)),

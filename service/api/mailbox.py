@@ -9,10 +9,18 @@ from litestar.params import FromPath, JSONBody
 from service.api import files
 from service.api.calls import ApiRequest, attachment, context_of, reader, scoped
 from service.api.deliveries import Cursor, Limit
-from service.api.shapes import JSON, PDF, ActivationAnswer, ActivationRequest, ConsentTexts, EvidenceList
+from service.api.shapes import (
+    JSON,
+    PDF,
+    ActivationAnswer,
+    ActivationRequest,
+    ConsentTexts,
+    EvidenceList,
+    RegisteredConsent,
+)
 from service.domain.errors import FieldError, Invalid
 from service.identity.scopes import Scope
-from service.usecases import access, activation, mailbox
+from service.usecases import access, activation, mailbox, registered, registered_consent
 from service.usecases.views import ActivationView, MessagePage, MessageView
 from service.web import limits
 from service.web.guards import Connection
@@ -57,6 +65,32 @@ class Messages(Controller):
     def open(self, request: ApiRequest, delivery_id: FromPath[str]) -> MessageView:
         """Open a message for its recipient."""
         return mailbox.open_message(context_of(request), reader(request), delivery_id)
+
+    @post(
+        "/{delivery_id:str}/accept",
+        status_code=200,
+        summary="Accept registered mail that is offered",
+        operation_id="acceptMessage",
+        response_description="Accepted; evidence says so, and it can be opened. Accepting again changes nothing.",
+        sync_to_thread=True,
+        **scoped(Scope.MAILBOX_WRITE, 404, 409),
+    )
+    def accept(self, request: ApiRequest, delivery_id: FromPath[str]) -> MessageView:
+        """Accept for its recipient."""
+        return registered.accept(context_of(request), reader(request), delivery_id)
+
+    @post(
+        "/{delivery_id:str}/refuse",
+        status_code=200,
+        summary="Refuse registered mail that is offered",
+        operation_id="refuseMessage",
+        response_description="Refused; evidence says so. Refusing again changes nothing.",
+        sync_to_thread=True,
+        **scoped(Scope.MAILBOX_WRITE, 404, 409),
+    )
+    def refuse(self, request: ApiRequest, delivery_id: FromPath[str]) -> MessageView:
+        """Refuse for its recipient."""
+        return registered.refuse(context_of(request), reader(request), delivery_id)
 
     @get(
         "/{delivery_id:str}/document",
@@ -169,6 +203,33 @@ class Activation(Controller):
         """Stop receiving digitally."""
         return _activation(activation.revoke(context_of(request), reader(request)))
 
+    @put(
+        "/registered",
+        status_code=200,
+        summary="Agree to registered mail in the mailbox",
+        operation_id="agreeToRegisteredMail",
+        response_description="Registered mail comes into the mailbox from now on.",
+        sync_to_thread=True,
+        **scoped(Scope.MAILBOX_WRITE, 409, 413, 422),
+    )
+    def agree(self, request: ApiRequest, data: JSONBody[RegisteredConsent]) -> ActivationAnswer:
+        """Take the consent to registered mail, which is apart from that to ordinary mail."""
+        version = data.consent_version
+        return _activation(registered_consent.agree(context_of(request), reader(request), consent_version=version))
+
+    @delete(
+        "/registered",
+        status_code=200,
+        summary="Stop registered mail in the mailbox",
+        operation_id="revokeRegisteredMail",
+        response_description="Revoked: from now on registered mail comes by registered letter.",
+        sync_to_thread=True,
+        **scoped(Scope.MAILBOX_WRITE),
+    )
+    def revoke_registered(self, request: ApiRequest) -> ActivationAnswer:
+        """Take that consent back."""
+        return _activation(registered_consent.revoke(context_of(request), reader(request)))
+
 
 def _activation(view: ActivationView) -> ActivationAnswer:
     return ActivationAnswer(
@@ -179,6 +240,8 @@ def _activation(view: ActivationView) -> ActivationAnswer:
         pending_email=view.pending_email,
         pending_language=view.pending_language,
         consent=ConsentTexts(activation.CONSENT_VERSION, activation.CONSENT_TEXT),
+        registered_since=view.registered_since,
+        registered_consent=ConsentTexts(registered_consent.VERSION, registered_consent.TEXT),
     )
 
 

@@ -110,6 +110,14 @@ class ActivationAnswer(msgspec.Struct, frozen=True):
     pending_email: str | None
     pending_language: str | None
     consent: ConsentTexts
+    registered_since: datetime | None
+    registered_consent: ConsentTexts
+
+
+class RegisteredConsent(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Consent to registered mail: ``consent_version`` is that of the text that the person was shown."""
+
+    consent_version: Annotated[str, msgspec.Meta(max_length=32)]
 
 
 class TokenAnswer(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -21,12 +21,13 @@ class InternalChannel:
         self._find_hashes = find_hashes
 
     def activated(self, recipients: Collection[RecipientId], consent: Consent) -> frozenset[RecipientId]:
-        """Return those whose mailbox takes ordinary mail now; registered mail is not taken yet."""
-        if not recipients or consent.registered:
+        """Return those whose mailbox takes this kind of mail now."""
+        if not recipients:
             return frozenset()
         hashes = {each: recipient for recipient in recipients for each in self._find_hashes(recipient)}
         with self._database.transaction() as session:
-            return frozenset(hashes[each] for each in mailboxes.activated(session, hashes))
+            found = mailboxes.activated(session, hashes, registered=consent.registered)
+            return frozenset(hashes[each] for each in found)
 
     def deposit(self, deposits: Sequence[Deposit], *, now: datetime) -> list[Receipt]:
         """Put deliveries into mailboxes that are activated at this moment, in one transaction."""
@@ -34,14 +35,26 @@ class InternalChannel:
         hashes = [self._find_hashes(each.recipient) for each in deposits]
         organisations = {uuid.UUID(each.organisation) for each in deposits}
         with self._database.transaction(organisations=organisations) as session:
-            ready = mailboxes.activated(session, {each for own in hashes for each in own})
+            ready = {
+                registered: mailboxes.activated(
+                    session,
+                    {
+                        each
+                        for given, own in zip(deposits, hashes, strict=True)
+                        if given.registered is registered
+                        for each in own
+                    },
+                    registered=registered,
+                )
+                for registered in (False, True)
+            }
             before = mailboxes.items(session, [delivery for delivery, _ in places])
             mailboxes.deposit(
                 session,
                 [
                     (delivery, uuid.UUID(each.organisation), own[0], leg)
                     for each, (delivery, leg), own in zip(deposits, places, hashes, strict=True)
-                    if not ready.isdisjoint(own) and not each.registered and delivery not in before
+                    if not ready[each.registered].isdisjoint(own) and delivery not in before
                 ],
                 now=now,
             )

@@ -116,9 +116,6 @@ def notes(rows: Sequence[Row]) -> Iterator[str]:
         if row.refusal is not None:
             expected = " That is as it should be: it was broken on purpose." if row.sample.broken else ""
             yield f"{name} was not taken: {row.refusal.detail}{expected}"
-        for problem in (row.delivery or {}).get("problems", ()):
-            if problem["code"] == "registered_on_paper":
-                yield f"{name}: {problem['detail']}"
 
 
 def invitation(house: House) -> str:

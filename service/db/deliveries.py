@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import select, text
+from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
 from service.db.base import among
@@ -131,15 +131,25 @@ DELIVERIES: Final = insertion(DeliveryRow)
 DOCUMENTS: Final = insertion(DocumentRow)
 LEGS: Final = insertion(LegRow)
 EVENTS: Final = insertion(DeliveryEvent)
-_NOTICE_ENDS = (Event.CONSIGNMENT_NOTIFICATION.value, Event.CONSIGNMENT_NOTIFICATION_FAILURE.value)
-
-
-def told(session: Session, ids: Collection[uuid.UUID]) -> set[tuple[uuid.UUID, int]]:
-    """The legs of these deliveries whose notice came to an end before, good or bad: nobody is told twice."""
-    query = select(EvidenceRow.delivery_id, EvidenceRow.leg).where(
-        among(EvidenceRow.delivery_id, ids), EvidenceRow.event.in_(_NOTICE_ENDS)
+_NOTICE_ENDS = tuple(
+    each.value
+    for each in (
+        Event.CONSIGNMENT_NOTIFICATION,
+        Event.CONSIGNMENT_NOTIFICATION_FAILURE,
+        Event.NOTIFICATION_FOR_ACCEPTANCE,
+        Event.NOTIFICATION_FOR_ACCEPTANCE_FAILURE,
     )
-    return {(delivery, leg) for delivery, leg in session.execute(query)}
+)
+
+
+def told(session: Session, ids: Collection[uuid.UUID]) -> dict[tuple[uuid.UUID, int], int]:
+    """How many notices about each leg of these deliveries came to an end, good or bad; legs without one are absent."""
+    query = (
+        select(EvidenceRow.delivery_id, EvidenceRow.leg, func.count())
+        .where(among(EvidenceRow.delivery_id, ids), EvidenceRow.event.in_(_NOTICE_ENDS))
+        .group_by(EvidenceRow.delivery_id, EvidenceRow.leg)
+    )
+    return {(delivery, leg): count for delivery, leg, count in session.execute(query)}
 
 
 _EVIDENCE = insertion(EvidenceRow, conflict="ON CONFLICT (delivery_id, leg, event, attempt) DO NOTHING RETURNING id")
@@ -154,9 +164,15 @@ _INTENTS = insertion(
     conflict="ON CONFLICT DO NOTHING",
 )
 _STATES = change(
-    DeliveryRow, ("id",), ("state", "status", "channel", "reason", "problems", "updated_at", "effective_at")
+    DeliveryRow,
+    ("id",),
+    ("state", "status", "channel", "reason", "problems", "updated_at", "effective_at", "effect_event"),
 )
-_LEG_STATES = change(LegRow, ("delivery_id", "number"), ("state", "reason", "since", "handed_over_at", "effective_at"))
+_LEG_STATES = change(
+    LegRow,
+    ("delivery_id", "number"),
+    ("state", "reason", "since", "handed_over_at", "effective_at", "effect_event", "noticed_at", "ends_at"),
+)
 _OBJECTS = change(DocumentRow, ("delivery_id", "position"), ("path", "sha256", "size", "sealed"))
 
 

@@ -21,6 +21,7 @@ class JobKind(StrEnum):
     ROUTE = "route"
     DEPOSIT = "deposit"
     NOTIFY = "notify"
+    REMIND = "remind"
     LETTER = "letter"
     HAND_OVER = "hand_over"
     UNPACK = "unpack"

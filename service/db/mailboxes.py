@@ -17,6 +17,7 @@ _HASHES = """
      FROM generate_series(0, CAST(:last AS integer)) AS n)
 """
 _ACTIVATED = text(f"SELECT zending_activated({_HASHES})")
+_ACTIVATED_REGISTERED = text(f"SELECT zending_activated_registered({_HASHES})")
 # Two look-ups at once of one organisation wait for one another, so that neither slips under the quota; what the first
 # wrote is seen by a statement that begins after the lock is there.
 _QUOTA = text(
@@ -42,11 +43,12 @@ _NOTE_LOOKUP = text(
 )
 
 
-def activated(session: Session, hashes: Collection[bytes]) -> frozenset[bytes]:
-    """Which of these recipients have an activated mailbox: the one question a sender's transaction may ask."""
+def activated(session: Session, hashes: Collection[bytes], *, registered: bool = False) -> frozenset[bytes]:
+    """Which of these recipients' mailboxes take mail now: the one question a sender's transaction may ask."""
     if not hashes:
         return frozenset()
-    return frozenset(bytes(each) for each in session.scalars(_ACTIVATED, _as_one(hashes)))
+    question = _ACTIVATED_REGISTERED if registered else _ACTIVATED
+    return frozenset(bytes(each) for each in session.scalars(question, _as_one(hashes)))
 
 
 def note_lookup(session: Session, lookup: Lookup, hashes: Collection[bytes], *, since: datetime) -> bool:

@@ -30,6 +30,7 @@ class Organisation(Base):
     retention_years: Mapped[int] = mapped_column(SmallInteger, default=10)
     lookup_quota: Mapped[int] = mapped_column(default=100000)
     lookups_summed: Mapped[bool] = mapped_column(default=False)
+    document_types: Mapped[dict[str, Any]] = mapped_column(default=dict)
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
 
@@ -133,6 +134,8 @@ class DeliveryRow(Base):
     updated_at: Mapped[datetime]
     effective_at: Mapped[datetime | None]
     send_at: Mapped[datetime | None]
+    terms: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    effect_event: Mapped[str | None]
 
 
 class LegRow(Base):
@@ -148,6 +151,33 @@ class LegRow(Base):
     since: Mapped[datetime]
     handed_over_at: Mapped[datetime | None]
     effective_at: Mapped[datetime | None]
+    effect_event: Mapped[str | None]
+    registered: Mapped[bool | None]
+    noticed_at: Mapped[datetime | None]
+    ends_at: Mapped[datetime | None]
+
+
+class Term(Base):
+    """A running period of a leg: when the clock next has something to do."""
+
+    __tablename__ = "term"
+    delivery_id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    leg: Mapped[int] = mapped_column(SmallInteger, primary_key=True)
+    organisation_id: Mapped[uuid.UUID]
+    next_at: Mapped[datetime]
+    handled_at: Mapped[datetime]
+
+
+class OutageRow(Base):
+    """A time in which the service could not be used, as an operator recorded it."""
+
+    __tablename__ = "outage"
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    since: Mapped[datetime]
+    until: Mapped[datetime]
+    reason: Mapped[str]
+    recorded_by: Mapped[str]
+    recorded_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
 
 class DocumentRow(Base):
@@ -224,6 +254,7 @@ class Mailbox(Base):
     activated_at: Mapped[datetime | None]
     revoked_at: Mapped[datetime | None]
     index_key: Mapped[str | None]
+    registered_at: Mapped[datetime | None]
 
 
 class Activation(Base):

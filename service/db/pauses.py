@@ -24,7 +24,7 @@ AT_ONCE: Final = 5_000
 MAIL: Final = "mail"
 """The provider of notices; print houses have the names that the settings give them."""
 CHANNELS: Final[dict[str, frozenset[JobKind]]] = {
-    "digital": frozenset({JobKind.DEPOSIT, JobKind.NOTIFY}),
+    "digital": frozenset({JobKind.DEPOSIT, JobKind.NOTIFY, JobKind.REMIND}),
     "paper": frozenset({JobKind.LETTER, JobKind.HAND_OVER}),
 }
 """The work that belongs to a channel."""

@@ -12,7 +12,9 @@ from uuid import UUID
 
 from service.domain.addresses import ReturnReason
 from service.domain.errors import TransitionRefused
+from service.domain.legal_basis import Mode
 from service.domain.states import Actor, DeliveryState, Event, FollowUp, LegKind, LegState
+from service.domain.terms import ORDINARY, Terms
 from service.domain.transitions import BY_EVENT, POST_RANKS, POST_REPORTS, SCOPES, Scope, Transition, is_final
 
 __all__ = [
@@ -31,7 +33,7 @@ __all__ = [
     "advance",
     "cancellable",
     "channel",
-    "effective_at",
+    "effect",
     "hand_in",
     "has_ended",
     "is_repeat",
@@ -92,7 +94,9 @@ class Leg:
         number: 1, 2 … in the order in which the delivery's legs began.
         since: when it came into its state.
         handed_over_at: when the print provider got the letter; reports of the post mean nothing before.
-        effective_at: when ordinary mail had its legal effect by this leg; set once, never moved.
+        effective_at: when the delivery has its legal effect by this leg; set once, never moved. It may lie ahead, where
+            the rule counts working days.
+        effect_event: what that was counted from.
         reason: why it ended as it did, or with which cause the letter came back.
     """
 
@@ -104,6 +108,7 @@ class Leg:
     since: datetime
     handed_over_at: datetime | None = None
     effective_at: datetime | None = None
+    effect_event: Event | None = None
     reason: str | None = None
 
 
@@ -186,10 +191,15 @@ def transition(subject: Delivery | Leg, event: Event) -> Transition:
     return row
 
 
-def advance(subject: Moved, what: Occurrence) -> Moved:
+def advance(subject: Moved, what: Occurrence, terms: Terms = ORDINARY) -> Moved:
     """The delivery or leg after ``what``.
 
     An event that is only recorded (a notice was sent, a file was fetched) leaves the value as it is.
+
+    Args:
+        subject: before.
+        what: happens.
+        terms: what the delivery is sent under: they say what has legal effect.
 
     Raises:
         TransitionRefused: the event has no place in the current state, or not by this actor.
@@ -207,14 +217,22 @@ def advance(subject: Moved, what: Occurrence) -> Moved:
         return replace(subject, state=row.target, since=what.at, reason=what.reason)
     assert isinstance(row.target, LegState)
     handed_over = what.event is Event.RELAY_TO_NON_ERDS
-    return replace(
+    moved = replace(
         subject,
         state=row.target,
         since=what.at,
         handed_over_at=what.at if handed_over else subject.handed_over_at,
-        effective_at=what.at if row.effect else subject.effective_at,
         reason=what.reason,
     )
+    return _with_effect(moved, what.event, what.at, terms)
+
+
+def _with_effect(leg: Leg, event: Event, at: datetime, terms: Terms) -> Leg:
+    """The leg with its legal effect, if this event has one and none had before."""
+    rule = terms.rule(event)
+    if rule is None or leg.effective_at is not None:
+        return leg
+    return replace(leg, effective_at=rule.moment(at), effect_event=event)
 
 
 def is_repeat(subject: Delivery | Leg, event: Event) -> bool:
@@ -236,11 +254,11 @@ def rank_reports(reports: Iterable[Report]) -> LegState:
     return max((report.state for report in reports), key=POST_RANKS.__getitem__, default=LegState.HANDED_OVER)
 
 
-def settle(leg: Leg, reports: Sequence[Report]) -> Leg:
+def settle(leg: Leg, reports: Sequence[Report], terms: Terms = ORDINARY) -> Leg:
     """The leg after all reports known about it, old and new together.
 
-    State, time and cause depend only on the set. Before the hand-over, and on a mailbox leg, reports fit nowhere: the
-    leg stays as it is, and they are kept for the time after it.
+    State, time, cause and effect depend only on the set. Before the hand-over, and on a mailbox leg, reports fit
+    nowhere: the leg stays as it is, and they are kept for the time after it.
     """
     if leg.handed_over_at is None:
         return leg
@@ -249,7 +267,18 @@ def settle(leg: Leg, reports: Sequence[Report]) -> Leg:
         return leg
     # Of several reports of one kind the earliest tells since when it is so.
     told = min((report for report in reports if report.state is state), key=lambda each: (each.at, each.cause or ""))
-    return replace(leg, state=state, since=told.at, reason=told.cause.value if told.cause is not None else None)
+    cause = None if told.cause is None else told.cause.value
+    settled = replace(leg, state=state, since=told.at, reason=cause)
+    if leg.effect_event is not None and leg.effect_event not in POST_REPORTS:
+        return settled
+    # Of what the post reports the earliest effect counts, whatever came first.
+    bare = replace(settled, effective_at=None, effect_event=None)
+    by_report = [_with_effect(bare, report.event, report.at, terms) for report in reports]
+    told_of = [(each.effective_at, each.effect_event) for each in by_report if each.effective_at is not None]
+    if not told_of:
+        return settled
+    effective, event = min(told_of, key=lambda each: (each[0], str(each[1])))
+    return replace(settled, effective_at=effective, effect_event=event)
 
 
 def report_attempt(report: Report) -> int:
@@ -269,7 +298,11 @@ def weighty(legs: Iterable[AnyLeg]) -> AnyLeg | None:
     effective = [(leg.effective_at, leg.number, leg) for leg in known if leg.effective_at is not None]
     if effective:
         return min(effective, key=lambda each: each[:2])[2]
-    return known[-1] if known else None
+    if not known:
+        return None
+    # A letter that is not composed yet says less than the mailbox's copy, as long as that one stands.
+    told = [leg for leg in known if leg.state != LegState.PENDING and _stands(leg)]
+    return told[-1] if known[-1].state == LegState.PENDING and told else known[-1]
 
 
 def public_status(delivery_state: DeliveryState, legs: Iterable[Weighed]) -> str:
@@ -292,15 +325,13 @@ def channel(legs: Iterable[Weighed]) -> str | None:
     return "digital" if leg.kind == LegKind.MAILBOX else "paper"
 
 
-def effective_at(legs: Iterable[Weighed]) -> datetime | None:
-    """When ordinary mail had its legal effect; None while it has none.
+def effect(legs: Iterable[Leg]) -> tuple[datetime, Event | None] | None:
+    """When the delivery has its legal effect and what that is counted from; None while nothing had any.
 
-    The rule of this release: digital mail has effect once it is in the mailbox and can be opened (``available``,
-    whether opened or not); paper mail once the print provider has it (``handed_over``), also if the post reports the
-    posting later. The time is that of the leg with legal weight and does not move afterwards.
+    By the terms it was sent under. Of several legs the one with legal weight; it does not move afterwards.
     """
     leg = weighty(legs)
-    return leg.effective_at if leg is not None else None
+    return None if leg is None or leg.effective_at is None else (leg.effective_at, leg.effect_event)
 
 
 def cancellable(delivery: Delivery, legs: Iterable[Leg]) -> bool:
@@ -317,13 +348,16 @@ def cancellable(delivery: Delivery, legs: Iterable[Leg]) -> bool:
     )
 
 
-def withdrawable(delivery: Delivery, legs: Iterable[Leg]) -> tuple[Leg, ...]:
+def withdrawable(delivery: Delivery, legs: Iterable[Leg], terms: Terms = ORDINARY) -> tuple[Leg, ...]:
     """The legs that a withdrawal by the sender ends; none when it is too early (cancel it) or too late.
+
+    What the recipient accepted is theirs, opened or not.
 
     Every leg either can be taken back, or ended without effect: what somebody opened, or the print house has, stays.
     """
     known = tuple(legs)
-    if delivery.state is not DeliveryState.SEALED:
+    accepted = terms.mode is Mode.CONSENT and any(leg.state is LegState.AVAILABLE for leg in known)
+    if delivery.state is not DeliveryState.SEALED or accepted:
         return ()
     standing = tuple(leg for leg in known if not (_given_up(leg) and leg.effective_at is None))
     possible = all((SCOPES[leg.kind], leg.state, Event.CONSIGNMENT_WITHDRAWAL) in BY_EVENT for leg in standing)

@@ -49,11 +49,16 @@ class EvidenceEvent(StrEnum):
     RECEIVED_FROM_NON_ERDS = "ReceivedFromNonERDS"
     CONSIGNMENT_WITHDRAWAL = "ConsignmentWithdrawal"
     """A name of this service's: ETSI knows no sender who takes back what is consigned and unopened."""
+    PERIOD_EXTENSION = "PeriodExtension"
+    """A name of this service's: ETSI knows no period that unavailability makes longer."""
 
     @property
     def uri(self) -> str:
         """The event's URI: as ETSI writes it, or one of this service's for what ETSI has no name for."""
-        return (_OWN_URI if self is EvidenceEvent.CONSIGNMENT_WITHDRAWAL else _EVENT_URI) + self.value
+        return (_OWN_URI if self in _OWN else _EVENT_URI) + self.value
+
+
+_OWN: Final = frozenset({EvidenceEvent.CONSIGNMENT_WITHDRAWAL, EvidenceEvent.PERIOD_EXTENSION})
 
 
 WITHDRAWAL_REASONS: Final = frozenset(
@@ -82,6 +87,7 @@ REASONS: Final[Mapping[EvidenceEvent, frozenset[str]]] = MappingProxyType(
             }
         ),
         EvidenceEvent.CONSIGNMENT_WITHDRAWAL: WITHDRAWAL_REASONS,
+        EvidenceEvent.PERIOD_EXTENSION: frozenset({"service_unavailable"}),
     }
 )
 """Why something failed or was taken back, as a closed list per event; every record of such an event names at least one.

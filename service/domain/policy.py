@@ -1,29 +1,15 @@
-"""Which way a delivery goes, as decided in this release: plain rules under one version.
-
-The version stands in the evidence as the policy id, so that it stays clear by which rules a delivery went its way.
-"""
+"""Which way a delivery goes: by what it is sent under, and by how the ways before it ended."""
 
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Final
 
 from service.domain.identifiers import RecipientKind
-from service.domain.states import LegKind
+from service.domain.legal_basis import Ending, Fallback
+from service.domain.states import LegKind, LegState
+from service.domain.terms import Terms
 
-VERSION: Final = "zending-routing-1"
-"""Policy id of these rules; a change of any rule is a new version."""
-
-REGISTERED_ON_PAPER: Final = "registered_on_paper"
-"""Problem code: registered mail goes to paper, because no registered mode for mailboxes is in force yet."""
-
-
-class RouteReason(StrEnum):
-    """Why a way was chosen."""
-
-    MAILBOX_ACTIVATED = "mailbox_activated"
-    NO_MAILBOX = "no_mailbox"
-    POSTAL_RECIPIENT = "postal_recipient"
-    REGISTERED = "registered"
+NOTICE_REASONS: Final = frozenset({"no_address", "address_refused", "bounced"})
+"""Reasons of a leg that ended because the recipient could not be told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,42 +18,37 @@ class Route:
 
     Attributes:
         kind: of the leg to begin.
-        reason: why.
-        problem: a code for the delivery's public ``problems``, when it could not go as the sender asked.
-        policy: version of the rules.
+        registered: a paper leg goes by registered letter.
     """
 
     kind: LegKind
-    reason: RouteReason
-    problem: str | None = None
-    policy: str = VERSION
+    registered: bool
 
 
-def route(*, activated: bool, registered: bool, recipient_kind: RecipientKind) -> Route:
-    """The way of a delivery by what is known when it is routed.
+def first(terms: Terms, *, activated: bool, registered: bool, recipient_kind: RecipientKind) -> Route | None:
+    """The first way of a delivery.
 
     Args:
-        activated: a channel says that the recipient's mailbox takes this sender's mail now.
+        terms: what it is sent under.
+        activated: a channel says that the recipient's mailbox takes this kind of mail of this sender now.
         registered: the sender asked for registered mail.
         recipient_kind: a postal recipient has no mailbox, whatever a channel says.
     """
-    # The note does not depend on the mailbox, so that it tells nobody who has one.
-    problem = REGISTERED_ON_PAPER if registered else None
     if recipient_kind is RecipientKind.POSTAL:
-        return Route(LegKind.PAPER, RouteReason.POSTAL_RECIPIENT, problem)
-    if registered:
-        return Route(LegKind.PAPER, RouteReason.REGISTERED, problem)
+        return Route(LegKind.PAPER, registered)
     if activated:
-        return Route(LegKind.MAILBOX, RouteReason.MAILBOX_ACTIVATED)
-    return Route(LegKind.PAPER, RouteReason.NO_MAILBOX)
+        return Route(LegKind.MAILBOX, registered)
+    return after(terms, Ending.NO_MAILBOX)
 
 
-def address_required(*, registered: bool, recipient_kind: RecipientKind) -> bool:
-    """Whether a hand-in needs a postal address: whenever some answer of the channels leads to paper.
+def after(terms: Terms, ending: Ending) -> Route | None:
+    """The way that follows an ending; None where nothing does."""
+    way = terms.follows(ending)
+    return None if way is Fallback.NOTHING else Route(LegKind.PAPER, way is Fallback.REGISTERED_PAPER)
 
-    A mailbox can be given up between hand-in and routing, so what is known at hand-in does not count.
-    """
-    return any(
-        route(activated=activated, registered=registered, recipient_kind=recipient_kind).kind is LegKind.PAPER
-        for activated in (False, True)
-    )
+
+def ending(state: LegState, reason: str | None) -> Ending | None:
+    """How a mailbox leg ended, where something may follow; None for every other state."""
+    if state is LegState.UNDELIVERABLE:
+        return Ending.NOTICE_FAILED if reason in NOTICE_REASONS else Ending.NO_MAILBOX
+    return {LegState.REFUSED: Ending.REFUSED, LegState.EXPIRED: Ending.EXPIRED}.get(state)

@@ -63,7 +63,6 @@ class Transition:
         actors: who can make it happen, the usual one first.
         evidence: evidence to be recorded in the same transaction.
         follow_up: kind of job to be put in the same transaction, or None.
-        effect: ordinary mail has its legal effect from this event on.
     """
 
     scope: Scope
@@ -73,7 +72,6 @@ class Transition:
     actors: tuple[Actor, ...]
     evidence: tuple[EvidenceEvent, ...] = ()
     follow_up: FollowUp | None = None
-    effect: bool = False
 
 
 def _row(
@@ -83,11 +81,10 @@ def _row(
     target: DeliveryState | LegState,
     *actors: Actor,
     follow_up: FollowUp | None = None,
-    effect: bool = False,
 ) -> Transition:
     """A row whose evidence is the event itself, where ETSI has a name for it."""
     named = (EvidenceEvent(event.value),) if event.value in frozenset(EvidenceEvent) else ()
-    return Transition(scope, state, event, target, actors, named, follow_up, effect)
+    return Transition(scope, state, event, target, actors, named, follow_up)
 
 
 _D: Final = DeliveryState
@@ -117,7 +114,6 @@ _MAILBOX: Final = (
         _L.AVAILABLE,
         Actor.SERVICE,
         follow_up=FollowUp.NOTIFY,
-        effect=True,
     ),
     _row(
         Scope.MAILBOX,
@@ -127,6 +123,8 @@ _MAILBOX: Final = (
         Actor.SERVICE,
         follow_up=FollowUp.ROUTE,
     ),
+    # Consent mode: the offer lies ready, and begins once the recipient was told of it.
+    _row(Scope.MAILBOX, _L.PENDING, Event.OFFER_PLACED, _L.PENDING, Actor.SERVICE, follow_up=FollowUp.NOTIFY),
     _row(Scope.MAILBOX, _L.PENDING, Event.NOTIFICATION_FOR_ACCEPTANCE, _L.OFFERED, Actor.SERVICE),
     _row(
         Scope.MAILBOX,
@@ -137,6 +135,10 @@ _MAILBOX: Final = (
         follow_up=FollowUp.ROUTE,
     ),
     _row(Scope.MAILBOX, _L.PENDING, Event.CANCELLED, _L.WITHDRAWN, Actor.SENDER),
+    # A reminder.
+    _row(Scope.MAILBOX, _L.OFFERED, Event.NOTIFICATION_FOR_ACCEPTANCE, _L.OFFERED, Actor.SERVICE),
+    _row(Scope.MAILBOX, _L.OFFERED, Event.PERIOD_EXTENSION, _L.OFFERED, Actor.CLOCK),
+    _row(Scope.MAILBOX, _L.AVAILABLE, Event.PERIOD_EXTENSION, _L.AVAILABLE, Actor.CLOCK),
     # A notice can bounce hours after it was sent; it then started no period.
     _row(
         Scope.MAILBOX,
@@ -154,7 +156,6 @@ _MAILBOX: Final = (
         (Actor.RECIPIENT,),
         # Accepting opens the mailbox's copy in the same moment.
         evidence=(EvidenceEvent.CONSIGNMENT_ACCEPTANCE, EvidenceEvent.CONTENT_CONSIGNMENT),
-        effect=True,
     ),
     _row(
         Scope.MAILBOX,
@@ -207,7 +208,7 @@ _PAPER: Final = (
     _row(Scope.PAPER, _L.TO_PRINT, Event.CANCELLED, _L.WITHDRAWN, Actor.SENDER),
     _row(Scope.PAPER, _L.TO_PRINT, Event.WITHDRAWN, _L.WITHDRAWN, Actor.SERVICE),
     _row(Scope.PAPER, _L.TO_PRINT, Event.CONSIGNMENT_WITHDRAWAL, _L.WITHDRAWN, Actor.SENDER),
-    _row(Scope.PAPER, _L.BATCHED, Event.RELAY_TO_NON_ERDS, _L.HANDED_OVER, Actor.SERVICE, effect=True),
+    _row(Scope.PAPER, _L.BATCHED, Event.RELAY_TO_NON_ERDS, _L.HANDED_OVER, Actor.SERVICE),
     _row(Scope.PAPER, _L.BATCHED, Event.RELAY_TO_NON_ERDS_FAILURE, _L.UNDELIVERABLE, Actor.SERVICE, Actor.OPERATOR),
 )
 
@@ -240,7 +241,7 @@ def is_final(scope: Scope, state: DeliveryState | LegState) -> bool:
 
 
 def transition_rows() -> tuple[tuple[str, ...], ...]:
-    """The table in words: what, state, actor, event, next state, evidence, follow-up, legal effect."""
+    """The table in words: what, state, actor, event, next state, evidence, follow-up."""
     return tuple(
         (
             row.scope.value,
@@ -250,7 +251,6 @@ def transition_rows() -> tuple[tuple[str, ...], ...]:
             row.target.value,
             ", ".join(event.value for event in row.evidence) or "–",
             row.follow_up.value if row.follow_up is not None else "–",
-            "from here" if row.effect else "–",
         )
         for row in TRANSITIONS
     )

@@ -25,6 +25,7 @@ QUEUES: Final[dict[JobKind, str]] = {
     JobKind.ROUTE: "deliver",
     JobKind.DEPOSIT: "deliver",
     JobKind.NOTIFY: "notify",
+    JobKind.REMIND: "notify",
     JobKind.LETTER: "print",
     JobKind.HAND_OVER: "print",
     JobKind.UNPACK: "submission",

@@ -7,7 +7,7 @@ or content, a number of a person, or a link: whoever is used to our links can be
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 from typing import Protocol
 
@@ -36,10 +36,16 @@ class MailArrived:
         sender: name of the organisation it comes from; None where the law or the policy keeps that back until the
             addressee has accepted (registered mail in consent mode).
         registered: the document is registered mail, which has terms.
+        offered: the addressee is asked to accept it before it can be read.
+        reminder: they were told before.
+        last_day: of the period that runs, where one does.
     """
 
     sender: str | None
     registered: bool = False
+    offered: bool = False
+    reminder: bool = False
+    last_day: date | None = None
 
 
 @dataclass(frozen=True, slots=True)

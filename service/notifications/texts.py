@@ -3,7 +3,9 @@
 import re
 from dataclasses import dataclass
 
-from service.notifications.base import ActivationCode, Language, SignatureAsked, What
+from babel.dates import format_date
+
+from service.notifications.base import ActivationCode, Language, MailArrived, SignatureAsked, What
 
 _MAX_NAME = 120
 _LINK_LIKE = re.compile(r"://|\bwww\.", re.IGNORECASE)
@@ -25,6 +27,11 @@ class _Words:
     arrived_from: str
     arrived: str
     registered: str
+    offered: str
+    reminder_registered_subject: str
+    reminder_subject: str
+    reminder: str
+    last_day: str
     where: str
     sign_subject: str
     sign_from: str
@@ -43,6 +50,13 @@ _WORDS: dict[Language, _Words] = {
         arrived_from="Er is een officieel document voor u aangekomen van {sender}.",
         arrived="Er is een officieel document voor u aangekomen.",
         registered="Het is een aangetekende zending. Er kan een termijn lopen: wacht niet te lang.",
+        offered=(
+            "Het is een aangetekende zending. U beslist of u ze aanvaardt of weigert; dat kan maar een beperkte tijd."
+        ),
+        reminder_registered_subject="Herinnering: er wacht een aangetekende zending op u",
+        reminder_subject="Herinnering: er wacht officiële post op u",
+        reminder="Dit is een herinnering: u hebt er nog niets mee gedaan.",
+        last_day="U kunt dit doen tot en met {day}.",
         where="Ga naar uw e-mailbox zoals u dat gewoonlijk doet om het te lezen.",
         sign_subject="Er wacht een document op uw handtekening",
         sign_from="{sender} vraagt u een document te ondertekenen.",
@@ -69,6 +83,14 @@ _WORDS: dict[Language, _Words] = {
         arrived_from="Un document officiel de {sender} est arrivé pour vous.",
         arrived="Un document officiel est arrivé pour vous.",
         registered="Il s'agit d'un envoi recommandé. Un délai peut courir : n'attendez pas trop longtemps.",
+        offered=(
+            "Il s'agit d'un envoi recommandé. Vous décidez de l'accepter ou de le refuser ; "
+            "le temps pour le faire est limité."
+        ),
+        reminder_registered_subject="Rappel : un envoi recommandé vous attend",
+        reminder_subject="Rappel : du courrier officiel vous attend",
+        reminder="Ceci est un rappel : vous n'avez encore rien fait.",
+        last_day="Vous pouvez le faire jusqu'au {day} inclus.",
         where="Pour le lire, rendez-vous dans votre boîte aux lettres électronique comme vous le faites d'habitude.",
         sign_subject="Un document attend votre signature",
         sign_from="{sender} vous demande de signer un document.",
@@ -99,6 +121,14 @@ _WORDS: dict[Language, _Words] = {
         arrived_from="Für Sie ist ein amtliches Dokument eingegangen. Absender: {sender}.",
         arrived="Für Sie ist ein amtliches Dokument eingegangen.",
         registered="Es handelt sich um ein Einschreiben. Es kann eine Frist laufen: Warten Sie nicht zu lange.",
+        offered=(
+            "Es handelt sich um ein Einschreiben. Sie entscheiden, ob Sie es annehmen oder "
+            "ablehnen; die Zeit dafür ist begrenzt."
+        ),
+        reminder_registered_subject="Erinnerung: Ein Einschreiben wartet auf Sie",
+        reminder_subject="Erinnerung: Amtliche Post wartet auf Sie",
+        reminder="Dies ist eine Erinnerung: Sie haben noch nichts unternommen.",
+        last_day="Sie können das bis einschließlich {day} tun.",
         where="Um es zu lesen, gehen Sie zu Ihrem elektronischen Postfach, so wie Sie es gewöhnlich tun.",
         sign_subject="Ein Dokument wartet auf Ihre Unterschrift",
         sign_from="Sie werden gebeten, ein Dokument zu unterschreiben. Absender: {sender}.",
@@ -129,6 +159,11 @@ _WORDS: dict[Language, _Words] = {
         arrived_from="An official document has arrived for you from {sender}.",
         arrived="An official document has arrived for you.",
         registered="It is registered mail. A term may be running: do not wait too long.",
+        offered=("It is registered mail. You decide whether to accept or refuse it; the time to do so is limited."),
+        reminder_registered_subject="Reminder: registered mail waits for you",
+        reminder_subject="Reminder: official mail waits for you",
+        reminder="This is a reminder: you have not done anything with it yet.",
+        last_day="You can do so until {day} inclusive.",
         where="To read it, go to your e-mailbox the way you usually do.",
         sign_subject="A document waits for your signature",
         sign_from="{sender} asks you to sign a document.",
@@ -172,9 +207,23 @@ def compose(what: What, language: Language, *, service: str) -> Text:
         subject = words.arrived_subject
         sender = _unlinked(what.sender or "")
         arrived = words.arrived_from.format(sender=sender) if sender else words.arrived
-        parts = [arrived, *([words.registered] if what.registered else []), words.where, words.warning]
+        if what.reminder:
+            subject = words.reminder_registered_subject if what.registered else words.reminder_subject
+        parts = [*_about(what, arrived, words, language), words.where, words.warning]
     parts.append(words.closing.format(service=one_line(service)))
     return Text(subject, "\n\n".join(parts) + "\n")
+
+
+def _about(what: MailArrived, arrived: str, words: _Words, language: Language) -> list[str]:
+    """What arrived, what kind of mail it is, and how long there is time."""
+    parts = [arrived]
+    if what.registered:
+        parts.append(words.offered if what.offered else words.registered)
+    if what.reminder:
+        parts.append(words.reminder)
+    if what.last_day is not None:
+        parts.append(words.last_day.format(day=format_date(what.last_day, "long", locale=language.value)))
+    return parts
 
 
 def _unlinked(sender: str) -> str:

@@ -49,7 +49,7 @@ class _CodeDetails(msgspec.Struct, frozen=True):
     language: str
 
 
-class _Proof(msgspec.Struct, frozen=True):
+class Proof(msgspec.Struct, frozen=True):
     """What is kept as proof of a consent."""
 
     act: str
@@ -74,6 +74,7 @@ def state(context: Context, reader: Reader) -> ActivationView:
         email=_details(context, row).email if row is not None and active else None,
         language=row.language if row is not None and active else None,
         since=row.activated_at if row is not None and active else None,
+        registered_since=row.registered_at if row is not None and active else None,
         pending_email=None if pending is None else pending.email,
         pending_language=None if pending is None else pending.language,
     )
@@ -147,7 +148,9 @@ def revoke(context: Context, reader: Reader) -> ActivationView:
             session.refresh(row, with_for_update=True)
         if row is not None and row.revoked_at is None:
             row.revoked_at = now
-            _prove(session, context, row, _Proof("revoked", now, None, None, None, reader.assurance))
+            # Whoever comes back is asked about registered mail again.
+            row.registered_at = None
+            prove(session, context, row, Proof("revoked", now, None, None, None, reader.assurance))
     return state(context, reader)
 
 
@@ -204,11 +207,12 @@ def _activate(session: Session, context: Context, reader: Reader, details: _Code
     row.revoked_at = None
     session.flush()
     text = CONSENT_TEXT[details.language]
-    proof = _Proof("activated", now, CONSENT_VERSION, text, details.email, reader.assurance)
-    _prove(session, context, row, proof)
+    proof = Proof("activated", now, CONSENT_VERSION, text, details.email, reader.assurance)
+    prove(session, context, row, proof)
 
 
-def _prove(session: Session, context: Context, mailbox: Mailbox, proof: _Proof) -> None:
+def prove(session: Session, context: Context, mailbox: Mailbox, proof: Proof) -> None:
+    """Keep the proof of a consent or revocation, for as long as it may be needed."""
     proof_id = new_id()
     sealed = seal_value(context, proof, organisation=PLATFORM, year=PLATFORM_YEAR, place=f"activation.proof:{proof_id}")
     session.add(

@@ -20,7 +20,7 @@ from service.db import deliveries, jobs
 from service.db.ids import new_id
 from service.db.jobs import JobKind, Lane, NewJob
 from service.db.models import DeliveryRow, DocumentRow, Organisation
-from service.domain import calendar, policy
+from service.domain import calendar
 from service.domain.errors import DocumentRefused, FieldError, Invalid, PayloadTooLarge
 from service.domain.states import Actor, DeliveryState, Event
 from service.inspection.inspector import Inspection
@@ -28,6 +28,7 @@ from service.usecases import requests
 from service.usecases.context import Context
 from service.usecases.dossiers import Dossier
 from service.usecases.personal import Personal, find_hash, seal_personal, seal_text
+from service.usecases.policies import policies_of
 from service.vault.vault import Prepared
 
 DEFAULT_NAME = "document.pdf"
@@ -293,6 +294,8 @@ def _delivery(
 ) -> DeliveryRow:
     request, personal = candidate.request, candidate.personal
     recipient = personal.recipient
+    sent_under, refused = requests.terms_of(request, policies_of(context, organisation))
+    assert not refused, "the request was held against the rules before"
     return DeliveryRow(
         id=delivery_id,
         organisation_id=organisation.id,
@@ -307,7 +310,8 @@ def _delivery(
         recipient_hash=None if recipient is None else find_hash(context, recipient),
         personal=seal_personal(context, personal, organisation.id, year, delivery_id),
         print_options=requests.options(request),
-        policy=policy.VERSION,
+        policy=sent_under.policy_id,
+        terms=sent_under.as_json(),
         state=DeliveryState.RECEIVED.value,
         status=DeliveryState.RECEIVED.value,
         channel=None,

@@ -10,6 +10,8 @@ from service.channels.base import MailboxChannel
 from service.db.jobs import JobKind
 from service.db.models import Organisation
 from service.db.session import Database
+from service.domain import legal_bases
+from service.domain.legal_basis import Register
 from service.inspection.inspector import Inspection
 from service.notifications.base import Notifier
 from service.usecases.desk import Desk
@@ -78,6 +80,7 @@ class Context:
         signers: decides whose certificates people may sign with; None where signing by people is not set up.
         consent: the remote service where people sign by their consent; None where none is set.
         tsa: makes the time-stamps of people's signatures.
+        register: the legal-basis register that deliveries are sent under.
     """
 
     database: Database
@@ -103,5 +106,6 @@ class Context:
     signers: SignerCheck | None = None
     consent: ConsentService | None = None
     tsa: TimeStampAuthority | None = None
+    register: Register = field(default_factory=legal_bases.load, repr=False)
     desk: Desk = field(default_factory=Desk, repr=False, compare=False)
     meter: Meter = field(default_factory=Meter, repr=False, compare=False)

@@ -9,6 +9,8 @@ from sqlalchemy.orm import Session
 
 from service.db import deliveries
 from service.db.models import DeliveryRow, DocumentRow, LegRow, Organisation
+from service.domain import terms
+from service.domain.terms import Terms
 from service.usecases.context import Context
 from service.usecases.personal import Personal, open_personal
 from service.vault.errors import KeyDestroyed, KeyLost
@@ -39,6 +41,11 @@ class Dossier(Outline):
 
     legs: list[LegRow]
     organisation: Organisation
+
+    @property
+    def terms(self) -> Terms:
+        """What it is sent under."""
+        return terms.from_json(self.delivery.terms, registered=self.delivery.registered)
 
     def leg(self, number: int) -> LegRow:
         """A leg by its number.

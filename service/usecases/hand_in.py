@@ -33,6 +33,7 @@ from service.usecases import admission, quotas, requests
 from service.usecases.admission import Admission, Candidate, Sender, Upload
 from service.usecases.context import Context
 from service.usecases.personal import open_value, seal_value
+from service.usecases.policies import Policies, policies_of
 from service.usecases.views import HandedInView, delivery_view
 
 log = structlog.get_logger()
@@ -112,11 +113,11 @@ def _release(context: Context, sender: Sender, claim: idempotency.Claim) -> None
             return
 
 
-def check(raw: bytes) -> tuple[FieldError, ...]:
+def check(raw: bytes, policies: Policies) -> tuple[FieldError, ...]:
     """What is wrong with the JSON of a hand-in, without files: for a form that is being filled in."""
     try:
         asked, many = requests.read_hand_in(raw)
-        requests.checked_hand_in(asked, many=many, now=None)
+        requests.checked_hand_in(asked, policies, many=many, now=None)
     except Invalid as error:
         return error.errors or (FieldError("", error.code, error.detail),)
     return ()
@@ -173,7 +174,7 @@ def _take_in(
     quotas.admit(context, organisation.id, 1, sum(len(upload.content) for upload in uploads))
     now = context.clock()
     asked, many = requests.read_hand_in(raw)
-    personal = requests.checked_hand_in(asked, many=many, now=now)
+    personal = requests.checked_hand_in(asked, policies_of(context, organisation), many=many, now=now)
     admission.check_files(context, asked[0], uploads)
     inspected = admission.inspect(context, uploads, go_on=lambda: _go_on(context, claim))
     candidates = [Candidate(one, each, inspected) for one, each in zip(asked, personal, strict=True)]

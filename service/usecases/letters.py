@@ -163,7 +163,7 @@ def _record(session: Session, context: Context, outcomes: Sequence[Outcome[Lette
                 "leg": leg.number,
                 "attempt": 0,
                 "organisation_id": dossier.delivery.organisation_id,
-                "product": product_of(context, dossier, made.letter),
+                "product": product_of(context, dossier, leg, made.letter),
                 "path": made.prepared.path,
                 "sha256": bytes.fromhex(made.letter.sha256),
                 "pages": made.letter.pages,

@@ -15,7 +15,7 @@ from service.domain.errors import Conflict, NotFound
 from service.domain.evidence import AssuranceLevel, EvidenceEvent
 from service.domain.identifiers import RecipientKind
 from service.domain.states import Actor, Event, LegKind, LegState
-from service.usecases import dossiers, evidence
+from service.usecases import dossiers, evidence, periods
 from service.usecases.context import Context
 from service.usecases.deliveries import read_cursor, sealed_file
 from service.usecases.dossiers import Dossier
@@ -33,7 +33,9 @@ from service.usecases.views import (
 from service.vault.errors import KeyDestroyed, KeyLost
 
 # What a recipient can see: before, it is not theirs yet; after a withdrawal it is nobody's.
-_SEEN = frozenset({LegState.AVAILABLE, LegState.OPENED})
+_READ = frozenset({LegState.AVAILABLE, LegState.OPENED})
+_ANSWERED = frozenset({LegState.REFUSED, LegState.EXPIRED})
+_SEEN = _READ | _ANSWERED | {LegState.OFFERED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +75,8 @@ def messages(context: Context, reader: Reader, *, cursor: str | None, limit: int
             # One that is not there yet, was taken back a moment ago, or whose key is lost, is no reason to refuse the
             # others.
             with contextlib.suppress(NotFound, KeyLost, KeyDestroyed):
-                dossier, _, item = _find(session, context, reader, delivery_id)
-                items.append(_view(context, dossier, item))
+                dossier, leg, item = find(session, context, reader, delivery_id)
+                items.append(view(context, dossier, leg, item))
     return MessagePage(items, public_id(DELIVERY, ids[limit - 1]) if len(ids) > limit else None)
 
 
@@ -85,23 +87,31 @@ def message(context: Context, reader: Reader, delivery_id: str) -> MessageView:
         NotFound: it is not in this mailbox.
     """
     with context.database.transaction(recipients=reader.hashes) as session:
-        dossier, _, item = _own(session, context, reader, delivery_id)
-        return _view(context, dossier, item)
+        dossier, leg, item = own(session, context, reader, delivery_id)
+        return view(context, dossier, leg, item)
 
 
 def open_message(context: Context, reader: Reader, delivery_id: str) -> MessageView:
-    """Open a message: from now on its documents can be read, and evidence says so. Safe to repeat."""
+    """Open a message: from now on its documents can be read, and evidence says so. Safe to repeat.
+
+    Raises:
+        NotFound: no such message.
+        Conflict: ``not_accepted``, registered mail that is offered is accepted first.
+    """
     with context.database.transaction(recipients=reader.hashes) as session:
-        dossier, leg, item = _own(session, context, reader, delivery_id, lock=True)
+        dossier, leg, item = own(session, context, reader, delivery_id, lock=True)
+        if LegState(leg.state) not in _READ:
+            raise _not_accepted()
         if leg.state == LegState.AVAILABLE.value:
             now = context.clock()
             progress = Progress(context, now=now)
             cause = Cause(Actor.RECIPIENT, assurance=reader.level)
             progress.happen(dossier, Event.CONTENT_ACCESS_TRACKING, cause, leg=leg)
+            periods.call_off_letters(progress, dossier)
             progress.write(session)
             mailboxes.open_item(session, dossier.id, now=now)
             item.opened_at = item.opened_at or now
-        return _view(context, dossier, item)
+        return view(context, dossier, leg, item)
 
 
 def document(context: Context, reader: Reader, delivery_id: str, position: int) -> File:
@@ -112,12 +122,14 @@ def document(context: Context, reader: Reader, delivery_id: str, position: int) 
         NotFound: no such message or document.
     """
     with context.database.transaction(recipients=reader.hashes) as session:
-        dossier, leg, _ = _own(session, context, reader, delivery_id)
+        dossier, leg, _ = own(session, context, reader, delivery_id)
+        if LegState(leg.state) not in _READ:
+            raise _not_accepted()
         if leg.state != LegState.OPENED.value:
             raise Conflict("Open the message before reading its documents.", code="not_opened")
     file = sealed_file(context, dossier, position)
     with context.database.transaction(recipients=reader.hashes) as session:
-        dossier, leg, _ = _own(session, context, reader, delivery_id, lock=True)
+        dossier, leg, _ = own(session, context, reader, delivery_id, lock=True)
         if leg.state == LegState.OPENED.value and not _handed_over(session, dossier, leg):
             progress = Progress(context, now=context.clock())
             cause = Cause(Actor.RECIPIENT, assurance=reader.level)
@@ -129,14 +141,21 @@ def document(context: Context, reader: Reader, delivery_id: str, position: int) 
 def evidence_list(context: Context, reader: Reader, delivery_id: str) -> list[EvidenceEntry]:
     """The evidence of a message."""
     with context.database.transaction(recipients=reader.hashes) as session:
-        dossier, _, _ = _own(session, context, reader, delivery_id)
+        dossier, _, _ = own(session, context, reader, delivery_id)
         return evidence_entries(evidence.listed(session, dossier.id))
 
 
 def evidence_one(context: Context, reader: Reader, delivery_id: str, evidence_id: str) -> dict[str, object]:
-    """One evidence of a message, with its proof."""
+    """One evidence of a message, with its proof.
+
+    Raises:
+        NotFound: no such message or evidence.
+        Conflict: ``not_accepted``, it names a sender who is told only after acceptance.
+    """
     with context.database.transaction(recipients=reader.hashes) as session:
-        dossier, _, _ = _own(session, context, reader, delivery_id)
+        dossier, leg, _ = own(session, context, reader, delivery_id)
+        if hides_sender(dossier, leg):
+            raise _not_accepted()
         return evidence.whole(session, context, dossier.id, evidence_id)
 
 
@@ -145,21 +164,37 @@ def evidence_pdf(context: Context, reader: Reader, delivery_id: str, evidence_id
 
     Raises:
         NotFound: no such message or evidence.
-        Conflict: ``evidence_not_published``, ask again in a moment.
+        Conflict: ``evidence_not_published``, ask again in a moment; ``not_accepted`` as with `evidence_one`.
     """
     with context.database.transaction(recipients=reader.hashes) as session:
-        dossier, _, _ = _own(session, context, reader, delivery_id)
+        dossier, leg, _ = own(session, context, reader, delivery_id)
+        if hides_sender(dossier, leg):
+            raise _not_accepted()
         found = evidence.whole(session, context, dossier.id, evidence_id)
     return sealed_page(context, dossier, found)
 
 
-def _own(
+def own(
     session: Session, context: Context, reader: Reader, delivery_id: str, *, lock: bool = False
 ) -> tuple[Dossier, LegRow, MailboxItem]:
-    return _find(session, context, reader, parse_id(DELIVERY, delivery_id), lock=lock)
+    """A message in the reader's own mailbox by its public id.
+
+    Raises:
+        NotFound: it is not there.
+    """
+    return find(session, context, reader, parse_id(DELIVERY, delivery_id), lock=lock)
 
 
-def _find(
+def _not_accepted() -> Conflict:
+    return Conflict("This registered mail was not accepted.", code="not_accepted")
+
+
+def hides_sender(dossier: Dossier, leg: LegRow) -> bool:
+    """Whether who sent it is kept back as long as it is not accepted."""
+    return dossier.terms.hides_sender and LegState(leg.state) not in _READ
+
+
+def find(
     session: Session, context: Context, reader: Reader, delivery_id: uuid.UUID, *, lock: bool = False
 ) -> tuple[Dossier, LegRow, MailboxItem]:
     """Find an item in the reader's own mailbox, and only then let the transaction see its delivery."""
@@ -184,27 +219,36 @@ def _handed_over(session: Session, dossier: Dossier, leg: LegRow) -> bool:
     )
 
 
-def _view(context: Context, dossier: Dossier, item: MailboxItem) -> MessageView:
-    own = f"/v1/mailbox/messages/{public_id(DELIVERY, dossier.id)}"
+def view(context: Context, dossier: Dossier, leg: LegRow, item: MailboxItem) -> MessageView:
+    """A message for its recipient.
+
+    Of an offer nothing but that it is one, who sent it where that may be told, and until when it can be answered.
+    """
+    public = f"/v1/mailbox/messages/{public_id(DELIVERY, dossier.id)}"
+    state = LegState(leg.state)
+    told = state in _READ
     assert item.deposited_at is not None
     return MessageView(
         id=public_id(DELIVERY, dossier.id),
-        sender=dossier.organisation.name,
-        subject=dossier.personal.subject,
-        document_type=dossier.delivery.document_type,
+        sender="" if hides_sender(dossier, leg) else dossier.organisation.name,
+        subject=dossier.personal.subject if told else "",
+        document_type=dossier.delivery.document_type if told else "",
         registered=dossier.delivery.registered,
-        received_at=item.deposited_at,
-        opened_at=item.opened_at,
+        received_at=leg.noticed_at or item.deposited_at,
+        opened_at=item.opened_at if told else None,
         documents=[
             MessageDocument(
                 role=row.role,
                 filename=file_name(context, dossier, row.position),
                 pages=row.pages,
                 size=row.size,
-                url=own + ("/document" if row.position == 0 else f"/attachments/{row.position}"),
+                url=public + ("/document" if row.position == 0 else f"/attachments/{row.position}"),
             )
             for row in dossier.documents
         ]
-        if item.opened_at is not None
+        if state is LegState.OPENED
         else [],
+        state=state.value,
+        answer_until=leg.ends_at if state is LegState.OFFERED else None,
+        effective_at=leg.effective_at,
     )

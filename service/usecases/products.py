@@ -7,6 +7,7 @@ import msgspec
 from printing.letters import Letter
 from printing.manifest import BatchKey
 from service.db.ids import BATCH, public_id
+from service.db.models import LegRow
 from service.domain.evidence import External
 from service.usecases.context import Context
 from service.usecases.dossiers import Dossier
@@ -15,17 +16,18 @@ LETTER = "letter"
 REGISTERED_LETTER = "registered_letter"
 
 
-def product_of(context: Context, dossier: Dossier, letter: Letter) -> str:
+def product_of(context: Context, dossier: Dossier, leg: LegRow, letter: Letter) -> str:
     """The batch key of a letter, as the text that stands in its row."""
     delivery = dossier.delivery
+    registered = delivery.registered if leg.registered is None else leg.registered
     assert letter.envelope is not None, "a letter that no envelope holds is refused by its checks"
     key = BatchKey(
         provider=context.printing.provider,
-        product=REGISTERED_LETTER if delivery.registered else LETTER,
+        product=REGISTERED_LETTER if registered else LETTER,
         colour=bool(delivery.print_options["colour"]),
         duplex=letter.duplex,
         envelope=letter.envelope,
-        registered="registered" if delivery.registered else None,
+        registered="registered" if registered else None,
         language=delivery.language,
     )
     return msgspec.json.encode(key).decode()

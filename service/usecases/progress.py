@@ -58,7 +58,8 @@ def may_cancel(dossier: Dossier) -> bool:
 
 def withdrawable(dossier: Dossier) -> list[LegRow]:
     """The legs that the sender's withdrawal would end; none when it can't be."""
-    standing = rules.withdrawable(_delivery_value(dossier.delivery), [_leg_value(leg) for leg in dossier.legs])
+    values = [_leg_value(leg) for leg in dossier.legs]
+    standing = rules.withdrawable(_delivery_value(dossier.delivery), values, dossier.terms)
     return [dossier.leg(leg.number) for leg in standing]
 
 
@@ -90,19 +91,20 @@ class Progress:
             dossier.delivery.state, dossier.delivery.reason = after.state.value, after.reason
         else:
             row = rules.transition(_leg_value(leg), event)
-            _take_over(leg, rules.advance(_leg_value(leg), occurrence))
+            _take_over(leg, rules.advance(_leg_value(leg), occurrence, dossier.terms))
             self._changed_legs[dossier.id, leg.number] = leg
         self._settle(dossier)
         self._follow(dossier, row, leg, cause)
 
-    def begin_leg(self, dossier: Dossier, kind: LegKind, cause: Cause) -> LegRow:
-        """Open the next leg of a delivery."""
+    def begin_leg(self, dossier: Dossier, kind: LegKind, cause: Cause, *, registered: bool | None = None) -> LegRow:
+        """Open the next leg of a delivery; a paper one goes by registered letter or not."""
         value = rules.open_leg(dossier.id, dossier.id, kind, len(dossier.legs) + 1, self._now)
         leg = LegRow(
             delivery_id=dossier.id,
             number=value.number,
             organisation_id=dossier.delivery.organisation_id,
             kind=kind.value,
+            registered=registered,
         )
         _take_over(leg, value)
         dossier.legs.append(leg)
@@ -134,7 +136,8 @@ class Progress:
         delivery = dossier.delivery
         delivery.status = rules.public_status(DeliveryState(delivery.state), legs)
         delivery.channel = rules.channel(legs)
-        delivery.effective_at = rules.effective_at(legs)
+        effect = rules.effect(legs)
+        delivery.effective_at, delivery.effect_event = effect if effect is not None else (None, None)
         delivery.updated_at = self._now
         self._touched[dossier.id] = dossier
 
@@ -207,6 +210,7 @@ def _leg_value(row: LegRow) -> Leg:
         since=row.since,
         handed_over_at=row.handed_over_at,
         effective_at=row.effective_at,
+        effect_event=None if row.effect_event is None else Event(row.effect_event),
         reason=row.reason,
     )
 
@@ -216,4 +220,5 @@ def _take_over(row: LegRow, value: Leg) -> None:
     row.since = value.since
     row.handed_over_at = value.handed_over_at
     row.effective_at = value.effective_at
+    row.effect_event = None if value.effect_event is None else value.effect_event.value
     row.reason = value.reason

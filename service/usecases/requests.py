@@ -10,11 +10,13 @@ from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 
-from service.domain import addresses, policy
+from service.domain import addresses
 from service.domain.addresses import PostalAddress
 from service.domain.errors import FieldError, Invalid
 from service.domain.identifiers import NumberInvalid, RecipientId, RecipientKind, parse_iban, parse_ogm
+from service.domain.terms import Terms
 from service.usecases.personal import Payment, Personal
+from service.usecases.policies import Policies, address_required
 
 SUBJECT_LENGTH = 255
 REFERENCE_LENGTH = 100
@@ -82,7 +84,7 @@ class _Kind(msgspec.Struct, frozen=True):
 
 
 class PolicyPart(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """Wishes about registered delivery; kept for the release that offers it in mailboxes."""
+    """What the sender chose of what the register's entry allows."""
 
     registered_mode: Literal["consent", "direct"] | None = None
     acceptance_days: Annotated[int, msgspec.Meta(ge=1, le=365)] | None = None
@@ -170,7 +172,9 @@ def _decoded(raw: bytes, kind: type[Read]) -> Read:
         raise Invalid("The part delivery is not JSON in UTF-8.", code="delivery_malformed") from None
 
 
-def checked_hand_in(requests: Sequence[DeliveryRequest], *, many: bool, now: datetime | None) -> list[Personal]:
+def checked_hand_in(
+    requests: Sequence[DeliveryRequest], policies: Policies, *, many: bool, now: datetime | None
+) -> list[Personal]:
     """Hold every delivery of a hand-in against the rules; see ``checked``. Pointers lead into the list if it was one.
 
     Raises:
@@ -180,7 +184,7 @@ def checked_hand_in(requests: Sequence[DeliveryRequest], *, many: bool, now: dat
     personal = []
     for place, request in enumerate(requests):
         try:
-            personal.append(checked(request, now=now))
+            personal.append(checked(request, policies, now=now))
         except Invalid as error:
             found |= dict.fromkeys(_placed(each, place) if many else each for each in error.errors)
     if found:
@@ -194,11 +198,12 @@ def _placed(error: FieldError, place: int) -> FieldError:
     return replace(error, pointer=f"/recipients/{place}{pointer.removeprefix('/recipient')}") if own else error
 
 
-def checked(request: DeliveryRequest, *, now: datetime | None = None) -> Personal:
+def checked(request: DeliveryRequest, policies: Policies, *, now: datetime | None = None) -> Personal:
     """Hold the request against the rules; the personal part in its normal form.
 
     Args:
         request: of one recipient.
+        policies: what its organisation sends under.
         now: when it is handed in; None where the time to send may have come since, as in a submission that waited.
 
     Raises:
@@ -207,7 +212,9 @@ def checked(request: DeliveryRequest, *, now: datetime | None = None) -> Persona
     found: list[FieldError] = []
     kind = RecipientKind(request.recipient.type)
     number = _number(kind, request.recipient.id, found)
-    address = _address(request, kind, found)
+    sent_under, refused = terms_of(request, policies)
+    found += refused
+    address = _address(request, sent_under, kind, found)
     _texts(request, found)
     payment = _payment(request.payment, found)
     _send_at(request.send_at, now, found)
@@ -242,10 +249,24 @@ def _number(kind: RecipientKind, text: str | None, found: list[FieldError]) -> s
         return None
 
 
-def _address(request: DeliveryRequest, kind: RecipientKind, found: list[FieldError]) -> PostalAddress | None:
+def terms_of(request: DeliveryRequest, policies: Policies) -> tuple[Terms, tuple[FieldError, ...]]:
+    """What a delivery is sent under, and what of its wishes that does not allow."""
+    wishes = request.policy or PolicyPart()
+    return policies.terms(
+        request.document_type,
+        registered=request.registered,
+        mode=wishes.registered_mode,
+        acceptance_days=wishes.acceptance_days,
+        fallback=tuple(wishes.fallback),
+    )
+
+
+def _address(
+    request: DeliveryRequest, sent_under: Terms, kind: RecipientKind, found: list[FieldError]
+) -> PostalAddress | None:
     part = request.postal_address
     if part is None:
-        if policy.address_required(registered=request.registered, recipient_kind=kind):
+        if address_required(sent_under, kind):
             found.append(
                 FieldError("/postal_address", "address_missing", "An address is needed: this may have to go on paper.")
             )

@@ -11,7 +11,9 @@ from service.channels.base import Consent, Deposit, DepositedDocument, DepositRe
 from service.db.jobs import JobKind, Leased
 from service.domain import policy
 from service.domain.errors import Retryable
-from service.domain.states import Actor, DeliveryState, Event, LegState
+from service.domain.legal_basis import Mode
+from service.domain.policy import Route
+from service.domain.states import Actor, DeliveryState, Event, LegKind, LegState
 from service.engine.steps import Outcome, Step
 from service.usecases import dossiers
 from service.usecases.context import Context
@@ -21,9 +23,6 @@ from service.usecases.views import file_name
 
 CHUNK = 50
 NO_MAILBOX = "no_mailbox"
-REGISTERED_SENTENCE = "Registered mail goes by registered letter: registered mail in mailboxes is not offered yet."
-# A leg in one of these states brought nothing: the next way is looked for.
-_FAILED = frozenset({LegState.UNDELIVERABLE, LegState.REFUSED, LegState.EXPIRED})
 
 
 @dataclass(frozen=True)
@@ -59,7 +58,10 @@ def route_step(context: Context) -> Step[RouteWork, bool]:
 def _needs_leg(dossier: Dossier) -> bool:
     if dossier.delivery.state != DeliveryState.SEALED.value:
         return False
-    return not dossier.legs or LegState(dossier.legs[-1].state) in _FAILED
+    if not dossier.legs:
+        return True
+    last = dossier.legs[-1]
+    return last.kind == LegKind.MAILBOX.value and policy.ending(LegState(last.state), last.reason) is not None
 
 
 def _activated(context: Context, chunk: Sequence[Dossier]) -> set[uuid.UUID]:
@@ -78,12 +80,23 @@ def _activated(context: Context, chunk: Sequence[Dossier]) -> set[uuid.UUID]:
 
 
 def _begin(progress: Progress, dossier: Dossier, *, activated: bool) -> None:
-    way = policy.route(
-        activated=activated, registered=dossier.delivery.registered, recipient_kind=dossier.personal.kind
-    )
-    if way.problem == policy.REGISTERED_ON_PAPER:
-        progress.note(dossier, way.problem, REGISTERED_SENTENCE)
-    progress.begin_leg(dossier, way.kind, Cause(Actor.SERVICE))
+    way = _next(dossier, activated=activated)
+    if way is not None:
+        progress.begin_leg(dossier, way.kind, Cause(Actor.SERVICE), registered=way.registered)
+
+
+def _next(dossier: Dossier, *, activated: bool) -> Route | None:
+    """The way to go now; None where the policy says that nothing follows."""
+    if not dossier.legs:
+        return policy.first(
+            dossier.terms,
+            activated=activated,
+            registered=dossier.delivery.registered,
+            recipient_kind=dossier.personal.kind,
+        )
+    last = dossier.legs[-1]
+    ending = policy.ending(LegState(last.state), last.reason)
+    return None if ending is None else policy.after(dossier.terms, ending)
 
 
 @dataclass(frozen=True)
@@ -123,7 +136,9 @@ def deposit_step(context: Context) -> Step[DepositWork, Receipt]:
             if leg.state != LegState.PENDING.value or outcome.result is None:
                 continue
             if outcome.result.result is DepositResult.TAKEN:
-                progress.happen(outcome.work.dossier, Event.CONTENT_CONSIGNMENT, Cause(Actor.SERVICE), leg=leg)
+                offered = outcome.work.deposit.offered
+                event = Event.OFFER_PLACED if offered else Event.CONTENT_CONSIGNMENT
+                progress.happen(outcome.work.dossier, event, Cause(Actor.SERVICE), leg=leg)
             else:
                 refused = outcome.result.result is DepositResult.REFUSED
                 cause = Cause(Actor.SERVICE, reasons=("refused_by_mailbox" if refused else NO_MAILBOX,))
@@ -136,13 +151,14 @@ def deposit_step(context: Context) -> Step[DepositWork, Receipt]:
 def _deposit(context: Context, dossier: Dossier, leg: int) -> Deposit:
     recipient = dossier.personal.recipient
     assert recipient is not None, "a mailbox leg is begun for recipients with a number only"
+    offered = dossier.terms.mode is Mode.CONSENT
     return Deposit(
         reference=internal.reference(dossier.id, leg),
         recipient=recipient,
         organisation=str(dossier.delivery.organisation_id),
         registered=dossier.delivery.registered,
-        offered=False,
-        subject=dossier.personal.subject,
+        offered=offered,
+        subject=None if offered else dossier.personal.subject,
         language=dossier.delivery.language,
         document_type=dossier.delivery.document_type,
         documents=tuple(

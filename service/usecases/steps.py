@@ -27,6 +27,7 @@ def all_steps(context: Context) -> dict[JobKind, Step[Any, Any]]:
         route.route_step(context),
         route.deposit_step(context),
         notices.step(context),
+        notices.reminder_step(context),
         letters.step(context),
         batches.step(context),
         submission_unpack.step(context),

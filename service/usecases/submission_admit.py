@@ -23,6 +23,7 @@ from service.engine.steps import Outcome, Step, attempt
 from service.usecases import admission, quotas, requests, submission_flow
 from service.usecases.admission import Admission, Candidate, Inspected, Sender, Upload
 from service.usecases.context import Context
+from service.usecases.policies import policies_of
 from service.usecases.quotas import DeliveryQuota
 from service.usecases.submission_container import read_entry
 from service.usecases.submission_files import PartsFile
@@ -160,7 +161,7 @@ def _candidate(context: Context, task: Task, file: PartsFile, content: RowConten
     ]
     request = content.request
     admission.check_files(context, request, uploads)
-    personal = requests.checked(request)
+    personal = requests.checked(request, policies_of(context, task.organisation))
     if request.send_at is None and task.work.submission.send_at is not None:
         request = msgspec.structs.replace(request, send_at=task.work.submission.send_at)
     return Candidate(request, personal, _looked_at(content, uploads) or admission.inspect(context, uploads))

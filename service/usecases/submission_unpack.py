@@ -25,6 +25,7 @@ from service.domain.submission import RowState, SubmissionState
 from service.engine.steps import Outcome, Step, attempt
 from service.usecases import requests, submission_flow
 from service.usecases.context import Context
+from service.usecases.policies import Policies, of_sender
 from service.usecases.submission_container import Container, open_container, stream_entry
 from service.usecases.submission_files import PartsFile
 from service.usecases.submission_flow import ListedFile, RowContent, Work, problem_of, problems_of
@@ -118,11 +119,12 @@ def _read_rows(
     pieces = stream_entry(file, container.list_entry)
     listed = read_list(container.list_name, pieces, after=submission.rows_read, at=submission.list_offset)
     in_csv = container.list_name.endswith(".csv")
+    policies = of_sender(context, submission.organisation_id)
     for row in islice(listed, SLICE):
         if row.number > context.limits.submission_rows:
             detail = f"The list has more than {context.limits.submission_rows} rows."
             raise Invalid(detail, code="too_many_rows")
-        made.rows.append(_row(context, submission, container, row, in_csv=in_csv))
+        made.rows.append(_row(context, submission, policies, container, row, in_csv=in_csv))
         made.ends = row.ends
         hold.go_on()
     made.more = len(made.rows) == SLICE
@@ -131,7 +133,7 @@ def _read_rows(
 
 
 def _row(
-    context: Context, submission: Submission, container: Container, row: ListedRow, *, in_csv: bool
+    context: Context, submission: Submission, policies: Policies, container: Container, row: ListedRow, *, in_csv: bool
 ) -> dict[str, Any]:
     """The row as it will be written: ``listed`` with its content, or ``bad`` with its codes."""
     made: dict[str, Any] = {
@@ -148,7 +150,7 @@ def _row(
         return made
     try:
         request = requests.read(msgspec.json.encode(row.value))
-        requests.checked(request)
+        requests.checked(request, policies)
     except Invalid as error:
         made["errors"] = problems_of(error, in_csv=in_csv)
         return made

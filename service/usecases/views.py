@@ -8,7 +8,9 @@ import msgspec
 
 from service.db.ids import DELIVERY, SUBMISSION, public_id
 from service.db.jobs import Lane
-from service.db.models import DeliveryEvent
+from service.db.models import DeliveryEvent, DeliveryRow
+from service.domain import terms
+from service.domain.states import Event
 from service.usecases.context import Context
 from service.usecases.dossiers import Outline
 from service.usecases.personal import open_text
@@ -41,6 +43,25 @@ class LinksView(msgspec.Struct, frozen=True):
     evidence: str
 
 
+class LegalBasisView(msgspec.Struct, frozen=True):
+    """The entry of the legal-basis register that a delivery is sent under, and the SHA-256 of its file."""
+
+    id: str
+    version: int
+    sha256: str
+
+
+class LegalEffectView(msgspec.Struct, frozen=True):
+    """From when on a delivery has legal effect, and by which rule.
+
+    ``event`` is what it is counted from; ``working_days`` is 0 where the moment of the event counts.
+    """
+
+    at: datetime
+    event: str
+    working_days: int
+
+
 class DeliveryView(msgspec.Struct, frozen=True):
     """A delivery as its sender sees it."""
 
@@ -60,6 +81,8 @@ class DeliveryView(msgspec.Struct, frozen=True):
     submission_id: str
     send_at: datetime | None = None
     lane: Literal["interactive", "bulk"] = "bulk"
+    legal_basis: LegalBasisView | None = None
+    legal_effect: LegalEffectView | None = None
 
 
 class HandedInView(DeliveryView, frozen=True):
@@ -106,7 +129,12 @@ class MessageDocument(msgspec.Struct, frozen=True):
 
 
 class MessageView(msgspec.Struct, frozen=True):
-    """A delivery as its recipient sees it; documents are listed once it is opened."""
+    """A delivery as its recipient sees it; documents are listed once it is opened.
+
+    Registered mail that is ``offered`` tells neither subject nor document type before it is accepted, nor the sender
+    where the terms keep that back; ``answer_until`` is when the time to accept or refuse it ends. ``state`` is
+    ``offered``, ``available``, ``opened``, ``refused`` or ``expired``.
+    """
 
     id: str
     sender: str
@@ -116,6 +144,9 @@ class MessageView(msgspec.Struct, frozen=True):
     received_at: datetime
     opened_at: datetime | None
     documents: list[MessageDocument]
+    state: str
+    answer_until: datetime | None = None
+    effective_at: datetime | None = None
 
 
 class MessagePage(msgspec.Struct, frozen=True):
@@ -137,6 +168,7 @@ class ActivationView(msgspec.Struct, frozen=True):
     since: datetime | None
     pending_email: str | None = None
     pending_language: str | None = None
+    registered_since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +211,21 @@ def delivery_view(context: Context, outline: Outline) -> DeliveryView:
         submission_id=public_id(SUBMISSION, delivery.submission_id),
         send_at=delivery.send_at,
         lane="interactive" if delivery.lane == Lane.INTERACTIVE else "bulk",
+        legal_basis=_legal_basis(delivery),
+        legal_effect=_legal_effect(delivery),
     )
+
+
+def _legal_basis(delivery: DeliveryRow) -> LegalBasisView | None:
+    kept = delivery.terms
+    return LegalBasisView(kept["basis"], kept["version"], kept["sha256"]) if kept else None
+
+
+def _legal_effect(delivery: DeliveryRow) -> LegalEffectView | None:
+    if delivery.effective_at is None or delivery.effect_event is None:
+        return None
+    rule = terms.from_json(delivery.terms, registered=delivery.registered).rule(Event(delivery.effect_event))
+    return LegalEffectView(delivery.effective_at, delivery.effect_event, 0 if rule is None else rule.working_days)
 
 
 def file_name(context: Context, outline: Outline, position: int) -> str:

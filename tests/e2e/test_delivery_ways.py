@@ -147,11 +147,10 @@ def test_each_page_of_a_batch_belongs_to_one_letter_which_begins_on_a_fresh_shee
         assert len(ids) == len(set(ids))
 
 
-def test_registered_mail_goes_to_paper_and_says_why_even_with_a_mailbox(service: RunningService) -> None:
+def test_registered_mail_goes_by_letter_to_whoever_agreed_to_ordinary_mail_only(service: RunningService) -> None:
     handed = service.hand_in("an", registered=True)
     delivery = service.until_status(handed["id"], "handed_over")
     assert delivery["channel"] == "paper"
-    assert "registered_on_paper" in {problem["code"] for problem in delivery["problems"]}
     [(manifest, _)] = batches_with(service, handed["id"])
     assert manifest["key"]["registered"] is not None
 

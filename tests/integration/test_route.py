@@ -9,7 +9,6 @@ import pytest
 from service.channels.base import Consent, Deposit, DepositResult, Receipt, WithdrawResult
 from service.db.ids import DELIVERY, parse_id
 from service.db.jobs import JobKind
-from service.domain import policy
 from service.domain.errors import Retryable
 from service.domain.identifiers import RecipientId
 from service.usecases import activation, deliveries
@@ -23,7 +22,6 @@ from tests.usecase_support import (
     events,
     evidence,
     parked,
-    problems,
     put_again,
     snapshot,
     status,
@@ -33,18 +31,18 @@ from tests.usecase_support import (
 
 
 @pytest.mark.parametrize(
-    ("key", "fields", "channel", "note"),
+    ("key", "fields", "channel"),
     [
-        ("an", {}, "digital", []),
-        ("jan", {}, "paper", []),
-        ("an", {"registered": True}, "paper", [policy.REGISTERED_ON_PAPER]),
-        ("jan", {"registered": True}, "paper", [policy.REGISTERED_ON_PAPER]),
-        ("abroad", {}, "paper", []),
-        ("bakery", {}, "paper", []),
+        ("an", {}, "digital"),
+        ("jan", {}, "paper"),
+        ("an", {"registered": True}, "paper"),
+        ("jan", {"registered": True}, "paper"),
+        ("abroad", {}, "paper"),
+        ("bakery", {}, "paper"),
     ],
 )
 def test_the_way_follows_from_mailbox_and_kind_of_mail(
-    pipeline: Pipeline, organisation: Sender, key: str, fields: dict[str, Any], channel: str, note: list[str]
+    pipeline: Pipeline, organisation: Sender, key: str, fields: dict[str, Any], channel: str
 ) -> None:
     with_post(pipeline)
     activate(pipeline, "an")
@@ -52,7 +50,6 @@ def test_the_way_follows_from_mailbox_and_kind_of_mail(
     delivery = deliver(pipeline, sender, key, **fields)
     seen = deliveries.get(pipeline.context, sender, delivery)
     assert (seen.channel, seen.status) == (channel, "available" if channel == "digital" else "to_print")
-    assert [code for code in problems(pipeline, sender, delivery) if code == policy.REGISTERED_ON_PAPER] == note
     wanted = ["SubmissionAcceptance"]
     if channel == "digital":
         wanted += ["ContentConsignment", "ConsignmentNotification"]

@@ -18,7 +18,7 @@ from service.domain.delivery import (
     Report,
     advance,
     cancellable,
-    effective_at,
+    effect,
     has_ended,
     open_leg,
     public_status,
@@ -219,4 +219,4 @@ def test_the_table_and_the_ranks_agree(known: list[Report]) -> None:
 def test_pending_is_never_public(state: DeliveryState, legs: list[tuple[LegKind, LegState]]) -> None:
     made = [a_leg(kind, leg_state, number=number) for number, (kind, leg_state) in enumerate(legs, 1)]
     assert public_status(state, made) != "pending"
-    assert effective_at(made) is None
+    assert effect(made) is None

@@ -12,6 +12,7 @@ from service.domain.errors import Invalid
 from service.usecases import requests
 from service.usecases.admission import NAME_BYTES, Upload, safe_name
 from service.usecases.hand_in import fingerprint
+from tests.domain_support import USUAL
 
 _SECRET = "qX7secretZ9"
 _TEXT = st.text(max_size=30)
@@ -25,7 +26,7 @@ _NAMES = [field.name for field in msgspec.structs.fields(requests.DeliveryReques
 
 def _refusal(raw: bytes) -> Invalid | None:
     try:
-        requests.checked(requests.read(raw))
+        requests.checked(requests.read(raw), USUAL)
     except Invalid as error:
         return error
     return None

@@ -25,6 +25,7 @@ from service.usecases import requests
 from signing.keys import FileSealKey
 from signing.seal import Sealer
 from tests.appearance_support import described
+from tests.domain_support import USUAL
 from tests.inspection_support import DOCUMENTS
 from tests.ledger_support import NOW
 
@@ -40,7 +41,7 @@ def row(sample: Sample = SAMPLES[0], status: str = "handed_over", channel: str |
 
 def test_every_sample_is_a_hand_in_without_mistakes() -> None:
     for sample in SAMPLES:
-        requests.checked(requests.read(json.dumps(sample.as_json()).encode()))
+        requests.checked(requests.read(json.dumps(sample.as_json()).encode()), USUAL)
 
 
 def test_every_recipient_has_a_good_number_and_address() -> None:

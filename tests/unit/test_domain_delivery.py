@@ -22,7 +22,7 @@ from service.domain.delivery import (
     advance,
     cancellable,
     channel,
-    effective_at,
+    effect,
     has_ended,
     is_repeat,
     open_leg,
@@ -197,7 +197,7 @@ def test_the_status_is_the_delivery_s_own_until_a_leg_has_begun() -> None:
     assert public_status(DeliveryState.RECEIVED, []) == "received"
     assert public_status(DeliveryState.SEALED, []) == "sealed"
     assert public_status(DeliveryState.SEALED, [_mailbox(LegState.PENDING)]) == "sealed"
-    assert (channel([]), effective_at([])) == (None, None)
+    assert (channel([]), effect([])) == (None, None)
 
 
 def test_the_status_is_that_of_the_leg_with_effect_or_else_the_newest() -> None:
@@ -207,17 +207,17 @@ def test_the_status_is_that_of_the_leg_with_effect_or_else_the_newest() -> None:
     opened = _mailbox(LegState.OPENED, effective=NOON)
     letter = _paper(LegState.POSTED, number=2, effective=LATER, handed_over=LATER)
     assert public_status(DeliveryState.SEALED, [letter, opened]) == "opened"
-    assert (channel([letter, opened]), effective_at([letter, opened])) == ("digital", NOON)
-    assert (channel([letter]), effective_at([letter])) == ("paper", LATER)
+    assert (channel([letter, opened]), effect([letter, opened])) == ("digital", (NOON, None))
+    assert (channel([letter]), effect([letter])) == ("paper", (LATER, None))
 
 
 def test_a_stored_row_weighs_like_the_leg_it_holds() -> None:
     rows = [
-        SimpleNamespace(number=1, kind="mailbox", state="withdrawn", effective_at=NOON),
-        SimpleNamespace(number=2, kind="paper", state="handed_over", effective_at=LATER),
+        SimpleNamespace(number=1, kind="mailbox", state="withdrawn", effective_at=NOON, effect_event=None),
+        SimpleNamespace(number=2, kind="paper", state="handed_over", effective_at=LATER, effect_event=None),
     ]
     assert public_status(DeliveryState.SEALED, rows) == "handed_over"
-    assert (channel(rows), effective_at(rows)) == ("paper", LATER)
+    assert (channel(rows), effect(rows)) == ("paper", (LATER, None))
     rows[1].state = "pending"
     assert public_status(DeliveryState.SEALED, rows) == "sealed"
 

@@ -101,12 +101,16 @@ def test_every_record_holds_plain_values_only(event: EvidenceEvent) -> None:
 
 def test_exactly_the_failures_of_the_service_and_the_senders_withdrawal_require_a_reason() -> None:
     failures = {event for event in EvidenceEvent if event.value.endswith("Failure")}
-    assert set(REASONS) == failures | {EvidenceEvent.SUBMISSION_REJECTION, EvidenceEvent.CONSIGNMENT_WITHDRAWAL}
+    assert set(REASONS) == failures | {
+        EvidenceEvent.SUBMISSION_REJECTION,
+        EvidenceEvent.CONSIGNMENT_WITHDRAWAL,
+        EvidenceEvent.PERIOD_EXTENSION,
+    }
 
 
 def test_only_events_that_etsi_names_have_an_address_of_etsis() -> None:
     own = {event for event in EvidenceEvent if not event.uri.startswith("http://uri.etsi.org/19522/Event/")}
-    assert own == {EvidenceEvent.CONSIGNMENT_WITHDRAWAL}
+    assert own == {EvidenceEvent.CONSIGNMENT_WITHDRAWAL, EvidenceEvent.PERIOD_EXTENSION}
 
 
 @pytest.mark.parametrize("event", REASONS)

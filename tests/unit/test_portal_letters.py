@@ -22,6 +22,7 @@ from service.usecases import requests
 from service.usecases.admission import Sender, Upload
 from service.usecases.hand_in import HandedIn
 from tests.api_support import DELIVERY_ID
+from tests.domain_support import USUAL
 from tests.portal_support import CLERK, TAX, Browser, House, field, house, texts
 
 EN = Wording(words("en"))
@@ -100,7 +101,7 @@ def test_a_letter_is_handed_in_as_a_program_would(clerk: Browser, hand_ins: Hand
     ]
     assert sent["recipient"] == {"type": "citizen", "id": "85.07.30-033.28", "name": "An <Peeters>"}
     assert sent["registered"] is False
-    requests.checked(requests.read(json.dumps(sent).encode()))
+    requests.checked(requests.read(json.dumps(sent).encode()), USUAL)
 
 
 def test_a_script_of_ours_is_sent_on_in_its_own_way(clerk: Browser, hand_ins: HandIns) -> None:

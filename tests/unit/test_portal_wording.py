@@ -5,7 +5,6 @@ import pytest
 from service.domain.addresses import AddressCode, ReturnReason
 from service.domain.errors import FieldError, NotFound
 from service.domain.evidence import REASONS, EvidenceEvent
-from service.domain.policy import REGISTERED_ON_PAPER, RouteReason
 from service.domain.signing_folder import FolderState, SignerState
 from service.domain.states import Actor, DeliveryState, Event, LegState
 from service.inspection.codes import CODES
@@ -39,12 +38,12 @@ def test_every_actor_has_words() -> None:
 
 
 def test_every_reason_has_words() -> None:
-    given = {*RouteReason, *ReturnReason, *(reason for reasons in REASONS.values() for reason in reasons)}
+    given = {*ReturnReason, *(reason for reasons in REASONS.values() for reason in reasons)}
     assert {str(reason) for reason in given} <= set(wording.REASONS)
 
 
 def test_every_finding_of_the_inspection_has_words() -> None:
-    assert {*CODES, REGISTERED_ON_PAPER} <= set(wording.PROBLEMS)
+    assert {*CODES} <= set(wording.PROBLEMS)
 
 
 def test_every_problem_of_an_address_has_words() -> None:

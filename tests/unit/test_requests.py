@@ -9,6 +9,7 @@ import pytest
 from service.domain.errors import Invalid
 from service.usecases import requests
 from service.usecases.hand_in import check
+from tests.domain_support import USUAL
 
 # Stands in every value that is wrong: no refusal may repeat it.
 MARK = "85073003328"
@@ -49,7 +50,7 @@ def payment(**changes: Any) -> dict[str, Any]:
 def refused(value: object) -> tuple[str, list[tuple[str | None, str]]]:
     raw = json.dumps(value).encode()
     with pytest.raises(Invalid) as caught:
-        requests.checked(requests.read(raw))
+        requests.checked(requests.read(raw), USUAL)
     told = f"{caught.value} {caught.value.errors} {caught.value.context}"
     assert MARK not in told
     return caught.value.code, [(error.pointer, error.code) for error in caught.value.errors]
@@ -157,7 +158,7 @@ def test_what_is_accepted_comes_in_its_normal_form() -> None:
         deadline="2027-02-28",
         digests={"document": "0" * 64},
     )
-    personal = requests.checked(requests.read(json.dumps(given).encode()))
+    personal = requests.checked(requests.read(json.dumps(given).encode()), USUAL)
     assert (personal.name, personal.subject, personal.attention_of) == ("An Peeters", "Café", "Dienst A")
     assert personal.number == "85073003328"
     assert personal.deadline == date(2027, 2, 28).isoformat()
@@ -171,7 +172,9 @@ def test_what_is_accepted_comes_in_its_normal_form() -> None:
 
 
 def test_a_postal_recipient_needs_no_number() -> None:
-    personal = requests.checked(requests.read(json.dumps(body(recipient=recipient(type="postal", id=None))).encode()))
+    personal = requests.checked(
+        requests.read(json.dumps(body(recipient=recipient(type="postal", id=None))).encode()), USUAL
+    )
     assert personal.number is None
     assert personal.recipient is None
 
@@ -182,9 +185,9 @@ def test_print_options_are_kept_as_given() -> None:
 
 
 def test_a_form_is_told_the_same_problems() -> None:
-    assert check(json.dumps(body()).encode()) == ()
-    assert [error.pointer for error in check(json.dumps(body(subject="")).encode())] == ["/subject"]
-    assert [error.code for error in check(b"{")] == ["delivery_malformed"]
+    assert check(json.dumps(body()).encode(), USUAL) == ()
+    assert [error.pointer for error in check(json.dumps(body(subject="")).encode(), USUAL)] == ["/subject"]
+    assert [error.code for error in check(b"{", USUAL)] == ["delivery_malformed"]
 
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -203,10 +206,10 @@ NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 def test_a_time_to_send_lies_ahead_and_within_a_year(moment: str, code: str | None) -> None:
     request = requests.read(json.dumps(body(send_at=moment)).encode())
     if code is None:
-        requests.checked(request, now=NOW)
+        requests.checked(request, USUAL, now=NOW)
         return
     with pytest.raises(Invalid) as caught:
-        requests.checked(request, now=NOW)
+        requests.checked(request, USUAL, now=NOW)
     assert [(error.pointer, error.code) for error in caught.value.errors] == [("/send_at", code)]
 
 
@@ -223,7 +226,7 @@ def test_each_of_several_recipients_gets_a_delivery_with_its_own_address() -> No
         subject="One subject",
     )
     asked, several = requests.read_hand_in(raw)
-    personal = requests.checked_hand_in(asked, many=several, now=NOW)
+    personal = requests.checked_hand_in(asked, USUAL, many=several, now=NOW)
     assert several
     assert [each.name for each in personal] == [recipient()["name"], "Marie Curie"]
     assert [each.address.street if each.address else None for each in personal] == [address()["street"], "Rue X"]
@@ -239,7 +242,7 @@ def test_what_is_wrong_with_one_of_several_is_told_by_its_place_and_what_they_sh
     )
     asked, several = requests.read_hand_in(raw)
     with pytest.raises(Invalid) as caught:
-        requests.checked_hand_in(asked, many=several, now=NOW)
+        requests.checked_hand_in(asked, USUAL, many=several, now=NOW)
     assert {(error.pointer, error.code) for error in caught.value.errors} >= {
         ("/recipients/1/id", "number_missing"),
         ("/subject", "empty"),

@@ -9,6 +9,7 @@ import pytest
 from service.domain.errors import Invalid
 from service.usecases.signatures.requests import check, read
 from signing.signers import SignatureLevel
+from tests.domain_support import USUAL
 from tests.service_support import delivery_for
 from tests.signatures_support import SEAL, asked, person
 
@@ -17,7 +18,7 @@ NOW = datetime.now(UTC)
 
 def wrong(**changes: Any) -> dict[str | None, str]:
     with pytest.raises(Invalid) as caught:
-        check(read(json.dumps(asked() | changes).encode()), now=NOW)
+        check(read(json.dumps(asked() | changes).encode()), USUAL, now=NOW)
     assert "85073003328" not in str([(each.detail, each.pointer) for each in caught.value.errors])
     return {each.pointer: each.code for each in caught.value.errors}
 

@@ -23,6 +23,8 @@ FOLLOWERS = {
     JobKind.SEAL: (JobKind.ROUTE,),
     JobKind.ROUTE: (JobKind.DEPOSIT, JobKind.LETTER),
     JobKind.DEPOSIT: (JobKind.NOTIFY, JobKind.ROUTE),
+    JobKind.NOTIFY: (JobKind.ROUTE, JobKind.LETTER),
+    JobKind.REMIND: (JobKind.ROUTE, JobKind.LETTER),
     JobKind.UNPACK: (JobKind.UNPACK, JobKind.CHECK, JobKind.ADMIT),
     JobKind.CHECK: (JobKind.ADMIT,),
     JobKind.ADMIT: (JobKind.SEAL,),

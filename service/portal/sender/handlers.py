@@ -28,7 +28,7 @@ from service.portal.sender import letters
 from service.portal.sender.letters import LetterForm
 from service.portal.visitors import FORM_LIMIT, PASSIVE
 from service.portal.wording import Wording
-from service.usecases import deliveries, hand_in
+from service.usecases import deliveries, hand_in, policies
 from service.usecases.access import StaffRole
 from service.usecases.admission import Sender, Upload
 from service.usecases.hand_in import HandedIn
@@ -101,7 +101,10 @@ def send_letter(request: AnyRequest, portal: NamedDependency[Portal], form: Name
     values, files = letters.texts(form), letters.uploads(form)
     raw = letters.hand_in_json(values)
     say = Wording(languages.words(portal.visitor(request).language))
-    wrong = [*hand_in.check(raw), *letters.missing_files(files)]
+    wrong = [
+        *hand_in.check(raw, policies.of_sender(portal.context, _seat(request).organisation_id)),
+        *letters.missing_files(files),
+    ]
     if wrong:
         return _form_page(request, portal, letters.with_problems(values, wrong, say), status=UNPROCESSABLE)
     try:

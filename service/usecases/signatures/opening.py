@@ -33,6 +33,7 @@ from service.usecases import admission, hand_in, quotas
 from service.usecases.admission import Inspected, Upload, intents, safe_name
 from service.usecases.context import Context
 from service.usecases.personal import find_hash, open_value, seal_value
+from service.usecases.policies import policies_of
 from service.usecases.signatures import evidence, folders, looks
 from service.usecases.signatures.evidence import Act
 from service.usecases.signatures.folders import Person, Personal, Signing, personal_place, signer_place
@@ -117,7 +118,7 @@ def _open(
     quotas.admit(context, organisation.id, 1, sum(len(upload.content) for upload in uploads))
     now = context.clock()
     asked = read(raw)
-    check(asked, now=now)
+    check(asked, policies_of(context, organisation), now=now)
     _check_ways(context, asked)
     _check_files(context, uploads)
     (inspected,) = admission.inspect(context, uploads)

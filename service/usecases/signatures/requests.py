@@ -10,6 +10,7 @@ from service.domain.errors import FieldError, Invalid
 from service.domain.identifiers import NumberInvalid, RecipientId, RecipientKind
 from service.domain.signing_folder import LONGEST_DAYS, MOST_SIGNERS
 from service.usecases import requests as deliveries
+from service.usecases.policies import Policies
 from service.usecases.requests import REFERENCE_LENGTH, SUBJECT_LENGTH, DeliveryRequest
 from signing.signers import SignatureLevel
 
@@ -70,8 +71,8 @@ def read(raw: bytes) -> SignatureRequest:
         raise Invalid("The part request is not JSON in UTF-8.", code=code) from None
 
 
-def check(request: SignatureRequest, *, now: datetime) -> None:
-    """Hold the request against the rules.
+def check(request: SignatureRequest, policies: Policies, *, now: datetime) -> None:
+    """Hold the request against the rules, and its delivery against what the organisation sends under.
 
     Raises:
         Invalid: ``signature_request_invalid``, with every problem and its pointer.
@@ -87,7 +88,7 @@ def check(request: SignatureRequest, *, now: datetime) -> None:
         _signer(f"/signers/{place}", signer, seen, found)
     if request.deliver is not None:
         try:
-            deliveries.checked(request.deliver, now=now)
+            deliveries.checked(request.deliver, policies, now=now)
         except Invalid as error:
             found += [FieldError(f"/deliver{each.pointer or ''}", each.code, each.detail) for each in error.errors]
         if request.deliver.digests:
