@@ -17,6 +17,7 @@ from service import authorities, outgoing, tracing, validators
 from service.channels.internal import InternalChannel
 from service.db.migrations import SchemaTooOld, refuse_older
 from service.db.session import CONNECT_SECONDS, Database
+from service.domain import legal_bases
 from service.domain.identifiers import RecipientId
 from service.engine.wakeups import Waker, make_celery
 from service.identity.id_tokens import ClaimNames
@@ -208,6 +209,7 @@ def _build(settings: Settings, closing: contextlib.ExitStack, *, hands_in: bool,
         signers=signers,
         consent=consent,
         tsa=tsa,
+        register=legal_bases.load(settings.legal_bases),
     )
     issuer = settings.base_url
     return Application(

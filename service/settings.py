@@ -98,6 +98,7 @@ class Settings(BaseSettings):
     smtp_url: SecretStr
     mail_sender: str = "Zending <no-reply@zending.invalid>"
     quiet_hours: bool = True
+    legal_bases: Path | None = None
 
     scanner_url: str | None = None
     allow_unscanned: bool = False

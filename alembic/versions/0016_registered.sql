@@ -4,6 +4,7 @@
 
 -- The register's entries that an organisation's document types are sent under: {type: {"ordinary": id, "registered": id}}.
 ALTER TABLE organisation ADD COLUMN document_types jsonb NOT NULL DEFAULT '{}';
+GRANT UPDATE (document_types) ON organisation TO zending_app;
 -- What the delivery is sent under, settled at hand-in; empty for what is older than the register.
 ALTER TABLE delivery ADD COLUMN terms jsonb NOT NULL DEFAULT '{}', ADD COLUMN effect_event text;
 -- A paper leg that goes by registered letter (null: as the delivery says); when the recipient was told, until when they

@@ -224,7 +224,7 @@ def _activated(stack: Stack) -> Iterator[Recipient]:
         if owner is None:
             continue
         with person(stack.base_url, environment, owner.login) as calls:
-            if activate(calls, owner, stack.home / "mail", wanted=recipient.activated):
+            if activate(calls, owner, stack.home / "mail", wanted=recipient.activated, registered=recipient.registered):
                 yield recipient
 
 

@@ -20,7 +20,7 @@ _PAUSE: Final = 0.2
 _RECENT: Final = timedelta(minutes=14)
 
 
-def activate(calls: Calls, person: Person, mail: Path, *, wanted: bool) -> bool:
+def activate(calls: Calls, person: Person, mail: Path, *, wanted: bool, registered: bool = False) -> bool:
     """Activate the person's mailbox, if it is wanted and not active yet; whether it is active.
 
     Args:
@@ -28,6 +28,7 @@ def activate(calls: Calls, person: Person, mail: Path, *, wanted: bool) -> bool:
         person: whose mailbox.
         mail: the mail sink's folder.
         wanted: without it this only looks.
+        registered: agree to registered mail there as well, once.
 
     Raises:
         CallRefused, ServiceAway: the service said no, or nothing; or no mail came.
@@ -38,7 +39,11 @@ def activate(calls: Calls, person: Person, mail: Path, *, wanted: bool) -> bool:
     address = f"{person.login}@voorbeeld.test"
     asked = _ask_for_code(calls, address, person.language)
     confirmation = {"code": _code(mail, address, asked), "consent_version": state["consent"]["version"]}
-    return bool(calls.ask("PUT", PLACE, json=confirmation).json()["active"])
+    active = bool(calls.ask("PUT", PLACE, json=confirmation).json()["active"])
+    if active and registered:
+        agreed = {"consent_version": state["registered_consent"]["version"]}
+        calls.ask("PUT", f"{PLACE}/registered", json=agreed)
+    return active
 
 
 def newest_message(mail: Path, address: str, since: datetime) -> str | None:

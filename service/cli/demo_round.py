@@ -23,7 +23,7 @@ PATIENCE: Final = 180.0
 """Seconds without any progress after which a delivery counts as stuck."""
 
 _PAUSE: Final = 0.5
-_DIGITAL = frozenset({LegState.AVAILABLE.value, LegState.OPENED.value})
+_DIGITAL = frozenset({LegState.OFFERED.value, LegState.AVAILABLE.value, LegState.OPENED.value})
 _PAPER = frozenset(
     state.value
     for state in (LegState.HANDED_OVER, LegState.PRINTED, LegState.POSTED, LegState.DELIVERED, LegState.RETURNED)
@@ -33,8 +33,9 @@ _OVER: Final = frozenset({"rejected", "cancelled", "withdrawn", "undeliverable"}
 _NEEDED: Final[Mapping[str, tuple[frozenset[str], ...]]] = {
     "digital": (
         frozenset({"SubmissionAcceptance"}),
-        frozenset({"ContentConsignment"}),
-        frozenset({"ConsignmentNotification", "ConsignmentNotificationFailure"}),
+        # What is offered first lies there once its addressee accepts it.
+        frozenset({"ContentConsignment", "NotificationForAcceptance"}),
+        frozenset({"ConsignmentNotification", "ConsignmentNotificationFailure", "NotificationForAcceptance"}),
     ),
     "paper": (frozenset({"SubmissionAcceptance"}), frozenset({"RelayToNonERDS"})),
 }

@@ -18,9 +18,9 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 
 # Commands with much to load, loaded when they are called.
 _ELSEWHERE = {
-    name: f"service.cli.{name}"
+    name: f"service.cli.{name.replace('-', '_')}"
     for name in (
-        *("backup", "clients", "demo", "keys", "ledger", "ops", "organisations"),
+        *("backup", "clients", "demo", "keys", "ledger", "legal-bases", "ops", "organisations"),
         *("recovery", "restore", "retention", "verify"),
     )
 }
@@ -38,7 +38,7 @@ class Zending(click.Group):
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
         """A command by its name."""
         if name in _ELSEWHERE and importlib.util.find_spec(_ELSEWHERE[name]) is not None:
-            command = getattr(importlib.import_module(_ELSEWHERE[name]), name)
+            command = getattr(importlib.import_module(_ELSEWHERE[name]), name.replace("-", "_"))
             assert isinstance(command, click.Command)
             return command
         return super().get_command(context, name)

@@ -14,6 +14,7 @@ import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -98,6 +99,24 @@ def resume(pause_id: str) -> None:
     with _application() as application:
         freed = pauses.end_and_wake(application.context, parse_id(pauses.PAUSE, pause_id), _actor(application))
     click.echo(f"It goes on; {freed} held jobs at once.")
+
+
+@ops.command()
+@click.argument("since", type=click.DateTime(["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"]))
+@click.argument("until", type=click.DateTime(["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"]))
+@click.option("--reason", required=True, help="What it was, for the other operators and for the evidence's file.")
+def outage(since: datetime, until: datetime, reason: str) -> None:
+    """Record that people could not use the service (UTC): periods that run become longer by as many begun days."""
+    from service.domain.errors import Invalid
+    from service.usecases import periods
+
+    with _application() as application:
+        times = since.replace(tzinfo=UTC), until.replace(tzinfo=UTC)
+        try:
+            found = periods.record_outage(application.context, *times, reason=reason, actor=_actor(application))
+        except Invalid as error:
+            raise click.ClickException(error.detail) from None
+    click.echo(f"Recorded. {found} running periods are looked at now.")
 
 
 @ops.command("pauses")

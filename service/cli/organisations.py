@@ -46,7 +46,7 @@ def limits(slug: str, **given: str | None) -> None:
     wanted = {name: _number(name, value) for name, value in given.items() if value is not None}
     database = database_of()
     with database.transaction() as session:
-        organisation = _organisation(session, slug)
+        organisation = organisation_of(session, slug)
     with database.transaction(organisations=[organisation]) as session:
         if wanted:
             quotas.set_limits(session, organisation, **wanted)
@@ -117,7 +117,8 @@ def _set(client_id: str, act: str, **values: Any) -> None:
         audit.record(session, actor=ACTOR, act=act, subject=f"client:{client_id}")
 
 
-def _organisation(session: Session, slug: str) -> uuid.UUID:
+def organisation_of(session: Session, slug: str) -> uuid.UUID:
+    """An organisation's id by its short name."""
     from service.db.models import Organisation
 
     found = session.scalar(select(Organisation.id).where(Organisation.slug == slug))

@@ -27,6 +27,7 @@ class Organisation:
 
     Attributes:
         shows_seals: whether its seals can be seen.
+        document_types: the entries of the legal-basis register that its document types are sent under.
     """
 
     slug: str
@@ -35,6 +36,7 @@ class Organisation:
     return_address: tuple[str, ...]
     contact: str
     shows_seals: bool = False
+    document_types: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     @property
     def client_id(self) -> str:
@@ -72,7 +74,12 @@ class Person:
 
 @dataclass(frozen=True, slots=True)
 class Recipient:
-    """Somebody a document can be for. ``activated`` says whether the demonstration activates their mailbox."""
+    """Somebody a document can be for.
+
+    Attributes:
+        activated: the demonstration activates their mailbox.
+        registered: it agrees to registered mail there for them.
+    """
 
     key: str
     name: str
@@ -80,6 +87,7 @@ class Recipient:
     number: str | None = field(repr=False)
     address: Mapping[str, str] = field(repr=False)
     activated: bool = False
+    registered: bool = False
 
     @property
     def person(self) -> Person | None:
@@ -130,6 +138,10 @@ def request(recipient: Recipient, **fields: Any) -> dict[str, Any]:
 TAX: Final = Organisation(
     "tax", "Fictieve Belastingdienst", "OVO999901", ("Fictieve Belastingdienst", "Voorbeeldlaan 1", "1000 Brussel"),
     "belastingen@voorbeeld.test",
+    document_types={
+        "formal-notice": {"registered": "example-consent"},
+        "confidential-notice": {"registered": "example-hidden-sender"},
+    },
 )  # fmt: skip
 MUNICIPALITY: Final = Organisation(
     "voorbeeldegem", "Gemeente Voorbeeldegem (fictief)", "OVO999902",
@@ -169,11 +181,11 @@ _EVERYBODY: Final = (
     ),
     Recipient(
         "cem", "Cem Aydin", "citizen", "94022722580",
-        _at("Cem Aydin", "Rue de l'Exemple", "4", "5000", "Namur"), activated=True,
+        _at("Cem Aydin", "Rue de l'Exemple", "4", "5000", "Namur"), activated=True, registered=True,
     ),
     Recipient(
         "lena", "Lena Wouters", "citizen", "98472899765",
-        _at("Lena Wouters", "Voorbeeldstraat", "7", "3000", "Leuven"), activated=True,
+        _at("Lena Wouters", "Voorbeeldstraat", "7", "3000", "Leuven"), activated=True, registered=True,
     ),
     Recipient("jan", "Jan Claes", "citizen", "17073003384", _at("Jan Claes", "Molenweg", "88", "8500", "Kortrijk")),
     Recipient(
@@ -217,6 +229,14 @@ SAMPLES: Final = (
     Sample(
         "2026-AJ-000130", "permit-nl-libreoffice.pdf", "tax", "tom", "Beschadigd bestand", "tax-assessment", "nl",
         broken=True,
+    ),
+    Sample(
+        "2026-AJ-000131", "letter-fr-chromium.pdf", "tax", "cem", "Mise en demeure, à accepter", "formal-notice", "fr",
+        registered=True,
+    ),
+    Sample(
+        "2026-AJ-000132", "notice-nl-ghostscript.pdf", "tax", "lena", "Aanmaning, aangetekend in de mailbox",
+        "reminder", "nl", registered=True,
     ),
     Sample(
         "OMV-2026-0017", "permit-nl-pdfa.pdf", "voorbeeldegem", "lena", "Omgevingsvergunning", "permit", "nl",

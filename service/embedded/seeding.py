@@ -104,6 +104,7 @@ def _new(organisation: Organisation) -> organisations.NewOrganisation:
         seal_profile=organisation.slug,
         return_address=organisation.return_address,
         contact=organisation.contact,
+        document_types=organisation.document_types,
     )
 
 

@@ -1,7 +1,7 @@
 """Organisations, their programs and their people, as whoever runs the service sets them up."""
 
 import uuid
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,7 +18,13 @@ from service.identity.scopes import Scope
 
 @dataclass(frozen=True)
 class NewOrganisation:
-    """An organisation to be known; ``slug`` names it for ever, ``seal_profile`` the key it seals with."""
+    """An organisation to be known.
+
+    Attributes:
+        slug: names it for ever.
+        seal_profile: the key it seals with.
+        document_types: the entries of the legal-basis register that its document types are sent under.
+    """
 
     slug: str
     name: str
@@ -28,6 +34,7 @@ class NewOrganisation:
     return_address: Sequence[str]
     contact: str
     mark: str = "live"
+    document_types: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -54,6 +61,7 @@ def ensure(session: Session, new: NewOrganisation) -> uuid.UUID:
             seal_profile=new.seal_profile,
             return_address=list(new.return_address),
             contact=new.contact,
+            document_types={name: dict(entries) for name, entries in new.document_types.items()},
         )
         .on_conflict_do_nothing(index_elements=["slug"])
     )

@@ -24,7 +24,7 @@ from service.domain.errors import Invalid
 from service.domain.legal_basis import Ending, Fallback
 from service.domain.states import Actor, Event, LegKind, LegState
 from service.domain.terms import Outage, Period
-from service.usecases import dossiers
+from service.usecases import audit, dossiers
 from service.usecases.context import Context
 from service.usecases.dossiers import Dossier
 from service.usecases.progress import Cause, Progress, may_happen
@@ -75,7 +75,14 @@ def record_outage(context: Context, since: datetime, until: datetime, *, reason:
     with context.database.transaction() as session:
         widen(session, every_organisation(session))
         row = OutageRow(id=new_id(), since=since, until=until, reason=reason, recorded_by=actor)
-        return rows.record_outage(session, row)
+        found = rows.record_outage(session, row)
+        details: dict[str, str | int | None] = {
+            "since": since.isoformat(),
+            "until": until.isoformat(),
+            "periods": found,
+        }
+        audit.record(session, actor=actor, act="outage.record", subject="service", details=details)
+        return found
 
 
 def round_(context: Context) -> int:
