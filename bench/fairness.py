@@ -180,7 +180,7 @@ def fill(target: Running, organisation: uuid.UUID, people: Sequence[str], *, lan
     for group in _groups(people):
         candidates = [
             admission.Candidate(request, forms.checked(request), [looked_at])
-            for request in (forms.read(_form(citizen)) for citizen in group)
+            for request in (forms.read(form(citizen)) for citizen in group)
         ]
         made = admission.prepare(
             context, sender, admission.Sender(organisation, lane), candidates, submission_id=submission, now=now
@@ -211,7 +211,8 @@ def _groups(people: Sequence[str]) -> Iterator[Sequence[str]]:
         yield people[start : start + GROUP]
 
 
-def _form(citizen: str) -> bytes:
+def form(citizen: str) -> bytes:
+    """The JSON of a letter to a citizen."""
     name = f"Persoon {citizen[-4:]}"
     return msgspec.json.encode(
         {

@@ -50,7 +50,7 @@ def assign(slug: str, document_type: str | None, ordinary: str | None, registere
     """Show what an organisation's document types are sent under; with options, change it for one of them."""
     from service.cli.organisations import organisation_of
     from service.db.models import Organisation
-    from service.usecases import audit
+    from service.usecases import audit, organisations
 
     given = {name: value for name, value in (("ordinary", ordinary), ("registered", registered)) if value is not None}
     if given and document_type is None:
@@ -61,17 +61,14 @@ def assign(slug: str, document_type: str | None, ordinary: str | None, registere
     with database.transaction() as session:
         organisation = organisation_of(session, slug)
     with database.transaction(organisations=[organisation]) as session:
-        row = session.get_one(Organisation, organisation, with_for_update=True)
-        types = {name: dict(entries) for name, entries in row.document_types.items()}
-        if given and document_type is not None:
-            named = {**types.get(document_type, {}), **given}
-            types[document_type] = {mail: entry for mail, entry in named.items() if entry != NONE}
-            row.document_types = {name: entries for name, entries in types.items() if entries}
+        for mail, entry in given.items():
+            organisations.assign(session, organisation, document_type or "", mail, None if entry == NONE else entry)
+        if given:
             details = {"document_type": document_type, **given}
             audit.record(
                 session, actor=ACTOR, act="legal_basis.assign", subject=f"organisation:{slug}", details=details
             )
-        found = {**row.document_types}
+        found = session.get_one(Organisation, organisation).document_types
     for name, entries in sorted(found.items()):
         click.echo(f"{name}: " + ", ".join(f"{mail} {entry}" for mail, entry in sorted(entries.items())))
     click.echo("Everything else: ordinary zending-ordinary, registered zending-registered")

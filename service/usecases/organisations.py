@@ -70,6 +70,17 @@ def ensure(session: Session, new: NewOrganisation) -> uuid.UUID:
     return found
 
 
+def assign(session: Session, organisation_id: uuid.UUID, document_type: str, mail: str, entry: str | None) -> None:
+    """Send a document type under an entry of the legal-basis register from now on; None: as usual."""
+    row = session.get_one(Organisation, organisation_id, with_for_update=True)
+    types = {name: dict(entries) for name, entries in row.document_types.items()}
+    named = types.setdefault(document_type, {})
+    named.pop(mail, None)
+    if entry is not None:
+        named[mail] = entry
+    row.document_types = {name: entries for name, entries in types.items() if entries}
+
+
 def by_slug(session: Session, slug: str) -> uuid.UUID | None:
     """The organisation of this name."""
     return session.scalar(select(Organisation.id).where(Organisation.slug == slug))

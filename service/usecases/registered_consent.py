@@ -18,10 +18,10 @@ VERSION: Final = "2026-11-registered"
 TEXT: Final = {
     "nl": "Ik wil ook aangetekende zendingen digitaal ontvangen in mijn mailbox in plaats van per aangetekende brief. "
     "Ik weet dat er termijnen kunnen lopen vanaf het bericht dat ze er zijn. Ik kan dit op elk moment weer stopzetten.",
-    "fr": "Je souhaite recevoir aussi les envois recommandés par voie numérique dans ma boîte plutôt que par lettre "
-    "recommandée. Je sais que des délais peuvent courir dès l'avis de leur arrivée. "
+    "fr": "Je souhaite recevoir aussi les envois recommandés par voie numérique dans ma boîte plutôt que sur "
+    "papier. Je sais que des délais peuvent courir dès l'avis de leur arrivée. "
     "Je peux y mettre fin à tout moment.",
-    "de": "Ich möchte auch Einschreiben digital in meinem Postfach statt als eingeschriebenen Brief erhalten. "
+    "de": "Ich möchte auch Einschreiben digital in meinem Postfach statt auf Papier erhalten. "
     "Ich weiß, dass ab der Nachricht über ihren Eingang Fristen laufen können. Ich kann das jederzeit beenden.",
     "en": "I want to receive registered mail digitally in my mailbox too, instead of by registered letter. "
     "I know that terms may run from the notice that it is there. I can stop this at any time.",

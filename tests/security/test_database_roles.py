@@ -21,8 +21,8 @@ _APPLICATION = {
     ("select",): "alembic_version ledger_past ledger_past_checkpoint ledger_past_leaf ledger_past_tile lookup_hour",
     ADD: (
         "activation audit_entry client delivery_event end_proposal evidence gone_out ledger_checkpoint ledger_head"
-        " lane_use ledger_leaf ledger_tile legal_hold lookup lookup_recipient organisation organisation_limit recovery"
-        " signature_evidence staff verification_code"
+        " lane_use ledger_leaf ledger_tile legal_hold lookup lookup_recipient organisation organisation_limit outage"
+        " recovery signature_evidence staff verification_code"
     ),
     TAKE: "ledger_pending quota_use",
     CHANGE: (
@@ -31,7 +31,7 @@ _APPLICATION = {
     ),
     EVERYTHING: (
         "activation_code archive client_assertion heartbeat idempotency_key job pause print_letter retention_later"
-        " retention_rule retention_walk submission_part submission_row vault_object vault_removal web_session"
+        " retention_rule retention_walk submission_part submission_row term vault_object vault_removal web_session"
     ),
     ("usage",): "print_batch_number",
 }
@@ -53,7 +53,7 @@ COLUMNS = {
     "ledger_head": "root signed_size size updated_at",
     "ledger_tile": "hashes width",
     "legal_hold": "ended_at ended_by",
-    "organisation": "contact lookup_quota name return_address seal_profile",
+    "organisation": "contact document_types lookup_quota name return_address seal_profile",
     "organisation_limit": "burst changed_at daily_bytes daily_deliveries interactive_per_minute requests_per_second",
     "quota_use": "bytes deliveries",
     "recovery": "confirmed_at confirmed_by",
@@ -62,6 +62,7 @@ COLUMNS = {
 """What the application may update of tables of which it may not update everything."""
 FUNCTIONS = {
     "zending_activated(bytea[])",
+    "zending_activated_registered(bytea[])",
     "zending_erase_codes(timestamp with time zone,integer)",
     "zending_erase_deliveries(uuid[])",
     "zending_erase_lookups(timestamp with time zone,integer)",
