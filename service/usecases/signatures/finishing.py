@@ -124,7 +124,7 @@ def _sealed(context: Context, signing: Signing) -> bytes:
     content = current(context, signing).content
     try:
         with patience(memory=MEMORY):
-            return context.sealer(signing.organisation).seal(content, at=context.clock())
+            return context.sealer(signing.organisation).seal(content, at=context.clock(), among_others=True)
     except Unsealable as error:
         raise Final("The document can't be sealed.", reason="seal_failed", code=error.code) from None
     except OutOfPatience:

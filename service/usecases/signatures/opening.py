@@ -34,7 +34,7 @@ from service.usecases.admission import Inspected, Upload, intents, safe_name
 from service.usecases.context import Context
 from service.usecases.personal import find_hash, open_value, seal_value
 from service.usecases.policies import policies_of
-from service.usecases.signatures import evidence, folders, looks
+from service.usecases.signatures import evidence, folders, looks, signable
 from service.usecases.signatures.evidence import Act
 from service.usecases.signatures.folders import Person, Personal, Signing, personal_place, signer_place
 from service.usecases.signatures.requests import SignatureRequest, SignerPart, check, plain, read
@@ -125,6 +125,7 @@ def _open(
     year = calendar.retention_year(now) + organisation.retention_years
     request_id = new_id()
     document = _with_places(organisation, asked, inspected.content, request_id, now)
+    signable.check(context, organisation, document, pointer="/document", at=now)
     prepared = context.vault.prepare(organisation.id, year, request_id, ORIGINAL, document)
     with context.database.transaction(organisations=[organisation.id]) as session:
         deliveries.intend(session, intents(organisation.id, request_id, [prepared]))
