@@ -13,7 +13,7 @@ from service.db.base import Base, among
 
 
 class SignatureRequestRow(Base):
-    """One document that somebody is asked to sign; ``path`` names it as it is now, of ``role`` in the vault."""
+    """What somebody is asked to sign; ``path`` names the first document as it is now, of ``role`` in the vault."""
 
     __tablename__ = "signature_request"
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
@@ -41,6 +41,23 @@ class SignatureRequestRow(Base):
     expires_at: Mapped[datetime]
     ended_at: Mapped[datetime | None]
     content_erased_at: Mapped[datetime | None]
+
+
+class SignatureDocument(Base):
+    """A further document of a request; ``beside`` is the path of the first one, with which it changes."""
+
+    __tablename__ = "signature_document"
+    request_id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    position: Mapped[int] = mapped_column(SmallInteger, primary_key=True)
+    organisation_id: Mapped[uuid.UUID]
+    filename: Mapped[bytes]
+    path: Mapped[str]
+    role: Mapped[str]
+    sha256: Mapped[bytes]
+    submitted_sha256: Mapped[bytes]
+    size: Mapped[int]
+    pages: Mapped[int] = mapped_column(Integer)
+    beside: Mapped[str]
 
 
 class SignerRow(Base):
@@ -92,6 +109,16 @@ def signers(session: Session, ids: Collection[uuid.UUID]) -> dict[uuid.UUID, lis
     """The signers of these requests, in their order."""
     query = select(SignerRow).where(among(SignerRow.request_id, ids)).order_by(SignerRow.request_id, SignerRow.position)
     found: dict[uuid.UUID, list[SignerRow]] = {each: [] for each in ids}
+    for row in session.scalars(query.execution_options(populate_existing=True)):
+        found[row.request_id].append(row)
+    return found
+
+
+def further_documents(session: Session, ids: Collection[uuid.UUID]) -> dict[uuid.UUID, list[SignatureDocument]]:
+    """The documents of these requests behind the first, in their order."""
+    query = select(SignatureDocument).where(among(SignatureDocument.request_id, ids))
+    query = query.order_by(SignatureDocument.request_id, SignatureDocument.position)
+    found: dict[uuid.UUID, list[SignatureDocument]] = {each: [] for each in ids}
     for row in session.scalars(query.execution_options(populate_existing=True)):
         found[row.request_id].append(row)
     return found

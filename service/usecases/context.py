@@ -40,6 +40,7 @@ class Limits:
 
     Attributes:
         interactive: deliveries that programs of all organisations may put into the interactive lane in a minute.
+        pages: of all documents of a signature request together.
     """
 
     delivery_bytes: int
@@ -48,6 +49,7 @@ class Limits:
     submission_bytes: int = 10 * 1024**3
     submission_rows: int = 100_000
     interactive: int = 60
+    pages: int = 300
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from service.domain.identifiers import RecipientId, RecipientKind
 from service.usecases.mailbox import Reader
 from service.usecases.personal import find_hashes
 from service.usecases.signatures import sender, signer
+from tests.appearance_support import page
 from tests.engine_support import execute
 from tests.everything_support import everything
 from tests.integration.test_index_key import promoted, walk
@@ -21,7 +22,15 @@ from tests.pipeline_support import Pipeline, TestDatabase
 from tests.signatures_support import ask, begin, card_of, seen, sign, who
 from tests.usecase_support import Sender
 
-TOKENS = (b"85073003328", b"Overeenkomst", b"overeenkomst.pdf", b"An Peeters", b"Bedrag klopt niet", b"2026-OVK-1")
+TOKENS = (
+    b"85073003328",
+    b"Overeenkomst",
+    b"overeenkomst.pdf",
+    b"An Peeters",
+    b"bijlage-2.pdf",
+    b"Bedrag klopt niet",
+    b"2026-OVK-1",
+)
 
 
 @pytest.fixture(autouse=True)
@@ -63,7 +72,7 @@ def test_after_its_year_nothing_of_a_request_is_left(
     pipeline: Pipeline, organisation: Sender, database: TestDatabase
 ) -> None:
     agency = organisation()
-    done, refused = ask(pipeline, agency), ask(pipeline, agency)
+    done, refused = ask(pipeline, agency, more=[page(text_to=400)]), ask(pipeline, agency)
     sign(pipeline, done)
     pipeline.work()
     begin(pipeline, refused, card_of(pipeline))
@@ -74,7 +83,13 @@ def test_after_its_year_nothing_of_a_request_is_left(
     rounds(pipeline)
     collect(pipeline)
     rounds(pipeline, days=WINDOW.days + 1)
-    for table in ("signature_request", "signature_signer", "signature_evidence", "idempotency_key"):
+    for table in (
+        "signature_request",
+        "signature_document",
+        "signature_signer",
+        "signature_evidence",
+        "idempotency_key",
+    ):
         assert rows(database, table) == 0, table
     destroyed = execute(database, "SELECT key_destroyed_at FROM retention_year WHERE organisation_id = %s", agency)
     assert destroyed

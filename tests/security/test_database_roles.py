@@ -27,7 +27,7 @@ _APPLICATION = {
     TAKE: "ledger_pending quota_use",
     CHANGE: (
         "delivery document index_walk leg mailbox mailbox_item print_batch print_cutoff retention_year step_tally"
-        " signature_request signature_signer submission"
+        " signature_document signature_request signature_signer submission"
     ),
     EVERYTHING: (
         "activation_code archive client_assertion heartbeat idempotency_key job pause print_letter retention_later"

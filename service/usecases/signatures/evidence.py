@@ -27,7 +27,7 @@ from service.usecases.views import EvidenceEntry, evidence_entries
 from service.vault import crypto
 
 if TYPE_CHECKING:
-    from service.usecases.signatures.folders import Done, Signing
+    from service.usecases.signatures.folders import Document, Done, Signing
 
 RECORD_VERSION: Final = "zending-signature-1"
 
@@ -133,7 +133,9 @@ def _record(context: Context, act: Act, evidence_id: uuid.UUID) -> dict[str, obj
         "reference": request.reference,
         "requested_at": rfc3339(request.created_at),
         "expires_at": rfc3339(request.expires_at),
-        "document": {"sha256": request.sha256.hex(), "submitted_sha256": request.submitted_sha256.hex()},
+        "document": _digests(signing.documents[0]),
+        # Of the first alone where there is no other: records of one document stay as they were.
+        **({"documents": [_digests(each) for each in signing.documents]} if len(signing.documents) > 1 else {}),
         "signer": None
         if own is None
         else {
@@ -146,6 +148,10 @@ def _record(context: Context, act: Act, evidence_id: uuid.UUID) -> dict[str, obj
         "outcome": None if act.outcome is None else msgspec.to_builtins(act.outcome),
         "reason": act.reason,
     }
+
+
+def _digests(document: Document) -> dict[str, str]:
+    return {"sha256": document.row.sha256.hex(), "submitted_sha256": document.row.submitted_sha256.hex()}
 
 
 def _place(organisation: uuid.UUID, column: str, evidence_id: uuid.UUID) -> bytes:
