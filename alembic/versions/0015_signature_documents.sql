@@ -36,6 +36,19 @@ END $$;
 CREATE CONSTRAINT TRIGGER signature_request_together AFTER UPDATE OF path ON signature_request
     DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION zending_signed_together();
 
+-- When the signatures and seals of a completed request must be renewed to stay good, as ``archive`` says of deliveries.
+CREATE TABLE signature_renewal (
+    request_id uuid PRIMARY KEY,
+    organisation_id uuid NOT NULL,
+    renew_at timestamptz NOT NULL,
+    failed text,
+    FOREIGN KEY (organisation_id, request_id) REFERENCES signature_request (organisation_id, id) ON DELETE CASCADE
+);
+CREATE INDEX ix_signature_renewal_at ON signature_renewal (renew_at);
+CREATE INDEX ix_signature_renewal_failed ON signature_renewal (request_id) WHERE failed IS NOT NULL;
+ALTER TABLE signature_renewal ENABLE ROW LEVEL SECURITY;
+CREATE POLICY tenant ON signature_renewal USING (organisation_id = ANY ((SELECT zending_organisations())::uuid[]));
+
 -- Everything of these requests whose retention year is over, with the documents behind the first.
 CREATE OR REPLACE FUNCTION zending_erase_signature_requests(ids uuid[]) RETURNS SETOF uuid
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
@@ -64,3 +77,4 @@ BEGIN
 END $$;
 
 GRANT SELECT, INSERT, UPDATE ON signature_document TO zending_app;
+GRANT SELECT, INSERT, UPDATE, DELETE ON signature_renewal TO zending_app;

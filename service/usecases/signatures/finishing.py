@@ -8,6 +8,7 @@ import hashlib
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 import msgspec
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -24,7 +25,7 @@ from service.engine.steps import Outcome, Step, each
 from service.usecases.admission import Sender, Upload
 from service.usecases.context import Context
 from service.usecases.hand_in import hand_in
-from service.usecases.signatures import documents, evidence
+from service.usecases.signatures import documents, evidence, renewing
 from service.usecases.signatures.documents import REPORT, Stored
 from service.usecases.signatures.folders import CLOSING, DELIVERING, Done, Signing, happen, load
 from service.usecases.signatures.report import sealed_report
@@ -50,6 +51,7 @@ class Made:
 
     documents: list[Stored] = field(default_factory=list)
     report: Stored | None = None
+    until: datetime | None = None
     delivery: uuid.UUID | None = None
 
 
@@ -107,7 +109,7 @@ def _perform(context: Context, work: Work) -> Made:
     digests = [hashlib.sha256(each).hexdigest() for each in sealed]
     report = sealed_report(context, signing, work.records, sealed_sha256=digests)
     *stored, last = documents.store(context, signing, "request-sealed", sealed, also=report)
-    return Made(stored, last)
+    return Made(stored, last, renewing.good_together_until([*sealed, report], at=context.clock()))
 
 
 def _sealed(context: Context, signing: Signing, content: bytes) -> bytes:
@@ -156,6 +158,8 @@ def _record(session: Session, context: Context, signing: Signing, work: Work, ma
     if made.delivery is not None:
         row.delivery_id, row.updated_at = made.delivery, now
         session.flush()
+        # From here on it is renewed as what it became.
+        renewing.note(session, context, signing, None, now=now)
         return
     if documents.state(signing) != documents.state(work.signing):
         # Signed by somebody else meanwhile.
@@ -164,6 +168,7 @@ def _record(session: Session, context: Context, signing: Signing, work: Work, ma
     if made.report is not None:
         row.report_path, row.report_size = made.report.prepared.path, made.report.size
         deliveries.keep(session, [row.id], [made.report.prepared.path])
+        renewing.note(session, context, signing, made.until, now=now)
         happen(session, context, signing, FolderEvent.COMPLETED, now=now)
     else:
         outcome = _by_seal(context, signing)
