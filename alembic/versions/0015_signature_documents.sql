@@ -49,7 +49,26 @@ CREATE INDEX ix_signature_renewal_failed ON signature_renewal (request_id) WHERE
 ALTER TABLE signature_renewal ENABLE ROW LEVEL SECURITY;
 CREATE POLICY tenant ON signature_renewal USING (organisation_id = ANY ((SELECT zending_organisations())::uuid[]));
 
--- Everything of these requests whose retention year is over, with the documents behind the first.
+-- A request that is kept whatever its periods say, as ``legal_hold`` says of deliveries; and how long an organisation's
+-- results are kept, where it isn't as long as is set for all.
+CREATE TABLE signature_hold (
+    id uuid PRIMARY KEY,
+    organisation_id uuid NOT NULL,
+    request_id uuid NOT NULL,
+    reason text NOT NULL CHECK (length(reason) BETWEEN 3 AND 200),
+    begun_by text NOT NULL,
+    begun_at timestamptz NOT NULL,
+    ended_by text,
+    ended_at timestamptz,
+    CHECK ((ended_by IS NULL) = (ended_at IS NULL))
+);
+CREATE UNIQUE INDEX uq_signature_hold_open ON signature_hold (request_id) WHERE ended_at IS NULL;
+CREATE INDEX ix_signature_hold_request ON signature_hold (request_id);
+ALTER TABLE signature_hold ENABLE ROW LEVEL SECURITY;
+CREATE POLICY tenant ON signature_hold USING (organisation_id = ANY ((SELECT zending_organisations())::uuid[]));
+ALTER TABLE retention_rule ADD COLUMN signature_days integer CHECK (signature_days BETWEEN 1 AND 36600);
+
+-- Everything of these requests whose retention year is over and that nobody holds, with the documents behind the first.
 CREATE OR REPLACE FUNCTION zending_erase_signature_requests(ids uuid[]) RETURNS SETOF uuid
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
 DECLARE
@@ -59,6 +78,7 @@ BEGIN
         SELECT r.id FROM public.signature_request r
         WHERE r.id = ANY (ids) AND r.ended_at IS NOT NULL
           AND r.retention_year < extract(year FROM public.zending_today())
+          AND NOT EXISTS (SELECT FROM public.signature_hold h WHERE h.request_id = r.id AND h.ended_at IS NULL)
         ORDER BY r.id FOR UPDATE) found;
     IF doomed IS NULL THEN
         RETURN;
@@ -69,6 +89,7 @@ BEGIN
     DELETE FROM public.signature_evidence t WHERE t.request_id = ANY (doomed);
     DELETE FROM public.signature_signer t WHERE t.request_id = ANY (doomed);
     DELETE FROM public.signature_document t WHERE t.request_id = ANY (doomed);
+    DELETE FROM public.signature_hold t WHERE t.request_id = ANY (doomed);
     DELETE FROM public.idempotency_key t WHERE t.subject_id = ANY (doomed)
         AND t.created_at BETWEEN (SELECT min(public.zending_id_time(i)) - interval '2 days' FROM unnest(doomed) i)
                              AND (SELECT max(public.zending_id_time(i)) + interval '2 days' FROM unnest(doomed) i);
@@ -78,3 +99,4 @@ END $$;
 
 GRANT SELECT, INSERT, UPDATE ON signature_document TO zending_app;
 GRANT SELECT, INSERT, UPDATE, DELETE ON signature_renewal TO zending_app;
+GRANT SELECT, INSERT, UPDATE (ended_by, ended_at) ON signature_hold TO zending_app;

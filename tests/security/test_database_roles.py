@@ -22,7 +22,7 @@ _APPLICATION = {
     ADD: (
         "activation audit_entry client delivery_event end_proposal evidence gone_out ledger_checkpoint ledger_head"
         " lane_use ledger_leaf ledger_tile legal_hold lookup lookup_recipient organisation organisation_limit recovery"
-        " signature_evidence staff verification_code"
+        " signature_evidence signature_hold staff verification_code"
     ),
     TAKE: "ledger_pending quota_use",
     CHANGE: (
@@ -54,6 +54,7 @@ COLUMNS = {
     "ledger_head": "root signed_size size updated_at",
     "ledger_tile": "hashes width",
     "legal_hold": "ended_at ended_by",
+    "signature_hold": "ended_at ended_by",
     "organisation": "contact lookup_quota name return_address seal_profile",
     "organisation_limit": "burst changed_at daily_bytes daily_deliveries interactive_per_minute requests_per_second",
     "quota_use": "bytes deliveries",
