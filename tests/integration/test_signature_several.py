@@ -1,6 +1,7 @@
 """Several documents in one signature request: each signer signs all of them in one act, or none."""
 
 import json
+import time
 import uuid
 from io import BytesIO
 from typing import Any
@@ -10,8 +11,9 @@ import psycopg
 import pytest
 
 from service.db.ids import SIGNATURE_REQUEST, parse_id
-from service.domain.errors import Conflict, DocumentRefused, Invalid, NotFound, Retryable
-from service.usecases import deliveries
+from service.domain.errors import Conflict, DocumentRefused, IdempotencyRunning, Invalid, NotFound, Retryable
+from service.inspection.inspector import Inspection
+from service.usecases import claims, deliveries
 from service.usecases.signatures import report, sender, signer
 from signing.errors import TimeStampUnavailable
 from signing.trust import load_certificates
@@ -35,6 +37,7 @@ from tests.signatures_support import (
     sign,
     who,
 )
+from tests.usecase_support import change
 
 MORE = (page(text_to=400), page(text_to=300))
 ALL = (1, 2, 3)
@@ -232,6 +235,27 @@ def test_the_limits_are_of_all_documents_together(pipeline: Pipeline, agency: uu
         ask(pipeline, agency, more=[MORE[0], b"no pdf"])
     assert [each.pointer for each in refused.value.errors] == ["/document/2"]
     assert len(seen(pipeline, agency, ask(pipeline, agency, more=many[:9])).documents) == 10
+
+
+def test_the_key_is_held_for_as_long_as_the_documents_take(
+    pipeline: Pipeline, agency: uuid.UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(claims, "SECONDS", 1)
+    real, looked = pipeline.context.inspector, []
+
+    class Slow:
+        def inspect(self, pdf: bytes) -> Inspection:
+            looked.append(pdf)
+            time.sleep(0.7)
+            if len(looked) == len(ALL):
+                # The claim of the first moment would be over: another request could take over, and ask everybody twice.
+                with pytest.raises(IdempotencyRunning):
+                    ask(pipeline, agency, more=MORE, key="k")
+            return real.inspect(pdf)
+
+    change(pipeline, inspector=Slow())
+    assert ask(pipeline, agency, more=MORE, key="k")
+    assert len(looked) == len(ALL)
 
 
 def test_somebody_else_in_between_is_noticed_by_any_document(pipeline: Pipeline, agency: uuid.UUID) -> None:

@@ -1,7 +1,6 @@
 """Asking for signatures: checked, inspected, stored, and only then acknowledged, in the order of a hand-in."""
 
 import hashlib
-import time
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -10,7 +9,6 @@ from typing import Any, Final
 
 import msgspec
 import structlog
-from sqlalchemy.exc import DBAPIError
 
 from service.db import deliveries, idempotency, jobs
 from service.db import retention as due
@@ -21,17 +19,15 @@ from service.domain import calendar
 from service.domain.errors import (
     FieldError,
     Forbidden,
-    IdempotencyMismatch,
-    IdempotencyMissing,
     IdempotencyRunning,
     Invalid,
 )
 from service.domain.identifiers import RecipientId, RecipientKind
 from service.domain.signing_folder import FolderEvent, FolderState, Order, Way, begin
-from service.usecases import hand_in, quotas
+from service.usecases import claims, hand_in, quotas
 from service.usecases.admission import Upload, intents
 from service.usecases.context import Context
-from service.usecases.personal import find_hash, open_value, seal_text, seal_value
+from service.usecases.personal import find_hash, seal_text, seal_value
 from service.usecases.policies import policies_of
 from service.usecases.signatures import evidence, folders, taking
 from service.usecases.signatures.documents import ORIGINAL, role_of
@@ -53,7 +49,6 @@ log = structlog.get_logger()
 
 ROUTE: Final = "POST /v1/signature-requests"
 ACCEPTED: Final = 202
-_RELEASE_PAUSES: Final = (0.0, 0.5, 1.0, 2.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,46 +72,21 @@ def open_request(
         PayloadTooLarge: together they are larger than a delivery may be.
         DeliveryQuota: the organisation has handed in as much as it may on a day.
     """
-    if not key:
-        raise IdempotencyMissing
-    if not hand_in.KEY.fullmatch(key):
-        raise Invalid("An Idempotency-Key is 1 to 255 printable ASCII characters.", code="idempotency_key_malformed")
+    key = claims.checked(key)
     organisation = context.desk.organisation(context.database, organisation_id)
     if organisation is None:
         raise Forbidden
     print_ = hand_in.fingerprint(raw, uploads)
     with context.database.transaction(organisations=[organisation_id]) as session:
-        claim = idempotency.claim(session, organisation_id, ROUTE, key, print_, seconds=hand_in.CLAIM_SECONDS)
+        claim = idempotency.claim(session, organisation_id, ROUTE, key, print_, seconds=claims.SECONDS)
     if isinstance(claim, idempotency.Seen):
-        return _again(context, organisation_id, claim, print_)
+        first = claims.answered(context, organisation_id, claim, print_)
+        return Opened(first.status, first.body, public_id(SIGNATURE_REQUEST, first.subject_id))
     try:
         return _open(context, organisation, raw, uploads, claim)
     except Exception:
-        _release(context, claim)
+        claims.release(context, claim)
         raise
-
-
-def _again(context: Context, organisation_id: uuid.UUID, seen: idempotency.Seen, print_: bytes) -> Opened:
-    if seen.fingerprint != print_:
-        raise IdempotencyMismatch
-    if seen.status is None or seen.answer is None or seen.subject_id is None:
-        raise IdempotencyRunning
-    body = open_value(context, seen.answer, organisation=organisation_id, place=f"idempotency.answer:{seen.subject_id}")
-    answer = bytes(msgspec.json.decode(body, type=msgspec.Raw))
-    return Opened(seen.status, answer, public_id(SIGNATURE_REQUEST, seen.subject_id))
-
-
-def _release(context: Context, claim: idempotency.Claim) -> None:
-    """Give the key back; if the database stays away, the claim's lease ends it."""
-    for pause in _RELEASE_PAUSES:
-        time.sleep(pause)
-        try:
-            with context.database.transaction(organisations=[claim.organisation_id]) as session:
-                idempotency.release(session, claim)
-        except DBAPIError as error:
-            log.warning("claim_not_released", error=type(error).__name__)
-        else:
-            return
 
 
 def _open(
@@ -129,7 +99,9 @@ def _open(
     _check_ways(context, asked)
     taking.check_files(context, asked, uploads)
     request_id = new_id()
-    taken = taking.take(context, organisation, asked, uploads, request_id, now=now)
+    taken = taking.take(
+        context, organisation, asked, uploads, request_id, now=now, go_on=lambda: claims.go_on(context, claim)
+    )
     year = calendar.retention_year(now) + organisation.retention_years
     prepared = [
         context.vault.prepare(organisation.id, year, request_id, role_of(ORIGINAL, number), each.content)

@@ -1,7 +1,7 @@
 """The files of a signature request before anybody is asked: held against the limits, inspected, given places."""
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -62,14 +62,21 @@ def take(
     request_id: uuid.UUID,
     *,
     now: datetime,
+    go_on: Callable[[], object],
 ) -> list[Taken]:
     """Inspect the documents, keep places in them, and see that they can be signed and sealed; nothing is stored.
+
+    ``go_on`` is called in between, for whoever holds something meanwhile.
 
     Raises:
         DocumentRefused: one can't be accepted; the code says why, the pointer which.
         Invalid: ``too_many_pages``, all together.
     """
-    inspected = [_inspected(context, uploads, place) for place in range(len(uploads))]
+    inspected: list[Inspected] = []
+    for place in range(len(uploads)):
+        if inspected:
+            go_on()
+        inspected.append(_inspected(context, uploads, place))
     if sum(each.inspection.pages for each in inspected) > context.limits.pages:
         detail = f"The documents of a signature request have at most {context.limits.pages} pages together."
         raise _invalid("too_many_pages", detail, "/document")
@@ -80,6 +87,7 @@ def take(
     }
     taken = []
     for place, each in enumerate(inspected):
+        go_on()
         pdf = looks.with_places(each.content, request_id, asked.language, people, at=now) if people else each.content
         signable.check(context, organisation, pdf, pointer=_pointer(uploads, place), at=now)
         taken.append(Taken(safe_name(each.filename), pdf, each.submitted_sha256, each.inspection.pages))
