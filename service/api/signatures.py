@@ -8,12 +8,12 @@ from litestar.datastructures import ResponseHeader
 from litestar.params import FromPath, HeaderParameter, QueryParameter
 
 from service.api import files, uploads
-from service.api.calls import ApiRequest, context_of, scoped, tenant
+from service.api.calls import ApiRequest, acknowledged, context_of, scoped, tenant
 from service.api.shapes import JSON, PDF, EvidenceList
 from service.domain.signing_folder import FolderState
 from service.identity.scopes import Scope
 from service.usecases.signatures import sender
-from service.usecases.signatures.opening import Opened, open_request
+from service.usecases.signatures.opening import open_request
 from service.usecases.signatures.views import SignatureRequestPage, SignatureRequestView
 
 PART: Final = "request"
@@ -65,7 +65,7 @@ class SignatureRequests(Controller):
             done = await sync_to_thread(
                 open_request, context_of(request), organisation, body.raw, body.uploads, key=key
             )
-        return _accepted(done)
+        return acknowledged(done.status, done.body, f"/v1/signature-requests/{done.request_id}")
 
     @get(
         summary="List signature requests, newest first",
@@ -171,12 +171,3 @@ class SignatureRequests(Controller):
     def evidence(self, request: ApiRequest, request_id: FromPath[str], evidence_id: FromPath[str]) -> Response[Any]:
         """Send one evidence, with its inclusion proof once it is published."""
         return files.evidence(sender.evidence_one(context_of(request), tenant(request), request_id, evidence_id))
-
-
-def _accepted(done: Opened) -> Response[Any]:
-    return Response(
-        done.body,
-        status_code=done.status,
-        media_type=JSON,
-        headers={"Location": f"/v1/signature-requests/{done.request_id}"},
-    )
