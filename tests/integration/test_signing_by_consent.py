@@ -13,7 +13,10 @@ from service.domain.errors import Conflict, Invalid, Retryable
 from service.embedded.fictional import RECIPIENTS
 from service.embedded.postgres import DATABASE
 from service.embedded.stack import Stack
+from service.embedded.status import revoke
+from service.portal import languages
 from service.portal.mailbox.consent import Kept
+from service.portal.wording import Wording
 from service.usecases.signatures import consent, signer
 from service.usecases.signatures.consent import Away, NotYet, Step
 from service.web import sessions
@@ -275,6 +278,28 @@ def test_somebody_elses_key_signs_nothing(remote: tuple[Pipeline, Consents]) -> 
     with pytest.raises(Invalid) as caught:
         go(pipeline, state, leave(pipeline, request))
     assert caught.value.code == "consent_key_refused"
+
+
+def test_nobody_who_signs_remotely_is_told_about_a_card(
+    remote: tuple[Pipeline, Consents], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipeline, state = remote
+    _, request = asked_for(pipeline)
+    state.card = card_of(pipeline, fresh=True)
+    second = go(pipeline, state, leave(pipeline, request))
+    revoke(pipeline.pki, state.card.certificate, since=pipeline.now)
+    assert pipeline.context.signers is not None
+    assert pipeline.context.signers.revocation is not None
+    monkeypatch.setattr(pipeline.context.signers.revocation, "_answers", {})
+    with pytest.raises(Invalid) as caught:
+        go(pipeline, state, second)
+    assert caught.value.code == "consent_key_refused"
+    pipeline.context = dataclasses.replace(pipeline.context, signers=None)
+    with pytest.raises(Conflict) as off:
+        leave(pipeline, request)
+    assert off.value.code == "consent_off"
+    for code in ("consent_key_refused", "consent_off", "revocation_unavailable"):
+        assert "card" not in Wording(languages.words("en")).problem(code, "")
 
 
 def test_a_service_that_is_slow_or_away_is_said_to_be(remote: tuple[Pipeline, Consents]) -> None:

@@ -148,7 +148,7 @@ def _identified(
         agreed = Agreed(token, each.id, dict(each.named), each.mechanism.value, digests)
         return Step(leaving.url, _kept(away, leaving, agreed))
     assert why is not None  # the service gave one at least
-    raise Invalid("The key at the signing service can't sign this.", code=_OF_KEYS.get(why.code, "consent_key_refused"))
+    raise _refused(why)
 
 
 def _consented(
@@ -170,7 +170,15 @@ def _finish(context: Context, reader: Reader, away: Away, signatures: list[bytes
         signer.sign(context, reader, away.request_id, *signatures)
     except Retryable as error:
         raise NotYet(error, replace(away, signatures=signatures)) from None
+    except Invalid as error:
+        raise _refused(error) from None
     return Step()
+
+
+def _refused(error: Invalid) -> Invalid:
+    """What is wrong with a key or its certificate, in words that speak of no card."""
+    code = _OF_KEYS.get(error.code, "consent_key_refused")
+    return Invalid("The key at the signing service can't sign this.", code=code)
 
 
 def _kept(away: Away, leaving: Leaving, agreed: Agreed) -> Away:
@@ -178,7 +186,7 @@ def _kept(away: Away, leaving: Leaving, agreed: Agreed) -> Away:
 
 
 def _service(context: Context) -> ConsentService:
-    if context.consent is None:
+    if context.consent is None or context.signers is None:
         raise Conflict("Signing at a remote service is not set up here.", code="consent_off")
     return context.consent
 
