@@ -123,6 +123,15 @@ def invisible(mechanism: Mechanism, reserved: int) -> SignatureWriter:
     return SignatureWriter(mechanism, reserved=reserved, field_prefix="Signature")
 
 
+def check_signable(pdf: bytes, *, at: datetime) -> None:
+    """Whether ``prepare`` would take a document, for whoever wants to know before there is a certificate.
+
+    Raises:
+        Unsealable: it never would.
+    """
+    invisible(Mechanism.ECDSA_SHA256, LARGEST_STAMP).prepare(BytesIO(pdf), at=at)
+
+
 def prepare(
     pdf: bytes,
     certificate: x509.Certificate,

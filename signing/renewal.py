@@ -7,10 +7,11 @@ A document below level B-LTA is raised to it the same way.
 # mypy: allow-untyped-calls
 # pyHanko declares types but leaves some of its methods without.
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from io import BytesIO
-from typing import IO, Any
+from typing import IO, Any, Final
 
 from asn1crypto import cms
 from cryptography import x509
@@ -24,6 +25,8 @@ from signing.revision import READING_FAULTS
 from signing.revocation import RevocationSource, ValidationData
 from signing.timestamps import TimeStampAuthority
 from signing.tokens import certificates_of
+
+_STAMP: Final = "/DocTimeStamp"
 
 
 class NothingToKeep(Unsealable):
@@ -82,13 +85,13 @@ class Renewer:
 
     def _proof(self, stream: IO[bytes], at: datetime) -> ValidationData:
         signatures = list(_signatures(stream))
-        stamps = [position for position, (kind, _) in enumerate(signatures) if kind == "/DocTimeStamp"]
+        stamps = [position for position, (kind, _) in enumerate(signatures) if kind == _STAMP]
         if not signatures:
             raise NothingToKeep("There is no signature in the document.")
-        needed = stamps[-1] if stamps else 0
+        needed = _newest(signatures)
         found: ValidationData | None = None
         for position, (_, signed) in enumerate(signatures[needed:], needed):
-            for certificate, others in _signers(signed):
+            for certificate, others in _read(signed).signers:
                 try:
                     data = self._revocation.data(certificate, others, at=at)
                 except CertificateRevoked:
@@ -106,6 +109,37 @@ class Renewer:
         if found is None:
             raise NothingToKeep("No signature of the document leads to somebody who is believed here.")
         return found
+
+
+def good_until(pdf: bytes, *, at: datetime, ends: Mapping[str, datetime] | None = None) -> datetime | None:
+    """When the first of what the proof of a document's signatures rests on ends: people's, seals and time-stamps.
+
+    What the newest archive time-stamp covers counts no more, nor does what has ended already.
+
+    Args:
+        pdf: the document.
+        at: our time (aware).
+        ends: as in :func:`signing.archive.holds_until`.
+
+    Returns:
+        The moment (aware); None where nothing is left that will end.
+
+    Raises:
+        PdfUnreadable: the structure of the PDF can't be read.
+    """
+    signatures = list(_signatures(BytesIO(pdf)))
+    moments: list[datetime] = []
+    for kind, signed in signatures[_newest(signatures) :]:
+        read = _read(signed)
+        if kind != _STAMP:
+            moments += [certificate.not_valid_after_utc for certificate, _ in read.own]
+        moments += [holds_until(token, ends) for token in (read.whole if kind == _STAMP else read.tokens)]
+    return min((each for each in moments if each > at), default=None)
+
+
+def _newest(signatures: Sequence[tuple[str, bytes]]) -> int:
+    """The position of the newest archive time-stamp; the first signature's where there is none."""
+    return max((position for position, (kind, _) in enumerate(signatures) if kind == _STAMP), default=0)
 
 
 def _signatures(stream: IO[bytes]) -> Iterator[tuple[str, bytes]]:
@@ -129,18 +163,46 @@ def _signatures(stream: IO[bytes]) -> Iterator[tuple[str, bytes]]:
     yield from ((kind, content) for _, kind, content in sorted(found))
 
 
-def _signers(signed: bytes) -> Iterable[tuple[x509.Certificate, tuple[x509.Certificate, ...]]]:
-    """The signer of a CMS and those of its time-stamps, each with the certificates that came along."""
+_Signer = tuple[x509.Certificate, tuple[x509.Certificate, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """What a CMS says of itself.
+
+    Attributes:
+        own: its signer, with the certificates that came along; nobody where it is odd.
+        tokens: its signature time-stamps, DER.
+        stamped: who made them.
+        whole: the CMS itself without what fills its place in the file, DER.
+    """
+
+    own: tuple[_Signer, ...] = ()
+    tokens: tuple[bytes, ...] = ()
+    stamped: tuple[_Signer, ...] = ()
+    whole: tuple[bytes, ...] = ()
+
+    @property
+    def signers(self) -> tuple[_Signer, ...]:
+        """Everybody whose certificate matters."""
+        return self.own + self.stamped
+
+
+def _read(signed: bytes) -> _Read:
     try:
-        content = cms.ContentInfo.load(signed)["content"]
+        outer = cms.ContentInfo.load(signed)
+        content = outer["content"]
         sent = tuple(x509.load_der_x509_certificate(each.dump()) for each in content["certificates"])
         info = content["signer_infos"][0]
         serial = info["sid"].chosen["serial_number"].native
-        mine = [each for each in sent if each.serial_number == serial]
         attributes = info["unsigned_attrs"]
         named = [each for each in attributes if each["type"].native == "signature_time_stamp_token"]
-        tokens = [value.dump() for attribute in named for value in attribute["values"]]
-        stamped = [certificates_of(token) for token in tokens]
+        tokens = tuple(value.dump() for attribute in named for value in attribute["values"])
+        return _Read(
+            own=tuple((each, sent) for each in sent if each.serial_number == serial),
+            tokens=tokens,
+            stamped=tuple(certificates_of(token) for token in tokens),
+            whole=(outer.dump(),),
+        )
     except (ValueError, TypeError, KeyError, IndexError, SigningError):
-        return []  # a stranger's odd signature: it is covered, and nothing can be said for it
-    return [*((each, sent) for each in mine), *stamped]
+        return _Read()  # a stranger's odd signature: it is covered, and nothing can be said for it

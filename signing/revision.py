@@ -155,6 +155,7 @@ class SignatureWriter:
         code: str | None = None,
         name: str | None = None,
         field: str | None = None,
+        among_others: bool = False,
     ) -> Hole:
         """Extend the document in ``stream`` by one more signature field, its hole still empty.
 
@@ -164,16 +165,18 @@ class SignatureWriter:
             code: verification code to be shown; without an appearance it means nothing.
             name: who signs, to be shown instead of the appearance's organisation.
             field: the empty field that was kept for this signature; one without it gets a new one that can't be seen.
+            among_others: it is one of several people's and seals, and never certifies.
 
         Raises:
             PdfUnreadable, PdfEncrypted, ChangesForbidden, FieldUnusable: it can't be added.
             AlreadySigned: it can't certify.
         """
+        certify = None if among_others else self._certify
         with reading():
             writer = open_for_update(stream)
             refuse_if_locked(writer.prev)
             signed = next(enumerate_sig_fields(writer.prev, filled_status=True), None) is not None
-            if signed and self._certify is not None:
+            if signed and certify is not None:
                 raise AlreadySigned("The PDF bears a signature already: another one can't certify it.")
             drawing = None
             if self._appearance is not None:
@@ -182,9 +185,7 @@ class SignatureWriter:
             placeholder = PdfSignedData(
                 generic.pdf_name("/Sig"), SigSeedSubFilter.PADES, timestamp=at, bytes_reserved=2 * self._reserved
             )
-            return _embed(
-                writer, self._prefix, placeholder, self._mechanism.digest, drawing=drawing, certify=self._certify
-            )
+            return _embed(writer, self._prefix, placeholder, self._mechanism.digest, drawing=drawing, certify=certify)
 
 
 class StampWriter:

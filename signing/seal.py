@@ -133,7 +133,7 @@ class Sealer:
     def _long_term(self) -> bool:
         return self._level in {Level.B_LT, Level.B_LTA}
 
-    def seal(self, pdf: bytes, *, at: datetime, code: str | None = None) -> bytes:
+    def seal(self, pdf: bytes, *, at: datetime, code: str | None = None, among_others: bool = False) -> bytes:
         """The document with our seal behind everything that was there.
 
         Signatures already in it stay valid. The result begins with ``pdf`` byte for byte.
@@ -142,6 +142,7 @@ class Sealer:
             pdf: the document.
             at: our time (aware); written as the claimed time of signing.
             code: verification code to be shown, where something is.
+            among_others: people sign this document too: the seal doesn't certify it, whatever the profile says.
 
         Raises:
             Unsealable: the document can't be sealed as it is.
@@ -150,15 +151,23 @@ class Sealer:
             TimeStampUnavailable, TimeStampInvalid, TimeStampRefused: no token.
             SealCheckFailed: the result did not pass its check.
         """
-        return self.seal_to_keep(pdf, at=at, code=code).content
+        return self.seal_to_keep(pdf, at=at, code=code, among_others=among_others).content
 
-    def seal_to_keep(self, pdf: bytes, *, at: datetime, code: str | None = None) -> Kept:
+    def seal_to_keep(self, pdf: bytes, *, at: datetime, code: str | None = None, among_others: bool = False) -> Kept:
         """As :meth:`seal`, and until when the seal is good without being renewed.
 
         Without an archive time-stamp that is when the first of its certificates ends, with one when that one's do.
         """
-        begun = self.begin(pdf, at=at, code=code)
+        begun = self._begin(BytesIO(pdf), Check.of_bytes(pdf), at, code, among_others=among_others)
         return self.finish(begun, self._key.sign(begun.attributes.digest))
+
+    def check(self, pdf: bytes, *, at: datetime) -> None:
+        """Whether a document can be sealed among people's signatures, without sealing it.
+
+        Raises:
+            Unsealable: it never can be.
+        """
+        self._writer.prepare(BytesIO(pdf), at=at, among_others=True)
 
     @property
     def together(self) -> int:
@@ -210,9 +219,11 @@ class Sealer:
         self._finish(begun, self._key.sign(begun.attributes.digest))
         target.seek(0, 2)
 
-    def _begin(self, stream: IO[bytes], check: Check, at: datetime, code: str | None) -> Begun:
+    def _begin(
+        self, stream: IO[bytes], check: Check, at: datetime, code: str | None, *, among_others: bool = False
+    ) -> Begun:
         own = self._standing(at)
-        hole = self._writer.prepare(stream, at=at, code=code)
+        hole = self._writer.prepare(stream, at=at, code=code, among_others=among_others)
         return Begun(stream, check, hole, self._template.attributes(hole.digest), own, at)
 
     def _finish(self, begun: Begun, signature: bytes) -> bytes | None:

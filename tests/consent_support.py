@@ -28,11 +28,15 @@ _NAMES = {"sha256": "SHA-256", "sha384": "SHA-384", "sha512": "SHA-512"}
 
 @dataclass
 class Consents:
-    """The state of the service; ``card`` is the key of whoever comes, ``others`` are shown before it."""
+    """The state of the service; ``card`` is the key of whoever comes, ``others`` are shown before it.
+
+    ``together``: how many signatures one consent may cover.
+    """
 
     version: int = 2
     card: Card | None = None
     others: list[Card] = field(default_factory=list)
+    together: int = 1
     lie: Lie | None = None
     hold: float = 0.0
     codes: dict[str, dict[str, str]] = field(default_factory=dict)
@@ -114,7 +118,7 @@ class Consents:
                 "certificates": [base64.b64encode(card.certificate.public_bytes(Encoding.DER)).decode()],
             },
             "SCAL": "2",
-            "multisign": 1,
+            "multisign": self.together,
         }
         return info | ({"authMode": "oauth2code"} if self.version == 1 else {"auth": {"mode": "oauth2code"}})
 

@@ -39,6 +39,7 @@ ENCRYPTED: Final[Mapping[tuple[str, str], Place]] = {
     ("activation_code", "personal"): _of(None, "activation_code.personal:{recipient_hash}"),
     ("web_session", "data"): _of(None, "web_session.data:{id_hash}"),
     ("signature_request", "personal"): _of("organisation_id", "signature_request.personal:{id}"),
+    ("signature_document", "filename"): _of("organisation_id", "signature_document.filename:{request_id}/{position}"),
     ("signature_signer", "personal"): _of("organisation_id", "signature_signer.personal:{request_id}/{position}"),
     ("signature_signer", "prepared"): _of("organisation_id", "signature_signer.prepared:{request_id}/{position}"),
     ("signature_signer", "outcome"): _of("organisation_id", "signature_signer.outcome:{request_id}/{position}"),

@@ -4,11 +4,12 @@ import uuid
 from collections.abc import Sequence
 from typing import Any, Final
 
-from litestar import Request
+from litestar import Request, Response
 from litestar.datastructures import State
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.types import Guard
 
+from service.api.shapes import JSON
 from service.bootstrap import Application
 from service.domain.errors import NotFound
 from service.identity.scopes import Scope
@@ -43,6 +44,11 @@ _MEANINGS: Final = {
     429: "Too fast, or more than the quota allows; `Retry-After` says when to come back.",
     503: "Something is down for a moment; `Retry-After` says when to come back.",
 }
+
+
+def acknowledged(status: int, body: bytes, location: str) -> Response[Any]:
+    """The stored answer to a call that created something, as it is: a repeated call gets the very same."""
+    return Response(bytes(body), status_code=status, media_type=JSON, headers={"Location": location})
 
 
 def problems(*statuses: int) -> dict[int, ResponseSpec]:

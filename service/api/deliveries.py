@@ -9,7 +9,7 @@ from litestar.datastructures import ResponseHeader
 from litestar.params import FromPath, HeaderParameter, JSONBody, QueryParameter
 
 from service.api import files, uploads
-from service.api.calls import ApiRequest, attachment, context_of, scoped, tenant
+from service.api.calls import ApiRequest, acknowledged, attachment, context_of, scoped, tenant
 from service.api.shapes import JSON, PDF, Events, EvidenceList, Withdrawal
 from service.db.deliveries import Filters
 from service.db.jobs import Lane
@@ -18,7 +18,7 @@ from service.domain.states import DeliveryState, LegState
 from service.identity.scopes import Scope
 from service.usecases import deliveries
 from service.usecases.admission import Sender
-from service.usecases.hand_in import HandedIn, hand_in
+from service.usecases.hand_in import hand_in
 from service.usecases.views import DeliveryPage, DeliveryView, HandedInView
 
 STATUSES: Final = tuple(
@@ -82,7 +82,7 @@ class Deliveries(Controller):
         async with memory.reserved(uploads.announced_bytes(request, limits), sender.organisation_id):
             body = await uploads.read_hand_in(request, limits)
             done = await sync_to_thread(hand_in, context_of(request), sender, body.raw, body.uploads, key=key)
-        return _accepted(done)
+        return acknowledged(done.status, done.body, f"/v1/deliveries/{done.delivery_id}")
 
     @get(
         summary="List deliveries, newest first",
@@ -219,16 +219,6 @@ class Deliveries(Controller):
         if files.wants_page(request):
             return files.pdf(deliveries.evidence_pdf(*asked))
         return files.evidence(deliveries.evidence_one(*asked))
-
-
-def _accepted(done: HandedIn) -> Response[Any]:
-    # The stored bytes go out as they are: a repeated request gets the very same answer.
-    return Response(
-        bytes(done.body),
-        status_code=done.status,
-        media_type=JSON,
-        headers={"Location": f"/v1/deliveries/{done.delivery_id}"},
-    )
 
 
 def _status(status: str | None) -> str | None:

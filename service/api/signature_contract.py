@@ -25,7 +25,8 @@ def add_signature_bodies(plain: dict[str, Any]) -> None:
                         "document": {
                             "type": "string",
                             "contentMediaType": "application/pdf",
-                            "description": "What is to be signed.",
+                            "description": "What is to be signed. Send the part up to ten times: every signer signs "
+                            "all documents in one act.",
                         },
                     },
                 },

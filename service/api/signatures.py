@@ -1,4 +1,4 @@
-"""``/v1/signature-requests``: a document that people are asked to sign, and what became of it."""
+"""``/v1/signature-requests``: documents that people are asked to sign, and what became of them."""
 
 from typing import Annotated, Any, Final
 
@@ -8,12 +8,12 @@ from litestar.datastructures import ResponseHeader
 from litestar.params import FromPath, HeaderParameter, QueryParameter
 
 from service.api import files, uploads
-from service.api.calls import ApiRequest, context_of, scoped, tenant
+from service.api.calls import ApiRequest, acknowledged, context_of, scoped, tenant
 from service.api.shapes import JSON, PDF, EvidenceList
 from service.domain.signing_folder import FolderState
 from service.identity.scopes import Scope
 from service.usecases.signatures import sender
-from service.usecases.signatures.opening import Opened, open_request
+from service.usecases.signatures.opening import open_request
 from service.usecases.signatures.views import SignatureRequestPage, SignatureRequestView
 
 PART: Final = "request"
@@ -51,20 +51,21 @@ class SignatureRequests(Controller):
             ),
         ] = None,
     ) -> Response[SignatureRequestView]:
-        """Take in a PDF that people are to sign, in order or side by side.
+        """Take in one to ten PDFs that people are to sign, in order or side by side.
 
-        Signers are citizens, who log in with their number and sign with an identity card, or the organisation by its
-        seal. `links.page` may be passed on to them; those with a mailbox are told by mail as well.
+        Every signer signs all of them in one act. Signers are citizens, who log in with their number and sign with an
+        identity card or at a remote service, or the organisation by its seal. `links.page` may be passed on to them;
+        those with a mailbox are told by mail as well.
         """
         limits: uploads.UploadLimits = request.app.state.upload_limits
         memory: uploads.UploadMemory = request.app.state.upload_memory
         organisation = tenant(request)
         async with memory.reserved(uploads.announced_bytes(request, limits), organisation):
-            body = await uploads.read_hand_in(request, limits, part=PART)
+            body = await uploads.read_hand_in(request, limits, part=PART, several=True)
             done = await sync_to_thread(
                 open_request, context_of(request), organisation, body.raw, body.uploads, key=key
             )
-        return _accepted(done)
+        return acknowledged(done.status, done.body, f"/v1/signature-requests/{done.request_id}")
 
     @get(
         summary="List signature requests, newest first",
@@ -114,7 +115,7 @@ class SignatureRequests(Controller):
 
     @get(
         "/{request_id:str}/document",
-        summary="Fetch the document as it is now",
+        summary="Fetch the first document as it is now",
         operation_id="readSignedDocument",
         media_type=PDF,
         sync_to_thread=True,
@@ -123,6 +124,18 @@ class SignatureRequests(Controller):
     def document(self, request: ApiRequest, request_id: FromPath[str]) -> Response[bytes]:
         """Send the document with the signatures it has; once completed, with the organisation's seal behind them."""
         return files.pdf(sender.document(context_of(request), tenant(request), request_id))
+
+    @get(
+        "/{request_id:str}/documents/{number:int}",
+        summary="Fetch one of the documents as it is now",
+        operation_id="readOneSignedDocument",
+        media_type=PDF,
+        sync_to_thread=True,
+        **scoped(Scope.SIGNATURES_WRITE, 404, 410, also=files.PDF_ANSWER),
+    )
+    def one_document(self, request: ApiRequest, request_id: FromPath[str], number: FromPath[int]) -> Response[bytes]:
+        """Send one of the documents, counted from 1, with the signatures it has."""
+        return files.pdf(sender.document(context_of(request), tenant(request), request_id, number))
 
     @get(
         "/{request_id:str}/report",
@@ -158,12 +171,3 @@ class SignatureRequests(Controller):
     def evidence(self, request: ApiRequest, request_id: FromPath[str], evidence_id: FromPath[str]) -> Response[Any]:
         """Send one evidence, with its inclusion proof once it is published."""
         return files.evidence(sender.evidence_one(context_of(request), tenant(request), request_id, evidence_id))
-
-
-def _accepted(done: Opened) -> Response[Any]:
-    return Response(
-        done.body,
-        status_code=done.status,
-        media_type=JSON,
-        headers={"Location": f"/v1/signature-requests/{done.request_id}"},
-    )

@@ -142,8 +142,12 @@ def announced_bytes(request: Request[Any, Any, Any], limits: UploadLimits) -> in
     return int(header)
 
 
-async def read_hand_in(request: Request[Any, Any, Any], limits: UploadLimits, *, part: str = DELIVERY) -> HandInBody:
+async def read_hand_in(
+    request: Request[Any, Any, Any], limits: UploadLimits, *, part: str = DELIVERY, several: bool = False
+) -> HandInBody:
     """Read the body of ``POST /v1/deliveries``, or of another call whose JSON is in the part of that name.
+
+    ``several``: the part document may come more than once.
 
     Raises:
         MediaTypeUnsupported: not ``multipart/form-data``.
@@ -151,7 +155,7 @@ async def read_hand_in(request: Request[Any, Any, Any], limits: UploadLimits, *,
         PayloadTooLarge: the body or the part ``delivery`` is too long; reading stopped there.
         UploadTooSlow: the body did not come in time.
     """
-    reader = _Reader(_boundary(request), limits, part)
+    reader = _Reader(_boundary(request), limits, part, several=several)
     await _feed(request, limits, reader.feed)
     return reader.finished()
 
@@ -196,9 +200,10 @@ async def _feed(request: Request[Any, Any, Any], limits: UploadLimits, take: Cal
 class _Reader:
     """Puts the parts together from the parser's events."""
 
-    def __init__(self, boundary: str, limits: UploadLimits, json_part: str) -> None:
+    def __init__(self, boundary: str, limits: UploadLimits, json_part: str, *, several: bool) -> None:
         self._limits = limits
         self._json_part = json_part
+        self._several = several
         self._received = 0
         self._parts: list[_Part] = []
         self._parser = PushMultipartParser(
@@ -227,6 +232,7 @@ class _Reader:
             FieldError(code=f"part_{problem}", detail=sentence, pointer=f"/{name}")
             for name in (self._json_part, DOCUMENT)
             for problem, sentence in _count_problem(len(by_name[name]), name)
+            if not (self._several and name == DOCUMENT and by_name[name])
         ]
         if errors:
             raise RequestMalformed(

@@ -32,7 +32,18 @@ def retention() -> None:
 @click.option("--document-type", default="", help="For this document type only.")
 @click.option("--print-days", type=click.IntRange(1, 36600), help="Days for print copies; left out: the usual ones.")
 @click.option("--content-days", type=click.IntRange(1, 36600), help="Days for documents; left out: the usual ones.")
-def periods(organisation: str, document_type: str, print_days: int | None, content_days: int | None) -> None:
+@click.option(
+    "--signature-days",
+    type=click.IntRange(1, 36600),
+    help="Days for the results of signature requests, from their end; left out: the usual ones.",
+)
+def periods(
+    organisation: str,
+    document_type: str,
+    print_days: int | None,
+    content_days: int | None,
+    signature_days: int | None,
+) -> None:
     """Give ORGANISATION (its slug), or one of its document types, periods of its own."""
     with _application() as application, application.context.database.transaction() as session:
         found = organisations.by_slug(session, organisation)
@@ -44,40 +55,41 @@ def periods(organisation: str, document_type: str, print_days: int | None, conte
             document_type=document_type,
             print_days=print_days,
             content_days=content_days,
+            signature_days=signature_days,
             now=application.context.clock(),
         )
     click.echo("The periods are changed. What they find over goes within the hour.")
 
 
 @retention.command()
-@click.argument("delivery")
+@click.argument("subject")
 @click.option("--reason", required=True, help="The file or case this is about, without names.")
 @_ACTOR
-def hold(delivery: str, reason: str, actor: str | None) -> None:
-    """Keep DELIVERY (dlv_…), whatever its periods say, until it is released."""
+def hold(subject: str, reason: str, actor: str | None) -> None:
+    """Keep SUBJECT (a delivery, dlv_…, or signature request, sgr_…) whatever its periods say, until it is released."""
     with _application() as application, application.context.database.transaction() as session:
-        begun = holds.begin(session, delivery, reason=reason, actor=_name(actor), now=application.context.clock())
+        begun = holds.begin(session, subject, reason=reason, actor=_name(actor), now=application.context.clock())
     click.echo("It is held." + (" Its documents had gone before." if begun.content_erased else ""))
 
 
 @retention.command()
-@click.argument("delivery")
+@click.argument("subject")
 @_ACTOR
-def release(delivery: str, actor: str | None) -> None:
-    """End the hold of DELIVERY: its periods count again."""
+def release(subject: str, actor: str | None) -> None:
+    """End the hold of SUBJECT: its periods count again."""
     with _application() as application, application.context.database.transaction() as session:
-        holds.end(session, delivery, actor=_name(actor), now=application.context.clock())
+        holds.end(session, subject, actor=_name(actor), now=application.context.clock())
     click.echo("It is released.")
 
 
 @retention.command("holds")
 def holds_() -> None:
     """Show what is held."""
-    table = Table("delivery", "since", "by", "reason", "documents")
+    table = Table("held", "since", "by", "reason", "documents")
     with _application() as application, application.context.database.transaction() as session:
         for each in holds.listed(session):
             gone = "gone" if each.content_erased else "kept"
-            table.add_row(each.delivery, f"{each.begun_at:%Y-%m-%d}", each.begun_by, each.reason, gone)
+            table.add_row(each.subject, f"{each.begun_at:%Y-%m-%d}", each.begun_by, each.reason, gone)
     Console().print(table)
 
 

@@ -18,13 +18,17 @@ NOBODY: Final = uuid.UUID(int=0)
 
 
 class RetentionRule(Base):
-    """Periods of an organisation (``document_type`` empty) or of one of its document types; None: as the next wider."""
+    """Periods of an organisation (``document_type`` empty) or of one of its document types; None: as the next wider.
+
+    ``signature_days`` is the organisation's alone: signature requests have no document type.
+    """
 
     __tablename__ = "retention_rule"
     organisation_id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
     document_type: Mapped[str] = mapped_column(primary_key=True)
     print_days: Mapped[int | None] = mapped_column(Integer)
     content_days: Mapped[int | None] = mapped_column(Integer)
+    signature_days: Mapped[int | None] = mapped_column(Integer)
     changed_at: Mapped[datetime]
 
 
@@ -64,18 +68,30 @@ class RetentionYear(Base):
     key_destroyed_at: Mapped[datetime | None]
 
 
-class LegalHold(Base):
-    """A delivery that is kept whatever its periods say."""
+class _Hold:
+    """What every hold says: why, and who began and ended it when."""
 
-    __tablename__ = "legal_hold"
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
     organisation_id: Mapped[uuid.UUID]
-    delivery_id: Mapped[uuid.UUID]
     reason: Mapped[str]
     begun_by: Mapped[str]
     begun_at: Mapped[datetime]
     ended_by: Mapped[str | None]
     ended_at: Mapped[datetime | None]
+
+
+class LegalHold(_Hold, Base):
+    """A delivery that is kept whatever its periods say."""
+
+    __tablename__ = "legal_hold"
+    delivery_id: Mapped[uuid.UUID]
+
+
+class SignatureHold(_Hold, Base):
+    """A signature request that is kept whatever its periods say."""
+
+    __tablename__ = "signature_hold"
+    request_id: Mapped[uuid.UUID]
 
 
 class VaultRemoval(Base):
@@ -165,6 +181,12 @@ def walk_again(session: Session, organisation: uuid.UUID, *, now: datetime) -> N
         .values(position=NOBODY, next_at=now)
         .execution_options(synchronize_session=False)
     )
+
+
+def signature_days(session: Session) -> dict[uuid.UUID, int]:
+    """How long the results of signature requests are kept where organisations have a period of their own for them."""
+    query = select(RetentionRule).where(RetentionRule.document_type == "", RetentionRule.signature_days.is_not(None))
+    return {rule.organisation_id: rule.signature_days for rule in session.scalars(query) if rule.signature_days}
 
 
 def rules_of(session: Session, organisation: uuid.UUID) -> dict[str, RetentionRule]:

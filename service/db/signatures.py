@@ -5,15 +5,16 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Integer, SmallInteger, select, text, tuple_, update
+from sqlalchemy import Exists, Integer, Select, SmallInteger, select, text, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from service.db.base import Base, among
+from service.db.retention import SignatureHold
 
 
 class SignatureRequestRow(Base):
-    """One document that somebody is asked to sign; ``path`` names it as it is now, of ``role`` in the vault."""
+    """What somebody is asked to sign; ``path`` names the first document as it is now, of ``role`` in the vault."""
 
     __tablename__ = "signature_request"
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
@@ -41,6 +42,23 @@ class SignatureRequestRow(Base):
     expires_at: Mapped[datetime]
     ended_at: Mapped[datetime | None]
     content_erased_at: Mapped[datetime | None]
+
+
+class SignatureDocument(Base):
+    """A further document of a request; ``beside`` is the path of the first one, with which it changes."""
+
+    __tablename__ = "signature_document"
+    request_id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    position: Mapped[int] = mapped_column(SmallInteger, primary_key=True)
+    organisation_id: Mapped[uuid.UUID]
+    filename: Mapped[bytes]
+    path: Mapped[str]
+    role: Mapped[str]
+    sha256: Mapped[bytes]
+    submitted_sha256: Mapped[bytes]
+    size: Mapped[int]
+    pages: Mapped[int] = mapped_column(Integer)
+    beside: Mapped[str]
 
 
 class SignerRow(Base):
@@ -92,6 +110,16 @@ def signers(session: Session, ids: Collection[uuid.UUID]) -> dict[uuid.UUID, lis
     """The signers of these requests, in their order."""
     query = select(SignerRow).where(among(SignerRow.request_id, ids)).order_by(SignerRow.request_id, SignerRow.position)
     found: dict[uuid.UUID, list[SignerRow]] = {each: [] for each in ids}
+    for row in session.scalars(query.execution_options(populate_existing=True)):
+        found[row.request_id].append(row)
+    return found
+
+
+def further_documents(session: Session, ids: Collection[uuid.UUID]) -> dict[uuid.UUID, list[SignatureDocument]]:
+    """The documents of these requests behind the first, in their order."""
+    query = select(SignatureDocument).where(among(SignatureDocument.request_id, ids))
+    query = query.order_by(SignatureDocument.request_id, SignatureDocument.position)
+    found: dict[uuid.UUID, list[SignatureDocument]] = {each: [] for each in ids}
     for row in session.scalars(query.execution_options(populate_existing=True)):
         found[row.request_id].append(row)
     return found
@@ -149,31 +177,67 @@ def to_remind(session: Session, *, now: datetime, limit: int) -> Sequence[Signer
 
 
 def content_over(
-    session: Session, *, before: datetime, limit: int, came_to_nothing: bool = False
+    session: Session,
+    *,
+    before: datetime,
+    limit: int,
+    came_to_nothing: bool = False,
+    organisation: uuid.UUID | None = None,
+    others_than: Collection[uuid.UUID] = (),
 ) -> Sequence[SignatureRequestRow]:
-    """Requests that ended before that moment and whose documents are still kept, locked.
+    """Requests that ended before that moment, whose documents are still kept and that nobody holds, locked.
 
-    ``came_to_nothing``: only those that were refused, cancelled, or ran out of time.
+    Args:
+        session: the running transaction.
+        before: that moment.
+        limit: most rows.
+        came_to_nothing: only those that were refused, cancelled, or ran out of time.
+        organisation: only this one's.
+        others_than: none of these'.
     """
     query = select(SignatureRequestRow).where(
-        SignatureRequestRow.ended_at < before, SignatureRequestRow.content_erased_at.is_(None)
+        SignatureRequestRow.ended_at < before, SignatureRequestRow.content_erased_at.is_(None), ~_held()
     )
     if came_to_nothing:
         query = query.where(SignatureRequestRow.state.in_(["refused", "expired", "cancelled"]))
-    query = query.order_by(SignatureRequestRow.ended_at).limit(limit)
-    return session.scalars(query.with_for_update(skip_locked=True)).all()
+    if organisation is not None:
+        query = query.where(SignatureRequestRow.organisation_id == organisation)
+    if others_than:
+        query = query.where(SignatureRequestRow.organisation_id.not_in(others_than))
+    return _unheld(session, query.order_by(SignatureRequestRow.ended_at).limit(limit))
 
 
 def erase(session: Session, organisation: uuid.UUID, year: int, *, limit: int) -> int:
     """Remove all rows of requests whose retention year is over, where the database finds that it is; how many."""
-    query = select(SignatureRequestRow.id).where(
-        SignatureRequestRow.organisation_id == organisation, SignatureRequestRow.retention_year == year
+    query = select(SignatureRequestRow).where(
+        SignatureRequestRow.organisation_id == organisation,
+        SignatureRequestRow.retention_year == year,
+        # Or those that stay would be looked at again and again, and the others never.
+        SignatureRequestRow.ended_at.is_not(None),
+        ~_held(),
     )
-    found = list(session.scalars(query.order_by(SignatureRequestRow.id).limit(limit)))
+    found = _unheld(session, query.order_by(SignatureRequestRow.id).limit(limit))
     if not found:
         return 0
+    for row in found:
+        session.expunge(row)
     gone = text("SELECT zending_erase_signature_requests(CAST(:ids AS uuid[]))")
-    return len(session.scalars(gone, {"ids": found}).all())
+    return len(session.scalars(gone, {"ids": [row.id for row in found]}).all())
+
+
+def _held() -> Exists:
+    query = select(SignatureHold.id)
+    return query.where(SignatureHold.request_id == SignatureRequestRow.id, SignatureHold.ended_at.is_(None)).exists()
+
+
+def _unheld(session: Session, query: Select[SignatureRequestRow]) -> list[SignatureRequestRow]:
+    """What the query finds, locked; asked once more who is held, as a hold may have come before the lock."""
+    found = session.scalars(query.with_for_update(skip_locked=True, of=SignatureRequestRow)).all()
+    holds = select(SignatureHold.request_id).where(
+        among(SignatureHold.request_id, [row.id for row in found]), SignatureHold.ended_at.is_(None)
+    )
+    held = set(session.scalars(holds))
+    return [row for row in found if row.id not in held]
 
 
 def wait(session: Session, organisation: uuid.UUID, year: int) -> bool:

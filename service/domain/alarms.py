@@ -200,7 +200,7 @@ ALARMS: Final[tuple[Alarm, ...]] = (
     Alarm("CertificateExpiring", _WARN, "zending_certificate_left_seconds", 30 * DAY,
           "The seal profile {profile} seals for {value} more.", "Have its certificate renewed.", PROVIDER, below=True),
     Alarm("SealsNotRenewed", _WARN, "zending_seals_not_renewed", 0,
-          "The seals of {value} delivery(ies) could not be renewed in time.",
+          "The seals of {value} delivery(ies) or signature request(s) could not be renewed in time.",
           "See whether time-stamp authorities and issuers of certificates answer; the log says why: seal_not_renewed.",
           PROVIDER),
     Alarm("DiskFull", _CALL, "zending_disk_free_ratio", 0.05, "On {host}, {value} of the {disk} disk is free.",

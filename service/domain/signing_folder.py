@@ -1,4 +1,4 @@
-"""The life of a signature request: one document, signers in turn or side by side, and one end.
+"""The life of a signature request: its documents, signers in turn or side by side, and one end.
 
 The request and each of its signers have a state; one table says what may happen to both. Names of the field: a request
 is "asked for", a signer "refuses", what nobody answered "expires".
@@ -13,6 +13,7 @@ from typing import Final
 from service.domain.errors import TransitionRefused
 
 MOST_SIGNERS: Final = 20
+MOST_DOCUMENTS: Final = 10
 LONGEST_DAYS: Final = 90
 REASON_LENGTH: Final = 1000
 

@@ -7,7 +7,7 @@ be safe to repeat: a worker can die between any two lines.
 
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -28,6 +28,7 @@ Watch = Callable[[Account], object]
 
 WorkT = TypeVar("WorkT")
 ResultT = TypeVar("ResultT")
+ItemT = TypeVar("ItemT")
 
 # Outside failures are waited for: someone who is back after a weekend finds the work done within minutes.
 LONGEST_WAIT = 300.0
@@ -81,6 +82,35 @@ def each(
         return [attempt(job, work, function) for job, work in works]
 
     return perform
+
+
+def by_leg(usual: Step[Any, Any], others: Mapping[int, Step[Any, Any]]) -> Step[Any, Any]:
+    """One step of several that share a kind of job: which one a job is for is said by its leg."""
+
+    def of(job: Leased) -> Step[Any, Any]:
+        return others.get(job.leg, usual)
+
+    def parted(found: Sequence[ItemT], job_of: Callable[[ItemT], Leased]) -> list[tuple[Step[Any, Any], list[ItemT]]]:
+        parts = [(step, [each for each in found if of(job_of(each)) is step]) for step in (usual, *others.values())]
+        return [(step, part) for step, part in parts if part]
+
+    def read(session: Session, leased: Sequence[Leased]) -> list[tuple[Leased, Any]]:
+        return [pair for step, part in parted(leased, lambda job: job) for pair in step.read(session, part)]
+
+    def perform(works: Sequence[tuple[Leased, Any]]) -> list[Outcome[Any, Any]]:
+        return [outcome for step, part in parted(works, lambda pair: pair[0]) for outcome in step.perform(part)]
+
+    def record(session: Session, outcomes: Sequence[Outcome[Any, Any]]) -> None:
+        for step, part in parted(outcomes, lambda outcome: outcome.job):
+            step.record(session, part)
+
+    def fail(session: Session, job: Leased, error: Final) -> None:
+        end = of(job).fail
+        assert end is not None
+        end(session, job, error)
+
+    assert all(each.fail is not None for each in (usual, *others.values())), "either all end by themselves or none"
+    return Step(usual.kind, usual.chunk, read, perform, record, fail)
 
 
 def attempt(job: Leased, work: WorkT, function: Callable[[WorkT], ResultT]) -> Outcome[WorkT, ResultT]:

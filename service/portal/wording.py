@@ -52,10 +52,10 @@ STATUS: Final[Mapping[str, Status]] = MappingProxyType(
 
 SIGNING: Final[Mapping[str, Status]] = MappingProxyType(
     {
-        "asked": Status(N_("Waits for you"), N_("You are asked to sign this document."), "waiting"),
+        "asked": Status(N_("Waits for you"), N_("You are asked to sign."), "waiting"),
         "waiting": Status(N_("Not your turn yet"), N_("Others sign first."), "waiting"),
-        "signed": Status(N_("Signed"), N_("You signed this document."), "done"),
-        "refused": Status(N_("Not signed"), N_("This document was refused."), "stopped"),
+        "signed": Status(N_("Signed"), N_("You have signed."), "done"),
+        "refused": Status(N_("Not signed"), N_("Somebody refused to sign."), "stopped"),
         "released": Status(N_("Ended"), N_("Your signature is not needed any more."), "stopped"),
         "open": Status(N_("Under way"), N_("Others are asked to sign."), "waiting"),
         "completed": Status(N_("Completed"), N_("Everybody has signed."), "done"),
@@ -177,6 +177,12 @@ PROBLEMS: Final[Mapping[str, str]] = MappingProxyType(
         "too_many_attachments": N_("Too many files are attached inside this PDF."),
         "too_large_unpacked": N_("This PDF contains far more data than a letter needs."),
         "too_complex": N_("This PDF is put together in a way that takes too long to read. Export it again."),
+        "pdf_encrypted": N_("This PDF is protected by a password. Choose one without protection."),
+        "pdf_certified_no_changes": N_("This PDF forbids any change, so nobody can sign it."),
+        "pdf_field_unusable": N_("This PDF lacks the field in which your organisation's seal must stand."),
+        "pdf_unreadable": N_("This PDF is put together in a way that nobody could sign it. Export it again."),
+        "attachment_not_expected": N_("Everything is signed here: there are no attachments."),
+        "document_twice": N_("You chose the same document twice."),
         "certified_no_changes": N_("This PDF forbids any change, so it can't be sealed."),
         "malware": N_("Something harmful was found in this file. Do not open it, and tell your IT service."),
         "inspection_crashed": N_("This PDF could not be checked. Export it again."),
@@ -255,12 +261,17 @@ PROBLEMS: Final[Mapping[str, str]] = MappingProxyType(
             "Your key at the signing service can't make the qualified signature asked for."
         ),
         "consent_key_refused": N_("The certificate that the signing service has for you is not accepted here."),
+        "consent_too_many": N_(
+            "Your key at the signing service signs fewer documents at once. Ask the sender for one request each."
+        ),
         "consent_unavailable": N_("The signing service does not answer. Nothing is lost: try again in a few minutes."),
         "way_not_asked": N_("You are asked to sign in another way."),
         "reason_missing": N_("Say why you don't sign."),
         "reason_too_long": N_("This text is too long."),
         "timestamp_unavailable": N_("The time-stamp can't be had at the moment. Try again in a few minutes."),
-        "revocation_unavailable": N_("Nobody can say at the moment whether your card is valid. Try again later."),
+        "revocation_unavailable": N_(
+            "Nobody can say at the moment whether your certificate for signing is valid. Try again later."
+        ),
         "form_stale": N_("This form is too old. Open the page again and fill it in once more."),
         "log_in_refused": N_("You did not log in, or not all the way. You can try again."),
         "id_token_invalid": N_("The log-in could not be confirmed. You can try again."),

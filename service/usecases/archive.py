@@ -23,13 +23,17 @@ from service.usecases.context import Context
 from service.usecases.dossiers import Dossier
 from service.usecases.rewriting import Rewritten
 from service.usecases.seal import MEMORY, TOO_COMPLEX
+from signing.archive import Kept
 from signing.errors import SigningError
+from signing.renewal import Renewer
 
 log = structlog.get_logger()
 
 CHUNK: Final = 20
 AT_ONCE: Final = 500
 """Jobs put in one round of the scheduler."""
+REQUESTS: Final = 1
+"""The leg of jobs about a signature request; those about a delivery have 0."""
 LATE: Final = timedelta(days=7)
 """A seal that should have been renewed this long ago is an alarm."""
 
@@ -42,14 +46,18 @@ class Work:
 
 
 def put_due(context: Context) -> int:
-    """Put a job for each delivery whose seals are to be renewed now; returns how many were put."""
+    """Put a job for each delivery and signature request that is to be renewed now; returns how many were put."""
     with context.database.transaction() as session:
         widen(session, print_rows.every_organisation(session))
-        found = rows.due(session, now=context.clock(), limit=AT_ONCE)
-        jobs.put(session, [NewJob(JobKind.ARCHIVE, organisation, delivery) for delivery, organisation in found])
-    if found:
+        put = [
+            NewJob(JobKind.ARCHIVE, organisation, subject, leg=leg)
+            for leg, of in ((0, rows.DELIVERIES), (REQUESTS, rows.REQUESTS))
+            for subject, organisation in of.due(session, now=context.clock(), limit=AT_ONCE)
+        ]
+        jobs.put(session, put)
+    if put:
         context.wake([JobKind.ARCHIVE])
-    return len(found)
+    return len(put)
 
 
 def step(context: Context) -> Step[Work, dict[int, Rewritten]]:
@@ -59,7 +67,7 @@ def step(context: Context) -> Step[Work, dict[int, Rewritten]]:
         found = dossiers.load(session, context, [job.subject_id for job in leased])
         works = [(job, Work(found[job.subject_id])) for job in leased if job.subject_id in found]
         kept = [(job, work) for job, work in works if _standing(work.dossier)]
-        rows.forget(session, {job.subject_id for job in leased} - {job.subject_id for job, _ in kept})
+        rows.DELIVERIES.forget(session, {job.subject_id for job in leased} - {job.subject_id for job, _ in kept})
         return kept
 
     def perform(works: Sequence[tuple[Leased, Work]]) -> list[Outcome[Work, dict[int, Rewritten]]]:
@@ -74,7 +82,7 @@ def step(context: Context) -> Step[Work, dict[int, Rewritten]]:
 
     def fail(session: Session, job: Leased, error: ForGood) -> None:
         log.error("seal_not_renewed", delivery=str(job.subject_id), code=error.code)
-        rows.fail(session, job.subject_id, error.code)
+        rows.DELIVERIES.fail(session, job.subject_id, error.code)
 
     return Step(JobKind.ARCHIVE, CHUNK, read, perform, record, fail)
 
@@ -88,26 +96,33 @@ def _renew(context: Context, job: Leased, work: Work) -> Outcome[Work, dict[int,
     dossier = work.dossier
     delivery = dossier.delivery
     made: dict[int, Rewritten] = {}
-    error: Exception
     try:
         for row in dossier.documents:
             if not row.sealed or row.erased_at is not None:
                 continue
             sealed = context.vault.read(row.path, delivery.organisation_id, delivery.id, rewriting.role_of(row))
-            with patience(memory=MEMORY):
-                kept = context.renewer.renew(sealed, at=context.clock())
-            made[row.position] = rewriting.prepare(context, dossier, row, kept)
+            made[row.position] = rewriting.prepare(context, dossier, row, renewed(context, context.renewer, sealed))
         return Outcome(job, work, result=made)
+    except Exception as fault:  # noqa: BLE001  settled with the job it belongs to
+        return Outcome(job, work, error=fault)
+
+
+def renewed(context: Context, renewer: Renewer, pdf: bytes) -> Kept:
+    """A document with a newer time-stamp.
+
+    Raises:
+        Final: it can't be renewed for good.
+        Retryable: not at the moment.
+    """
+    try:
+        with patience(memory=MEMORY):
+            return renewer.renew(pdf, at=context.clock())
     except OutOfPatience:
-        error = ForGood("The document takes too long to be renewed.", reason="seal_failed", code=TOO_COMPLEX)
+        raise ForGood("The document takes too long to be renewed.", reason="seal_failed", code=TOO_COMPLEX) from None
     except SigningError as fault:
         if fault.retryable:
-            error = Retryable("The seal could not be renewed at the moment.", code=fault.code)
-        else:
-            error = ForGood("The seal can't be renewed.", reason="seal_failed", code=fault.code)
-    except Exception as fault:  # noqa: BLE001  settled with the job it belongs to
-        error = fault
-    return Outcome(job, work, error=error)
+            raise Retryable("The seal could not be renewed at the moment.", code=fault.code) from fault
+        raise ForGood("The seal can't be renewed.", reason="seal_failed", code=fault.code) from fault
 
 
 def _record(session: Session, context: Context, outcomes: Sequence[Outcome[Work, dict[int, Rewritten]]]) -> None:
@@ -128,6 +143,6 @@ def _record(session: Session, context: Context, outcomes: Sequence[Outcome[Work,
         ]
         retention.remove_later(session, before, now=now)
         named.append((dossier, outcome.result))
-    rows.forget(session, gone)
+    rows.DELIVERIES.forget(session, gone)
     if named:
         rewriting.name(session, context, named, now=now)

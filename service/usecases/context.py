@@ -40,6 +40,7 @@ class Limits:
 
     Attributes:
         interactive: deliveries that programs of all organisations may put into the interactive lane in a minute.
+        pages: of all documents of a signature request together.
     """
 
     delivery_bytes: int
@@ -48,6 +49,7 @@ class Limits:
     submission_bytes: int = 10 * 1024**3
     submission_rows: int = 100_000
     interactive: int = 60
+    pages: int = 300
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,7 @@ class Context:
         index: for keyed hashes of recipients' numbers.
         sealer: the sealer of an organisation's seal profile, kept once made.
         renewer: gives sealed documents a newer time-stamp.
+        signature_renewer: the same for documents that people signed, whose issuers it asks too.
         renewal_margin: how long before its proof ends a document is renewed.
         wake: tells workers that there is work; failing to is harmless.
         issuer_name: who vouches for evidence records.
@@ -90,6 +93,7 @@ class Context:
     inspector: Inspector
     sealer: Callable[[Organisation], Sealer]
     renewer: Renewer
+    signature_renewer: Renewer
     renewal_margin: timedelta
     channel: MailboxChannel
     notifier: Notifier

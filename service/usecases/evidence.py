@@ -6,17 +6,16 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-import msgspec
 from sqlalchemy.orm import Session
 
 from service.db import deliveries
 from service.db.ids import DELIVERY, EVIDENCE, new_id, parse_id, public_id
 from service.domain.errors import NotFound
 from service.domain.evidence import AssuranceLevel, EvidenceEvent, External, Part, Party, record
-from service.ledger import entry, evidence_proof, sequencer
+from service.ledger import sequencer
+from service.usecases import sealed_evidence
 from service.usecases.context import Context
 from service.usecases.dossiers import Dossier
-from service.vault import crypto
 
 
 @dataclass(frozen=True)
@@ -42,12 +41,7 @@ def write(session: Session, context: Context, drafts: Sequence[Draft]) -> None:
 
 def listed(session: Session, delivery_id: uuid.UUID) -> list[dict[str, Any]]:
     """The evidence of a delivery as lists show it."""
-    rows = deliveries.evidence_of(session, delivery_id)
-    done = evidence_proof.published(session, [row.id for row in rows])
-    return [
-        {"id": public_id(EVIDENCE, row.id), "event": row.event, "at": row.at, "published": row.id in done}
-        for row in rows
-    ]
+    return sealed_evidence.listed(session, deliveries.evidence_of(session, delivery_id))
 
 
 def whole(session: Session, context: Context, delivery_id: uuid.UUID, evidence_id: str) -> dict[str, object]:
@@ -59,22 +53,13 @@ def whole(session: Session, context: Context, delivery_id: uuid.UUID, evidence_i
     row = deliveries.evidence(session, delivery_id, parse_id(EVIDENCE, evidence_id))
     if row is None:
         raise NotFound
-    salt = crypto.decrypt(context.keyring, row.salt, _place(row.organisation_id, "salt", row.id))
-    raw = crypto.decrypt(context.keyring, row.record, _place(row.organisation_id, "record", row.id))
-    return evidence_proof.document(
-        msgspec.json.decode(raw, type=dict[str, object]),
-        salt,
-        row.leaf_hash,
-        evidence_proof.proof_for(session, row.id),
-    )
+    return sealed_evidence.whole(session, context, row)
 
 
 def _row(context: Context, draft: Draft) -> dict[str, Any]:
     delivery = draft.dossier.delivery
     evidence_id = new_id()
     statement = _record(context, draft, evidence_id)
-    salt = entry.new_salt()
-    kek = context.keyring.wrap_key(delivery.organisation_id, delivery.retention_year)
     return {
         "delivery_id": delivery.id,
         "id": evidence_id,
@@ -83,11 +68,7 @@ def _row(context: Context, draft: Draft) -> dict[str, Any]:
         "event": draft.event.value,
         "attempt": draft.attempt,
         "at": draft.at,
-        "record": crypto.encrypt(
-            kek, msgspec.json.encode(statement), _place(delivery.organisation_id, "record", evidence_id)
-        ),
-        "salt": crypto.encrypt(kek, salt, _place(delivery.organisation_id, "salt", evidence_id)),
-        "leaf_hash": entry.leaf_hash(str(statement["event_key"]), salt, statement),
+        **sealed_evidence.columns(context, "evidence", statement, delivery, evidence_id),
     }
 
 
@@ -115,7 +96,3 @@ def _record(context: Context, draft: Draft, evidence_id: uuid.UUID) -> dict[str,
         reasons=draft.reasons,
         external=draft.external,
     )
-
-
-def _place(organisation: uuid.UUID, column: str, evidence_id: uuid.UUID) -> bytes:
-    return f"{organisation}|evidence.{column}:{evidence_id}".encode()

@@ -5,8 +5,6 @@ be stored; store them; then, in one transaction, the delivery, its documents, it
 """
 
 import hashlib
-import re
-import time
 import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -14,40 +12,22 @@ from datetime import datetime
 
 import msgspec
 import rfc8785
-import structlog
-from sqlalchemy.exc import DBAPIError
 
 from service.db import idempotency
 from service.db.ids import DELIVERY, new_id, public_id
 from service.db.jobs import JobKind, Lane
 from service.db.models import Organisation
-from service.domain.errors import (
-    FieldError,
-    Forbidden,
-    IdempotencyMismatch,
-    IdempotencyMissing,
-    IdempotencyRunning,
-    Invalid,
-)
-from service.usecases import admission, quotas, requests
+from service.domain.errors import FieldError, Forbidden, IdempotencyRunning, Invalid
+from service.usecases import admission, claims, quotas, requests
 from service.usecases.admission import Admission, Candidate, Sender, Upload
 from service.usecases.context import Context
-from service.usecases.personal import open_value, seal_value
+from service.usecases.personal import seal_value
 from service.usecases.policies import Policies, policies_of
 from service.usecases.views import HandedInView, delivery_view
 
-log = structlog.get_logger()
-
 ROUTE = "POST /v1/deliveries"
 ACCEPTED = 202
-KEY = re.compile(r"[\x21-\x7e]{1,255}")
-# Longer than the slowest inspection of one document and the storing of all; prolonged before each further one. After
-# that a second request may take over from one whose process has died. Should the first one live after all, only one of
-# them can complete the key.
-CLAIM_SECONDS = 90
 STORED_TOGETHER = 32
-# A key whose request failed is given back for certain: a database that restarts is back after a few of these pauses.
-_RELEASE_PAUSES = (0.0, 0.5, 1.0, 2.0, 4.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +58,8 @@ def hand_in(context: Context, sender: Sender, raw: bytes, uploads: Sequence[Uplo
         PayloadTooLarge: the files are larger together than a delivery may be.
         DeliveryQuota: the organisation has handed in as much as it may on a day.
     """
-    if not key:
-        raise IdempotencyMissing
-    if not KEY.fullmatch(key):
-        raise Invalid("An Idempotency-Key is 1 to 255 printable ASCII characters.", code="idempotency_key_malformed")
-    asked = idempotency.Request(sender.organisation_id, ROUTE, key, fingerprint(raw, uploads), CLAIM_SECONDS)
+    key = claims.checked(key)
+    asked = idempotency.Request(sender.organisation_id, ROUTE, key, fingerprint(raw, uploads), claims.SECONDS)
     claim, organisation = _claim(context, sender, asked)
     if isinstance(claim, HandedIn):
         return claim
@@ -90,27 +67,8 @@ def hand_in(context: Context, sender: Sender, raw: bytes, uploads: Sequence[Uplo
         return _take_in(context, sender, organisation, raw, uploads, claim)
     except Exception:
         # Nothing was acknowledged: the key is free for the corrected or repeated request.
-        _release(context, sender, claim)
+        claims.release(context, claim)
         raise
-
-
-def _go_on(context: Context, claim: idempotency.Claim) -> None:
-    """Keep the key for as long as the next document may take."""
-    with context.database.transaction(organisations=[claim.organisation_id]) as session:
-        idempotency.renew(session, claim, seconds=CLAIM_SECONDS)
-
-
-def _release(context: Context, sender: Sender, claim: idempotency.Claim) -> None:
-    """Give the key back; if the database stays away, the claim's lease ends it."""
-    for pause in _RELEASE_PAUSES:
-        time.sleep(pause)
-        try:
-            with context.database.transaction(organisations=[sender.organisation_id]) as session:
-                idempotency.release(session, claim)
-        except DBAPIError as error:
-            log.warning("claim_not_released", error=type(error).__name__)
-        else:
-            return
 
 
 def check(raw: bytes, policies: Policies) -> tuple[FieldError, ...]:
@@ -151,15 +109,8 @@ def _claim(
         found = context.desk.claims.do(asked, lambda group: _claim_all(context, group))
     if isinstance(found, idempotency.Claim):
         return found, organisation
-    if found.fingerprint != asked.fingerprint:
-        raise IdempotencyMismatch
-    if found.status is None or found.answer is None or found.subject_id is None:
-        raise IdempotencyRunning
-    body = open_value(
-        context, found.answer, organisation=sender.organisation_id, place=f"idempotency.answer:{found.subject_id}"
-    )
-    body = bytes(msgspec.json.decode(body, type=msgspec.Raw))
-    return HandedIn(found.status, body, public_id(DELIVERY, found.subject_id)), organisation
+    first = claims.answered(context, sender.organisation_id, found, asked.fingerprint)
+    return HandedIn(first.status, first.body, public_id(DELIVERY, first.subject_id)), organisation
 
 
 def _take_in(
@@ -176,7 +127,7 @@ def _take_in(
     asked, many = requests.read_hand_in(raw)
     personal = requests.checked_hand_in(asked, policies_of(context, organisation), many=many, now=now)
     admission.check_files(context, asked[0], uploads)
-    inspected = admission.inspect(context, uploads, go_on=lambda: _go_on(context, claim))
+    inspected = admission.inspect(context, uploads, go_on=lambda: claims.go_on(context, claim))
     candidates = [Candidate(one, each, inspected) for one, each in zip(asked, personal, strict=True)]
     if sender.asks:
         # Not before the documents are found good: what is refused uses up nothing.

@@ -24,7 +24,7 @@ from service.db.session import widen
 from service.domain.errors import Conflict, Forbidden, Invalid, NotFound
 from service.domain.evidence import REASONS, EvidenceEvent, External
 from service.domain.states import Actor, DeliveryState, Event, LegKind, LegState
-from service.usecases import audit, causes, dossiers
+from service.usecases import archive, audit, causes, dossiers
 from service.usecases.context import Context
 from service.usecases.dossiers import Dossier
 from service.usecases.progress import Cause, Progress
@@ -93,6 +93,13 @@ _SUBJECTS: Final = {
     JobKind.ASK: SIGNATURE_REQUEST,
     JobKind.FINISH: SIGNATURE_REQUEST,
 }
+
+
+def _subject(kind: JobKind, leg: int) -> str:
+    """What a job is about, by the prefix of its public id."""
+    if kind is JobKind.ARCHIVE and leg == archive.REQUESTS:
+        return SIGNATURE_REQUEST
+    return _SUBJECTS.get(kind, DELIVERY)
 
 
 def reasons_of(kind: JobKind) -> tuple[str, ...]:
@@ -321,7 +328,7 @@ def _view(row: Job, proposal: EndProposal | None) -> ParkedView:
         kind=kind.value,
         lane=jobs.Lane(row.lane).name.lower(),
         organisation=public_id(ORGANISATION, row.organisation_id),
-        subject=public_id(_SUBJECTS.get(kind, DELIVERY), row.subject_id),
+        subject=public_id(_subject(kind, row.leg), row.subject_id),
         leg=row.leg,
         attempts=row.attempts,
         code=row.last_error,

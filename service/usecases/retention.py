@@ -23,6 +23,7 @@ from service.db.printing import every_organisation
 from service.db.retention import Removal, RetentionLater, RetentionRule, RetentionWalk, RetentionYear
 from service.db.session import widen
 from service.domain import calendar
+from service.domain.errors import Invalid
 from service.domain.states import DeliveryState, LegKind, LegState
 from service.usecases.context import Context
 from service.usecases.personal import PLATFORM, seal_text
@@ -60,7 +61,7 @@ class Periods:
     Attributes:
         window: how far back a restore may go; objects and keys outlive their rows by this.
         print_days: copies of letters; files of batches, from their hand-over.
-        content_days: documents, in mailboxes and for senders.
+        content_days: documents, in mailboxes and for senders; of signature requests, from their end.
         ended_days: documents of deliveries that were cancelled or rejected.
         mailbox_days: a mailbox that was given up and the proofs of its consents, from the revocation.
         lookup_days: look-ups, and the access log that citizens see.
@@ -100,14 +101,25 @@ def set_periods(
     document_type: str = "",
     print_days: int | None,
     content_days: int | None,
+    signature_days: int | None = None,
     now: datetime,
 ) -> None:
     """Give an organisation, or one of its document types, periods of its own; None takes the next wider one's.
 
     What a shorter period finds over goes within the hour; what a longer one would have kept and is gone stays gone.
+
+    Raises:
+        Invalid: ``period_not_of_type``, signature requests have no document type.
     """
+    if document_type and signature_days is not None:
+        raise Invalid("Signature requests have no document type.", code="period_not_of_type")
     _widened(session)
-    values = {"print_days": print_days, "content_days": content_days, "changed_at": now}
+    values = {
+        "print_days": print_days,
+        "content_days": content_days,
+        "signature_days": signature_days,
+        "changed_at": now,
+    }
     session.merge(RetentionRule(organisation_id=organisation, document_type=document_type, **values))
     session.flush()
     due.begin_walks(session, now=now)
@@ -332,9 +344,18 @@ def _end_batches(session: Session, _context: Context, periods: Periods, now: dat
 
 
 def _end_signatures(session: Session, _context: Context, periods: Periods, now: datetime) -> bool:
-    """Let go of the documents of signature requests: of what came to nothing soon, of results as of deliveries'."""
+    """Let go of the documents of signature requests: of what came to nothing soon, of results after their period."""
+    own = due.signature_days(session)
+    usual = now - timedelta(days=periods.content_days)
     over = [
-        *signatures.content_over(session, before=now - timedelta(days=periods.content_days), limit=CHUNK),
+        *signatures.content_over(session, before=usual, limit=CHUNK, others_than=own),
+        *(
+            row
+            for organisation, days in own.items()
+            for row in signatures.content_over(
+                session, before=now - timedelta(days=days), limit=CHUNK, organisation=organisation
+            )
+        ),
         *signatures.content_over(
             session, before=now - timedelta(days=periods.ended_days), limit=CHUNK, came_to_nothing=True
         ),

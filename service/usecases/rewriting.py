@@ -89,7 +89,7 @@ def name(
         moments[dossier.id] = dossier.delivery.organisation_id, renewal_moment(context, until, now=now)
     deliveries.replace_documents(session, rows)
     deliveries.keep(session, [dossier.id for dossier, _ in made], [row.path for row in rows])
-    archive.renew_by(session, moments)
+    archive.DELIVERIES.renew_by(session, moments)
     verification.add(
         session,
         [

@@ -3,7 +3,7 @@
 from typing import Any
 
 from service.db.jobs import JobKind
-from service.engine.steps import Step
+from service.engine.steps import Step, by_leg
 from service.usecases import (
     archive,
     batches,
@@ -16,7 +16,7 @@ from service.usecases import (
     submission_unpack,
 )
 from service.usecases.context import Context
-from service.usecases.signatures import finishing
+from service.usecases.signatures import finishing, renewing
 from service.usecases.signatures import notices as asking
 
 
@@ -34,7 +34,7 @@ def all_steps(context: Context) -> dict[JobKind, Step[Any, Any]]:
         submission_admit.check_step(context),
         submission_admit.admit_step(context),
         submission_recall.step(context),
-        archive.step(context),
+        by_leg(archive.step(context), {archive.REQUESTS: renewing.step(context)}),
         asking.step(context),
         finishing.step(context),
     ]

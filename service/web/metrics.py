@@ -55,7 +55,7 @@ HELP: Final[Mapping[str, str]] = {
     "zending_disk_free_ratio": "The share of a disk that is free.",
     "zending_seal_keys_unusable": "Organisations whose seal key or certificate can't be used, as a host sees it.",
     "zending_certificate_left_seconds": "How long a seal certificate is still valid.",
-    "zending_seals_not_renewed": "Deliveries whose seals failed to be renewed or are a week late; counted up to 20000.",
+    "zending_seals_not_renewed": "Deliveries and signature requests that failed to be renewed or are a week late.",
     "zending_part_up": "Whether a part can be reached from the process that was asked.",
 }
 """Every gauge, with what it means."""

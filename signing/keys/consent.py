@@ -9,7 +9,7 @@ import base64
 import hashlib
 import secrets
 import ssl
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from signing.algorithms import Mechanism
 from signing.errors import KeyUnusable
 from signing.keys.base import check_digest, mechanism_for
-from signing.keys.csc import algorithm, believed, certificates, check_enabled, mode_of, oid
+from signing.keys.csc import algorithm, believed, certificates, check_enabled, mode_of, oid, together_by
 from signing.keys.csc_service import PARTY, Connections, CscAccess, CscService, decoded, strings, token_in
 
 MOST_CREDENTIALS: Final = 4
@@ -50,12 +50,14 @@ class Credential:
         certificate: its certificate.
         mechanism: how it signs.
         named: what names the mechanism in a call.
+        together: how many signatures one consent may cover.
     """
 
     id: str = field(repr=False)
     certificate: x509.Certificate = field(repr=False)
     mechanism: Mechanism
     named: Mapping[str, str]
+    together: int = 1
 
     @property
     def der(self) -> bytes:
@@ -105,12 +107,15 @@ class ConsentService:
         """Send a person to say who they are."""
         return self._leaving({"scope": "service"}, return_uri, language)
 
-    def ask(self, credential: str, mechanism: Mechanism, digest: bytes, return_uri: str, language: str) -> Leaving:
-        """Send a person to consent to the signature of this digest, and no other."""
-        check_digest(mechanism, digest)
+    def ask(
+        self, credential: str, mechanism: Mechanism, digests: Sequence[bytes], return_uri: str, language: str
+    ) -> Leaving:
+        """Send a person to consent, once, to the signatures of these digests and no others."""
+        for each in digests:
+            check_digest(mechanism, each)
         named = {"hashAlgorithmOID" if self._second else "hashAlgo": oid(mechanism.digest)}
-        value = _url64(digest)
-        asked = {"scope": "credential", "credentialID": credential, "numSignatures": "1", **named}
+        value = ",".join(_url64(each) for each in digests)
+        asked = {"scope": "credential", "credentialID": credential, "numSignatures": str(len(digests)), **named}
         return self._leaving({**asked, "hashes" if self._second else "hash": value}, return_uri, language)
 
     def _leaving(self, asked: Mapping[str, str], return_uri: str, language: str) -> Leaving:
@@ -172,9 +177,9 @@ class ConsentService:
 
     def sign(
         self, token: str, activation: tuple[str, str], credential: str, named: Mapping[str, str],
-        certificate: bytes, mechanism: Mechanism, digest: bytes,
-    ) -> bytes:  # fmt: skip
-        """The signature that was consented to, verified, as a CMS holds it.
+        certificate: bytes, mechanism: Mechanism, digests: Sequence[bytes],
+    ) -> list[bytes]:  # fmt: skip
+        """The signatures that were consented to, in one call, each verified, as a CMS holds them.
 
         Args:
             token: of the person's log-in at the service.
@@ -183,16 +188,17 @@ class ConsentService:
             named: what names the mechanism.
             certificate: the key's, DER.
             mechanism: how it signs.
-            digest: what is signed.
+            digests: what is signed, in the order of the consent.
 
         Raises:
             KeyUnavailable: no proper answer in time.
             KeyUnusable: the service does not sign, or not this by this key.
         """
-        check_digest(mechanism, digest)
+        for each in digests:
+            check_digest(mechanism, each)
         value, kind = activation
         body: dict[str, Any] = {"credentialID": credential, **named}
-        body["hashes" if self._second else "hash"] = [base64.b64encode(digest).decode("ascii")]
+        body["hashes" if self._second else "hash"] = [base64.b64encode(each).decode("ascii") for each in digests]
         body["hashAlgorithmOID" if self._second else "hashAlgo"] = oid(mechanism.digest)
         # In 2.0 the consent's token opens the door by itself; in 1.0.4, and where it is said, it goes beside.
         beside = not self._second or kind == "sad"
@@ -200,9 +206,13 @@ class ConsentService:
             body["SAD"] = value
         with closing(self._service(token if beside else value)) as service:
             made = strings(service.call("signatures/signHash", body), "signatures")
-        if len(made) != 1:
+        if len(made) != len(digests):
             raise KeyUnusable(f"{PARTY} made another number of signatures than was agreed to.")
-        return believed(decoded(made[0], "a signature"), digest, x509.load_der_x509_certificate(certificate), mechanism)
+        own = x509.load_der_x509_certificate(certificate)
+        return [
+            believed(decoded(value, "a signature"), digest, own, mechanism)
+            for value, digest in zip(made, digests, strict=True)
+        ]
 
     def _service(self, token: str) -> CscService:
         access = CscAccess(self._access.url, self._access.version, None, lambda: token)
@@ -221,7 +231,7 @@ def _credential(name: str, info: dict[str, Any]) -> Credential:
         raise KeyUnusable(f"{PARTY} would use this key without its person's consent.")
     own = certificates(info)[0]
     mechanism = mechanism_for(own.public_key(), None)
-    return Credential(name, own, mechanism, algorithm(mechanism, info))
+    return Credential(name, own, mechanism, algorithm(mechanism, info), together_by(info))
 
 
 def _url64(value: bytes) -> str:

@@ -102,7 +102,7 @@ class CscSealKey:
             self._chain = tuple(chain)
             self._mechanism = mechanism_for(self._certificate.public_key(), mechanism)
             self._algorithm = algorithm(self._mechanism, info)
-            self._most = _most(info)
+            self._most = together_by(info)
             _check_usable(info, authorises_itself=access.scope == "credential")
             self._pin_name = _pin_name(info)
         except BaseException:
@@ -303,7 +303,7 @@ def _pin_name(info: dict[str, Any]) -> str:
     return "PIN"
 
 
-def _most(info: dict[str, Any]) -> int:
+def together_by(info: dict[str, Any]) -> int:
     """How many digests one authorisation may be for."""
     said = info.get("multisign", 1)
     if isinstance(said, bool) or not isinstance(said, int) or said < 1:

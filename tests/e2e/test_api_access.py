@@ -108,6 +108,7 @@ TABLE: Mapping[str, Mapping[str, int]] = {
     "POST /v1/signature-requests": sender(415, 415),
     f"GET {REQUEST}": sender(200),
     f"GET {REQUEST}/document": sender(200),
+    f"GET {REQUEST}/documents/{{number}}": sender(200),
     f"GET {REQUEST}/report": sender(404),
     f"GET {REQUEST}/evidence": sender(200),
     f"GET {REQUEST}/evidence/{{evidence_id}}": sender(404),

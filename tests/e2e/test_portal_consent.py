@@ -46,7 +46,7 @@ def test_a_citizen_signs_at_a_remote_service(service: RunningService, walk: Walk
     expect(an.page.locator("h1")).to_have_text("Do you agree?")
     assert "scope=credential" in an.page.url
     an.press("I agree")
-    expect(an.page.locator(".state-sentence").first).to_contain_text("You signed this document.")
+    expect(an.page.locator(".state-sentence").first).to_contain_text("You have signed.")
 
     done = until_state(service, request, "completed")
     assert [(each["way"], each["level_reached"]) for each in done["signers"]] == [("csc", "qualified")]

@@ -1,5 +1,6 @@
 """People sign in Debian's Chromium, with an extension that speaks Web eID's protocol and a software card behind it."""
 
+import hashlib
 import json
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -11,6 +12,7 @@ from playwright.sync_api import expect
 
 from signing.trust import load_certificates
 from signing.validate import Verdict, validate
+from tests.appearance_support import page
 from tests.card_support import Card, issue
 from tests.portal_walk_support import Walk, Walker
 from tests.service_support import RunningService, until
@@ -35,10 +37,14 @@ EXTENSION = """
 
 
 class Extension:
-    """The browser's extension with a card in its reader; ``refuses`` makes the person stop at the PIN."""
+    """The browser's extension with a card in its reader; ``refuses`` makes the person stop at the PIN.
+
+    ``refuse_from`` makes them stop at that document.
+    """
 
     def __init__(self, walker: Walker, card: Card) -> None:
         self.card, self.refuses, self.asked = card, False, []  # type: ignore[var-annotated]
+        self.refuse_from = self.signed = 0
         walker.page.expose_function("webEidCard", self.answer)
         walker.page.add_init_script(EXTENSION)
 
@@ -48,8 +54,10 @@ class Extension:
         if values["action"] == "web-eid:status":
             return json.dumps({"library": "2.0.0", "extension": "2.2.0", "nativeApp": "2.5.0"})
         if values["action"] == "web-eid:get-signing-certificate":
+            self.signed = 0
             return json.dumps(self.card.signing_certificate())
-        if self.refuses:
+        self.signed += 1
+        if self.refuses or 0 < self.refuse_from <= self.signed:
             return json.dumps({"error": {"code": "ERR_WEBEID_USER_CANCELLED", "message": "The user stopped."}})
         assert values["certificate"] == self.card.signing_certificate()["certificate"]
         return json.dumps(self.card.sign(values["hash"], values["hashFunction"]))
@@ -93,7 +101,7 @@ def test_a_citizen_signs_with_a_card_and_the_result_is_sealed(service: RunningSe
     an.look("to-sign-stopped")
     extension.refuses = False
     an.press("Sign with my identity card")
-    expect(an.page.locator(".state-sentence").first).to_contain_text("You signed this document.")
+    expect(an.page.locator(".state-sentence").first).to_contain_text("You have signed.")
     an.look("signed")
 
     done = until_state(service, request, "completed")
@@ -119,6 +127,32 @@ def test_a_citizen_signs_with_a_card_and_the_result_is_sealed(service: RunningSe
     for each in found:
         whole = read(service, f"{request}/evidence/{each['id']}").json()
         assert all(check.ok is not False for check in service.verify(whole))
+
+
+def test_several_documents_are_signed_in_one_go(service: RunningService, walk: Walk) -> None:
+    request = ask(service, more=[page(text_to=400), page(text_to=300)])
+    an = walk()
+    extension = Extension(an, issue(pki_of(service)))
+    an.go(f"/signatures/{request}", "an")
+    expect(an.page.locator(".files li")).to_have_count(3)
+    an.look("to-sign-several")
+    an.page.locator(f'a[href="/signatures/{request}/documents/3/read"]').click()
+    expect(an.page.locator("iframe.viewer")).to_have_attribute("src", f"/signatures/{request}/documents/3")
+    an.press("Back to signing")
+    # Stopping at the second PIN signs nothing.
+    extension.refuse_from = 2
+    an.press("Sign with my identity card")
+    expect(an.page.locator("#signing-problem")).to_have_text("You stopped. Nothing was signed.")
+    assert read(service, request).json()["signers"][0]["state"] == "asked"
+    extension.refuse_from = 0
+    an.press("Sign with my identity card")
+    expect(an.page.locator(".state-sentence").first).to_contain_text("You have signed.")
+    done = until_state(service, request, "completed")
+    assert [each["filename"] for each in done["documents"]] == ["overeenkomst.pdf", "bijlage-2.pdf", "bijlage-3.pdf"]
+    for each in done["documents"]:
+        content = read(service, f"{request}/documents/{each['number']}").content
+        assert hashlib.sha256(content).hexdigest() == each["sha256"]
+    assert read(service, f"{request}/documents/4").status_code == 404
 
 
 def test_somebody_elses_card_is_refused_in_words(service: RunningService, walk: Walk) -> None:
@@ -149,7 +183,7 @@ def test_messages_of_other_windows_and_questions_are_not_listened_to(service: Ru
     for action in ("web-eid:sign-success", "web-eid:authenticate-success", "other"):
         an.page.evaluate("(action) => window.postMessage({action, signature: 'x'}, window.location.origin)", action)
     an.press("Sign with my identity card")
-    expect(an.page.locator(".state-sentence").first).to_contain_text("You signed this document.")
+    expect(an.page.locator(".state-sentence").first).to_contain_text("You have signed.")
 
 
 def test_a_citizen_refuses_with_a_reason(service: RunningService, walk: Walk) -> None:
@@ -171,7 +205,7 @@ def test_a_citizen_refuses_with_a_reason(service: RunningService, walk: Walk) ->
     expect(an.page.locator("#reason-problem")).to_contain_text("Say why you don't sign.")
     an.page.fill("#reason", "Het bedrag klopt niet.")
     an.press("I don't sign")
-    expect(an.page.locator(".state-sentence").first).to_contain_text("This document was refused.")
+    expect(an.page.locator(".state-sentence").first).to_contain_text("Somebody refused to sign.")
     found = until_state(service, request, "refused")
     assert found["signers"][0]["reason"] == "Het bedrag klopt niet."
 
@@ -180,7 +214,7 @@ def test_nobody_else_finds_the_request(service: RunningService, walk: Walk) -> N
     request = ask(service)
     cem = walk()
     answer = cem.go("/home", "cem")
-    for path in (request, f"{request}/read", f"{request}/document", f"{request}/refuse"):
+    for path in (request, f"{request}/documents/1/read", f"{request}/documents/1", f"{request}/refuse"):
         answer = cem.go(f"/signatures/{path}")
         assert answer is not None
         assert answer.status == 404, path

@@ -26,8 +26,9 @@ from service.domain.errors import (
 from service.inspection.inspector import Inspection
 from service.usecases import deliveries
 from service.usecases.admission import Sender, Upload
+from service.usecases.claims import SECONDS as CLAIM_SECONDS
 from service.usecases.context import Limits
-from service.usecases.hand_in import CLAIM_SECONDS, ROUTE, fingerprint, hand_in
+from service.usecases.hand_in import ROUTE, fingerprint, hand_in
 from tests.engine_support import execute
 from tests.pipeline_support import Pipeline, TestDatabase
 from tests.service_support import DOCUMENTS, delivery_for

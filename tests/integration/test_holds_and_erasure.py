@@ -80,7 +80,7 @@ def test_a_hold_is_one_at_a_time_has_a_reason_and_is_audited(
     with pytest.raises(Conflict):
         hold(pipeline, delivery)
     with pipeline.context.database.transaction() as session:
-        assert [each.delivery for each in holds.listed(session)] == [delivery]
+        assert [each.subject for each in holds.listed(session)] == [delivery]
     release(pipeline, delivery)
     hold(pipeline, delivery, "Another case")
     trail = execute(database, "SELECT actor, act, subject FROM audit_entry ORDER BY id")

@@ -63,7 +63,7 @@ SAYS = {
     "CertificateExpiring": "The seal profile tax seals for 29d 23h 59m 59s more.",
     "DiskFull": "On h, 4% of the store disk is free.",
     "DiskFilling": "On h, 14% of the store disk is free.",
-    "SealsNotRenewed": "The seals of 1 delivery(ies) could not be renewed in time.",
+    "SealsNotRenewed": "The seals of 1 delivery(ies) or signature request(s) could not be renewed in time.",
     "NoticesBounced": "21 notices of the last day could not be brought to anybody.",
 }
 """What each says when it is one step beyond its bound, in Prometheus' words for times and shares."""

@@ -339,14 +339,16 @@ def test_the_same_key_asks_once(pipeline: Pipeline, agency: uuid.UUID) -> None:
     assert len(sender.list_page(pipeline.context, agency, state=None, cursor=None, limit=10).items) == 1
 
 
-def test_one_good_document_is_asked_for(pipeline: Pipeline, agency: uuid.UUID) -> None:
+def test_a_good_document_is_asked_for_and_nothing_beside(pipeline: Pipeline, agency: uuid.UUID) -> None:
     body = json.dumps(asked()).encode()
     both = [Upload("document", "x.pdf", PDF), Upload("attachment", "y.pdf", PDF)]
-    with pytest.raises(Invalid) as caught:
-        opening.open_request(pipeline.context, agency, body, both, key="k")
-    assert caught.value.code == "one_document"
-    with pytest.raises(DocumentRefused):
+    for uploads, code in ((both, "attachment_not_expected"), ([], "document_missing")):
+        with pytest.raises(Invalid) as caught:
+            opening.open_request(pipeline.context, agency, body, uploads, key="k")
+        assert caught.value.code == code
+    with pytest.raises(DocumentRefused) as refused:
         ask(pipeline, agency, pdf=b"no pdf", key="k")
+    assert [each.pointer for each in refused.value.errors] == ["/document"]
     assert ask(pipeline, agency, key="k")
 
 

@@ -13,13 +13,17 @@ from service.domain.errors import Conflict, Invalid, Retryable
 from service.embedded.fictional import RECIPIENTS
 from service.embedded.postgres import DATABASE
 from service.embedded.stack import Stack
+from service.embedded.status import revoke
+from service.portal import languages
 from service.portal.mailbox.consent import Kept
+from service.portal.wording import Wording
 from service.usecases.signatures import consent, signer
 from service.usecases.signatures.consent import Away, NotYet, Step
 from service.web import sessions
 from signing.errors import TimeStampUnavailable
 from signing.trust import load_certificates
 from signing.validate import Verdict, validate
+from tests.appearance_support import page
 from tests.card_support import issue
 from tests.consent_support import Consents, client, consents
 from tests.csc_support import Answer
@@ -84,7 +88,7 @@ def go(pipeline: Pipeline, state: Consents, step: Step) -> Step:
 
 def asked_for(pipeline: Pipeline, **changes: Any) -> tuple[uuid.UUID, str]:
     agency = pipeline.organisation()
-    return agency, ask(pipeline, agency, [person(way="csc", **changes)])
+    return agency, ask(pipeline, agency, [person(way="csc")], **changes)
 
 
 def test_a_signer_consents_and_the_result_is_sealed(each_remote: tuple[Pipeline, Consents]) -> None:
@@ -99,7 +103,7 @@ def test_a_signer_consents_and_the_result_is_sealed(each_remote: tuple[Pipeline,
     assert done == Step()
     # What the person agreed to there is what was prepared here, alone.
     assert [each["scope"] for each in state.asked] == ["service", "credential"]
-    agreed = base64.urlsafe_b64encode(second.away.agreed.digest).rstrip(b"=").decode()
+    agreed = base64.urlsafe_b64encode(second.away.agreed.digests[0]).rstrip(b"=").decode()
     assert (state.asked[1][state.hashes], state.asked[1]["numSignatures"]) == (agreed, "1")
     assert state.asked[0]["state"] != state.asked[1]["state"]
     pipeline.work()
@@ -112,6 +116,48 @@ def test_a_signer_consents_and_the_result_is_sealed(each_remote: tuple[Pipeline,
     )
     assert [each.verdict for each in report.signatures] == [Verdict.VALID] * 2
     assert events(pipeline, agency, request) == ["SignatureRequested", "Signed", "SignatureRequestCompleted"]
+
+
+def test_one_consent_signs_all_documents(each_remote: tuple[Pipeline, Consents]) -> None:
+    pipeline, state = each_remote
+    agency, request = asked_for(pipeline, more=[page(text_to=400), page(text_to=300)])
+    first = leave(pipeline, request)
+    with pytest.raises(Invalid) as caught:
+        go(pipeline, state, first)
+    assert caught.value.code == "consent_too_many"
+    assert [each["scope"] for each in state.asked] == ["service"], "nobody is asked for what can't be had"
+    state.together, state.asked, state.calls = 3, [], []
+    second = go(pipeline, state, leave(pipeline, request))
+    assert second.away is not None
+    assert second.away.agreed is not None
+    assert go(pipeline, state, second) == Step()
+    agreed = [base64.urlsafe_b64encode(each).rstrip(b"=").decode() for each in second.away.agreed.digests]
+    assert (state.asked[1][state.hashes].split(","), state.asked[1]["numSignatures"]) == (agreed, "3")
+    assert (len(set(agreed)), state.calls.count("signatures/signHash")) == (3, 1)
+    pipeline.work()
+    assert seen(pipeline, agency, request).state == "completed"
+    roots = load_certificates(pipeline.application.settings.trust_anchor)
+    for number in (1, 2, 3):
+        report = validate(document(pipeline, agency, request, number), trust_roots=roots, at=pipeline.now)
+        assert [each.verdict for each in report.signatures] == [Verdict.VALID] * 2
+
+
+def test_a_service_that_signs_fewer_or_in_another_order_signs_nothing(remote: tuple[Pipeline, Consents]) -> None:
+    pipeline, state = remote
+    state.together = 2
+    agency, request = asked_for(pipeline, more=[page(text_to=400)])
+    before = [document(pipeline, agency, request, number) for number in (1, 2)]
+    for change in (lambda made: made[:1], lambda made: made[::-1], lambda made: [*made, made[0]]):
+        second = go(pipeline, state, leave(pipeline, request))
+        state.lie = lambda called, _, honest, change=change: (
+            {"signatures": change(honest["signatures"])} if called == "signatures/signHash" else None
+        )
+        with pytest.raises(Conflict) as caught:
+            go(pipeline, state, second)
+        assert caught.value.code == "consent_failed"
+        assert [document(pipeline, agency, request, number) for number in (1, 2)] == before
+        state.lie = None
+    assert go(pipeline, state, go(pipeline, state, leave(pipeline, request))) == Step()
 
 
 def test_who_stops_there_is_told_so_and_may_begin_again(remote: tuple[Pipeline, Consents]) -> None:
@@ -232,6 +278,28 @@ def test_somebody_elses_key_signs_nothing(remote: tuple[Pipeline, Consents]) -> 
     with pytest.raises(Invalid) as caught:
         go(pipeline, state, leave(pipeline, request))
     assert caught.value.code == "consent_key_refused"
+
+
+def test_nobody_who_signs_remotely_is_told_about_a_card(
+    remote: tuple[Pipeline, Consents], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipeline, state = remote
+    _, request = asked_for(pipeline)
+    state.card = card_of(pipeline, fresh=True)
+    second = go(pipeline, state, leave(pipeline, request))
+    revoke(pipeline.pki, state.card.certificate, since=pipeline.now)
+    assert pipeline.context.signers is not None
+    assert pipeline.context.signers.revocation is not None
+    monkeypatch.setattr(pipeline.context.signers.revocation, "_answers", {})
+    with pytest.raises(Invalid) as caught:
+        go(pipeline, state, second)
+    assert caught.value.code == "consent_key_refused"
+    pipeline.context = dataclasses.replace(pipeline.context, signers=None)
+    with pytest.raises(Conflict) as off:
+        leave(pipeline, request)
+    assert off.value.code == "consent_off"
+    for code in ("consent_key_refused", "consent_off", "revocation_unavailable"):
+        assert "card" not in Wording(languages.words("en")).problem(code, "")
 
 
 def test_a_service_that_is_slow_or_away_is_said_to_be(remote: tuple[Pipeline, Consents]) -> None:

@@ -34,7 +34,8 @@ APPEND_ONLY = ("evidence", "delivery_event", "activation", "ledger_leaf", "looku
                "signature_evidence")  # fmt: skip
 # About a delivery, and no business of who receives it.
 SENDERS_ONLY = {
-    "archive", "legal_hold", "retention_later", "submission_row", "signature_request", "verification_code",
+    "archive", "legal_hold", "retention_later", "submission_row", "signature_document", "signature_hold",
+    "signature_renewal", "signature_request", "verification_code",
 }  # fmt: skip
 # SQLSTATE: insufficient privilege, or a row that the policy does not let in.
 FORBIDDEN = "42501"

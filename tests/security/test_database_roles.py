@@ -22,16 +22,17 @@ _APPLICATION = {
     ADD: (
         "activation audit_entry client delivery_event end_proposal evidence gone_out ledger_checkpoint ledger_head"
         " lane_use ledger_leaf ledger_tile legal_hold lookup lookup_recipient organisation organisation_limit outage"
-        " recovery signature_evidence staff verification_code"
+        " recovery signature_evidence signature_hold staff verification_code"
     ),
     TAKE: "ledger_pending quota_use",
     CHANGE: (
         "delivery document index_walk leg mailbox mailbox_item print_batch print_cutoff retention_year step_tally"
-        " signature_request signature_signer submission"
+        " signature_document signature_request signature_signer submission"
     ),
     EVERYTHING: (
         "activation_code archive client_assertion heartbeat idempotency_key job pause print_letter retention_later"
-        " retention_rule retention_walk submission_part submission_row term vault_object vault_removal web_session"
+        " retention_rule retention_walk signature_renewal submission_part submission_row term vault_object vault_removal"
+        " web_session"
     ),
     ("usage",): "print_batch_number",
 }
@@ -53,6 +54,7 @@ COLUMNS = {
     "ledger_head": "root signed_size size updated_at",
     "ledger_tile": "hashes width",
     "legal_hold": "ended_at ended_by",
+    "signature_hold": "ended_at ended_by",
     "organisation": "contact document_types lookup_quota name return_address seal_profile",
     "organisation_limit": "burst changed_at daily_bytes daily_deliveries interactive_per_minute requests_per_second",
     "quota_use": "bytes deliveries",

@@ -55,6 +55,7 @@ def address(path: str) -> str:
         "{delivery_id}": DELIVERY_ID,
         "{evidence_id}": EVIDENCE_ID,
         "{request_id}": "sgr_" + "0" * 32,
+        "{number}": "1",
         "{position}": "0",
         "{job_id}": "job_" + "0" * 32,
         "{pause_id}": "pau_" + "0" * 32,

@@ -1,4 +1,4 @@
-"""The signer's pages: what waits, the document, signing with a card by the page's script, refusing with a reason."""
+"""The signer's pages: what waits, the documents, signing with a card by the page's script, refusing with a reason."""
 
 from typing import Any, Final
 
@@ -8,9 +8,9 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath
 from litestar.response import Redirect
 
-from service.domain.errors import Conflict, Invalid, Retryable, ZendingError
+from service.domain.errors import Conflict, Invalid, NotFound, Retryable, ZendingError
 from service.domain.errors import Final as Never
-from service.domain.signing_folder import Way
+from service.domain.signing_folder import MOST_DOCUMENTS, Way
 from service.portal import languages
 from service.portal.forms import Form
 from service.portal.guards import RECIPIENT, genuine
@@ -18,7 +18,7 @@ from service.portal.rendering import SEE_OTHER, Portal, file_response, see_other
 from service.portal.wording import Wording
 from service.usecases.mailbox import Reader
 from service.usecases.signatures import signer
-from service.usecases.signatures.signer import CardSignature
+from service.usecases.signatures.preparing import CardSignature
 from service.usecases.signatures.views import ToSignView
 from service.web.problems import headers_of, kind_of
 from signing.webeid import MOST_ALGORITHMS, Algorithm
@@ -37,6 +37,13 @@ class Offered(msgspec.Struct, frozen=True, rename="camel"):
     def algorithm(self) -> Algorithm:
         """As the library knows it."""
         return Algorithm(self.crypto_algorithm, self.hash_function, self.padding_scheme)
+
+
+class Made(msgspec.Struct, frozen=True, rename="camel"):
+    """What a card made of one document, as the extension says it."""
+
+    signature: str
+    signature_algorithm: Offered
 
 
 @get("/signatures", guards=[RECIPIENT], sync_to_thread=True)
@@ -58,30 +65,38 @@ def to_sign(request: AnyRequest, portal: NamedDependency[Portal], request_id: Fr
     return sign_page(request, portal, found)
 
 
-@get("/signatures/{request_id:str}/read", guards=[RECIPIENT], sync_to_thread=True)
-def read(request: AnyRequest, portal: NamedDependency[Portal], request_id: FromPath[str]) -> Response[str]:
-    """The document within a page of ours, shown by the browser's own viewer."""
+@get("/signatures/{request_id:str}/documents/{number:int}/read", guards=[RECIPIENT], sync_to_thread=True)
+def read(
+    request: AnyRequest, portal: NamedDependency[Portal], request_id: FromPath[str], number: FromPath[int]
+) -> Response[str]:
+    """A document within a page of ours, shown by the browser's own viewer."""
     found = signer.get(portal.context, reader_of(request), request_id)
-    return portal.page(request, "signatures/read.html", found=found)
+    if not 1 <= number <= len(found.documents):
+        raise NotFound
+    return portal.page(request, "signatures/read.html", found=found, shown=found.documents[number - 1])
 
 
-@get("/signatures/{request_id:str}/document", guards=[RECIPIENT], sync_to_thread=True)
-def document(request: AnyRequest, portal: NamedDependency[Portal], request_id: FromPath[str]) -> Response[bytes]:
-    """The document as it is now, to be shown."""
-    return file_response(signer.document(portal.context, reader_of(request), request_id), download=False)
+@get("/signatures/{request_id:str}/documents/{number:int}", guards=[RECIPIENT], sync_to_thread=True)
+def document(
+    request: AnyRequest, portal: NamedDependency[Portal], request_id: FromPath[str], number: FromPath[int]
+) -> Response[bytes]:
+    """A document as it is now, to be shown."""
+    return file_response(signer.document(portal.context, reader_of(request), request_id, number), download=False)
 
 
-@get("/signatures/{request_id:str}/document/download", guards=[RECIPIENT], sync_to_thread=True)
-def download(request: AnyRequest, portal: NamedDependency[Portal], request_id: FromPath[str]) -> Response[bytes]:
-    """The document as it is now, to keep."""
-    return file_response(signer.document(portal.context, reader_of(request), request_id), download=True)
+@get("/signatures/{request_id:str}/documents/{number:int}/download", guards=[RECIPIENT], sync_to_thread=True)
+def download(
+    request: AnyRequest, portal: NamedDependency[Portal], request_id: FromPath[str], number: FromPath[int]
+) -> Response[bytes]:
+    """A document as it is now, to keep."""
+    return file_response(signer.document(portal.context, reader_of(request), request_id, number), download=True)
 
 
 @post("/signatures/{request_id:str}/certificate", guards=[RECIPIENT, genuine], status_code=200, sync_to_thread=True)
 def certificate(
     request: AnyRequest, portal: NamedDependency[Portal], form: NamedDependency[Form], request_id: FromPath[str]
 ) -> Response[Any]:
-    """Take the card's certificate, and say what the card is to sign; for the page's script."""
+    """Take the card's certificate, and say what the card is to sign, document by document; for the page's script."""
     try:
         made = signer.begin(
             portal.context,
@@ -92,17 +107,18 @@ def certificate(
         )
     except (Invalid, Conflict, Retryable, Never) as error:
         return _said(request, portal, error)
-    return _answer({"hash": made.hash, "hashFunction": made.hash_function})
+    return _answer({"hashes": made.hashes, "hashFunction": made.hash_function})
 
 
 @post("/signatures/{request_id:str}/signature", guards=[RECIPIENT, genuine], status_code=200, sync_to_thread=True)
 def signature(
     request: AnyRequest, portal: NamedDependency[Portal], form: NamedDependency[Form], request_id: FromPath[str]
 ) -> Response[Any]:
-    """Take the card's signature; for the page's script."""
+    """Take the card's signatures, of all documents together; for the page's script."""
     try:
-        made = CardSignature(form.text("signature"), _decoded(form.text("algorithm"), Offered).algorithm)
-        signer.sign(portal.context, reader_of(request), request_id, made)
+        made = _decoded(form.text("signatures"), list[Made])[:MOST_DOCUMENTS]
+        each = [CardSignature(one.signature, one.signature_algorithm.algorithm) for one in made]
+        signer.sign(portal.context, reader_of(request), request_id, *each)
     except (Invalid, Conflict, Retryable) as error:
         return _said(request, portal, error)
     return _answer({"next": f"/signatures/{request_id}"})
@@ -174,7 +190,7 @@ def _decoded(text: str, kind: Any) -> Any:
         raise Invalid("The card's answer can't be read.", code="card_answer_malformed") from None
 
 
-def _answer(value: dict[str, str], *, status: int = 200, headers: dict[str, str] | None = None) -> Response[Any]:
+def _answer(value: dict[str, Any], *, status: int = 200, headers: dict[str, str] | None = None) -> Response[Any]:
     return Response(
         value,
         status_code=status,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: EUPL-1.2 */
-/* Web eID from this page: the card's certificate to the server, the server's hash to the card, the signature back. */
+/* Web eID from this page: the card's certificate to the server, its hashes to the card one by one, all signatures back. */
 (() => {
   "use strict";
   const form = document.getElementById("signing");
@@ -61,12 +61,17 @@
     state.textContent = form.dataset.card;
     const card = await ask("web-eid:get-signing-certificate", { options }, PERSON);
     const algorithms = JSON.stringify(card.supportedSignatureAlgorithms ?? []);
-    const { hash, hashFunction } = await send(form.action, { certificate: card.certificate, algorithms });
-    state.textContent = form.dataset.pin;
-    const made = await ask("web-eid:sign", { certificate: card.certificate, hash, hashFunction, options }, PERSON);
+    const { hashes, hashFunction } = await send(form.action, { certificate: card.certificate, algorithms });
+    const signatures = [];
+    for (const hash of hashes) {
+      // The protocol signs one hash at a time: nothing counts before the last one.
+      const said = hashes.length > 1 ? form.dataset.pinOfSeveral : form.dataset.pin;
+      state.textContent = said.replace("{number}", signatures.length + 1).replace("{count}", hashes.length);
+      const made = await ask("web-eid:sign", { certificate: card.certificate, hash, hashFunction, options }, PERSON);
+      signatures.push({ signature: made.signature, signatureAlgorithm: made.signatureAlgorithm });
+    }
     state.textContent = form.dataset.checking;
-    const algorithm = JSON.stringify(made.signatureAlgorithm ?? {});
-    return finish({ signature: made.signature, algorithm });
+    return finish({ signatures: JSON.stringify(signatures) });
   };
 
   const sentence = (error) => {

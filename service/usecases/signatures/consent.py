@@ -14,13 +14,18 @@ from service.domain.signing_folder import Way
 from service.usecases.context import Context
 from service.usecases.mailbox import Reader
 from service.usecases.signatures import signer
+from service.usecases.signatures.preparing import stale
 from signing.errors import KeyUnusable, Unavailable
 from signing.keys.consent import ConsentService, Leaving
 
 _PASSING: Final = frozenset({"server_error", "temporarily_unavailable"})
 """What OAuth 2 (RFC 6749, 4.1.2.1) calls an error that may be over soon."""
 
-_OF_KEYS: Final = {"signer_differs": "consent_signer_differs", "level_not_reached": "consent_level_not_reached"}
+_OF_KEYS: Final = {
+    "signer_differs": "consent_signer_differs",
+    "level_not_reached": "consent_level_not_reached",
+    "consent_too_many": "consent_too_many",
+}
 """What is said of a card in other words than of a key elsewhere."""
 
 
@@ -32,7 +37,7 @@ class Agreed:
     credential: str = field(repr=False)
     named: dict[str, str]
     mechanism: str
-    digest: bytes = field(repr=False)
+    digests: list[bytes] = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -44,14 +49,14 @@ class Away:
         state: what must come back with them.
         verifier: redeems the code they bring.
         agreed: what they are to consent to; None while they only say who they are.
-        signature: what was made already and lacks nothing but a time-stamp or the like.
+        signatures: what was made already and lacks nothing but a time-stamp or the like.
     """
 
     request_id: str
     state: str = field(repr=False)
     verifier: str = field(repr=False)
     agreed: Agreed | None = None
-    signature: bytes | None = field(default=None, repr=False)
+    signatures: list[bytes] | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +68,7 @@ class Step:
 
 
 class NotYet(Retryable):
-    """Signed there, but not finished here: ``away`` holds the signature, to be given again."""
+    """Signed there, but not finished here: ``away`` holds the signatures, to be given again."""
 
     def __init__(self, error: Retryable, away: Away) -> None:
         super().__init__(error.detail, code=error.code)
@@ -81,8 +86,8 @@ def begin(
     """
     service = _service(context)
     signer.may(context, reader, request_id, Way.CSC)
-    if kept is not None and kept.signature is not None and kept.request_id == request_id:
-        return _finish(context, reader, kept, kept.signature)
+    if kept is not None and kept.signatures is not None and kept.request_id == request_id:
+        return _finish(context, reader, kept, kept.signatures)
     leaving = service.identify(return_uri, language)
     return Step(leaving.url, Away(request_id, leaving.state, leaving.verifier))
 
@@ -102,7 +107,7 @@ def back(
 
     Raises:
         NotFound, TransitionRefused, Invalid, Retryable: as ``signer.begin`` and ``signer.sign``.
-        NotYet: the signature is made; it is to be given again.
+        NotYet: the signatures are made; they are to be given again.
         Conflict: ``consent_stopped``, they did not agree; ``consent_failed``, the service did not do its part;
             ``consent_strange``, they were sent by somebody else; ``signing_stale``.
     """
@@ -115,12 +120,12 @@ def back(
     try:
         if away.agreed is None:
             return _identified(context, reader, away, service, brought.get("code", ""), return_uri, language)
-        signature = _consented(context, reader, away, away.agreed, service, brought.get("code", ""), return_uri)
+        signatures = _consented(context, reader, away, away.agreed, service, brought.get("code", ""), return_uri)
     except Unavailable:
         raise _passing() from None
     except KeyUnusable:
         raise _failed() from None
-    return _finish(context, reader, away, signature)
+    return _finish(context, reader, away, signatures)
 
 
 def _identified(
@@ -135,32 +140,45 @@ def _identified(
         except Invalid as error:
             why = why or error
             continue
-        leaving = service.ask(each.id, each.mechanism, made.to_sign, return_uri, language)
-        agreed = Agreed(token, each.id, dict(each.named), each.mechanism.value, made.to_sign)
+        if len(made) > each.together:
+            why = why or Invalid("The key signs fewer documents at once.", code="consent_too_many")
+            continue
+        digests = [one.to_sign for one in made]
+        leaving = service.ask(each.id, each.mechanism, digests, return_uri, language)
+        agreed = Agreed(token, each.id, dict(each.named), each.mechanism.value, digests)
         return Step(leaving.url, _kept(away, leaving, agreed))
     assert why is not None  # the service gave one at least
-    raise Invalid("The key at the signing service can't sign this.", code=_OF_KEYS.get(why.code, "consent_key_refused"))
+    raise _refused(why)
 
 
 def _consented(
     context: Context, reader: Reader, away: Away, agreed: Agreed, service: ConsentService, code: str, return_uri: str
-) -> bytes:
-    """The signature, of what they agreed to, which must be what is still prepared."""
+) -> list[bytes]:
+    """The signatures, of what they agreed to, which must be what is still prepared."""
     made = signer.prepared_for(context, reader, away.request_id)
-    if not hmac.compare_digest(made.to_sign, agreed.digest) or made.mechanism.value != agreed.mechanism:
-        raise signer.stale()
+    digests, mechanism = [each.to_sign for each in made], made[0].mechanism
+    if digests != agreed.digests or mechanism.value != agreed.mechanism:
+        raise stale()
     activation = service.redeem(code, away.verifier, return_uri)
     return service.sign(
-        agreed.token, activation, agreed.credential, agreed.named, made.certificate, made.mechanism, made.to_sign
+        agreed.token, activation, agreed.credential, agreed.named, made[0].certificate, mechanism, digests
     )
 
 
-def _finish(context: Context, reader: Reader, away: Away, signature: bytes) -> Step:
+def _finish(context: Context, reader: Reader, away: Away, signatures: list[bytes]) -> Step:
     try:
-        signer.sign(context, reader, away.request_id, signature)
+        signer.sign(context, reader, away.request_id, *signatures)
     except Retryable as error:
-        raise NotYet(error, replace(away, signature=signature)) from None
+        raise NotYet(error, replace(away, signatures=signatures)) from None
+    except Invalid as error:
+        raise _refused(error) from None
     return Step()
+
+
+def _refused(error: Invalid) -> Invalid:
+    """What is wrong with a key or its certificate, in words that speak of no card."""
+    code = _OF_KEYS.get(error.code, "consent_key_refused")
+    return Invalid("The key at the signing service can't sign this.", code=code)
 
 
 def _kept(away: Away, leaving: Leaving, agreed: Agreed) -> Away:
@@ -168,7 +186,7 @@ def _kept(away: Away, leaving: Leaving, agreed: Agreed) -> Away:
 
 
 def _service(context: Context) -> ConsentService:
-    if context.consent is None:
+    if context.consent is None or context.signers is None:
         raise Conflict("Signing at a remote service is not set up here.", code="consent_off")
     return context.consent
 

@@ -17,17 +17,16 @@ from sqlalchemy.orm import Session
 
 from service.db import signatures as rows
 from service.db.ids import EVIDENCE, SIGNATURE_REQUEST, new_id, parse_id, public_id
-from service.db.signatures import SignatureEvidence
 from service.domain.errors import NotFound
 from service.domain.evidence import rfc3339
 from service.domain.signing_folder import ACTORS, FolderEvent
-from service.ledger import entry, evidence_proof, sequencer
+from service.ledger import sequencer
+from service.usecases import sealed_evidence
 from service.usecases.context import Context
 from service.usecases.views import EvidenceEntry, evidence_entries
-from service.vault import crypto
 
 if TYPE_CHECKING:
-    from service.usecases.signatures.folders import Done, Signing
+    from service.usecases.signatures.folders import Document, Done, Signing
 
 RECORD_VERSION: Final = "zending-signature-1"
 
@@ -53,18 +52,12 @@ def write(session: Session, context: Context, acts: Sequence[Act]) -> None:
 
 def listed(session: Session, request: uuid.UUID) -> list[EvidenceEntry]:
     """The evidence of a request, oldest first."""
-    found = rows.evidence(session, request)
-    done = evidence_proof.published(session, [row.id for row in found])
-    entries = [
-        {"id": public_id(EVIDENCE, row.id), "event": row.event, "at": row.at, "published": row.id in done}
-        for row in found
-    ]
-    return evidence_entries(entries)
+    return evidence_entries(sealed_evidence.listed(session, rows.evidence(session, request)))
 
 
 def records(session: Session, context: Context, request: uuid.UUID) -> list[dict[str, object]]:
     """All records of a request, oldest first, each with its salt and leaf hash, and its proof where there is one."""
-    return [_whole(session, context, row) for row in rows.evidence(session, request)]
+    return [sealed_evidence.whole(session, context, row) for row in rows.evidence(session, request)]
 
 
 def whole(session: Session, context: Context, request: uuid.UUID, evidence_id: str) -> dict[str, object]:
@@ -76,28 +69,14 @@ def whole(session: Session, context: Context, request: uuid.UUID, evidence_id: s
     wanted = parse_id(EVIDENCE, evidence_id)
     for row in rows.evidence(session, request):
         if row.id == wanted:
-            return _whole(session, context, row)
+            return sealed_evidence.whole(session, context, row)
     raise NotFound
-
-
-def _whole(session: Session, context: Context, row: SignatureEvidence) -> dict[str, object]:
-    salt = crypto.decrypt(context.keyring, row.salt, _place(row.organisation_id, "salt", row.id))
-    raw = crypto.decrypt(context.keyring, row.record, _place(row.organisation_id, "record", row.id))
-    return evidence_proof.document(
-        msgspec.json.decode(raw, type=dict[str, object]),
-        salt,
-        row.leaf_hash,
-        evidence_proof.proof_for(session, row.id),
-    )
 
 
 def _row(context: Context, act: Act) -> dict[str, Any]:
     request = act.signing.row
     evidence_id = new_id()
     statement = _record(context, act, evidence_id)
-    salt = entry.new_salt()
-    kek = context.keyring.wrap_key(request.organisation_id, request.retention_year)
-    encoded = msgspec.json.encode(statement)
     return {
         "request_id": request.id,
         "id": evidence_id,
@@ -105,9 +84,7 @@ def _row(context: Context, act: Act) -> dict[str, Any]:
         "position": act.signer or 0,
         "event": act.event.value,
         "at": act.at,
-        "record": crypto.encrypt(kek, encoded, _place(request.organisation_id, "record", evidence_id)),
-        "salt": crypto.encrypt(kek, salt, _place(request.organisation_id, "salt", evidence_id)),
-        "leaf_hash": entry.leaf_hash(str(statement["event_key"]), salt, statement),
+        **sealed_evidence.columns(context, "signature_evidence", statement, request, evidence_id),
     }
 
 
@@ -133,7 +110,9 @@ def _record(context: Context, act: Act, evidence_id: uuid.UUID) -> dict[str, obj
         "reference": request.reference,
         "requested_at": rfc3339(request.created_at),
         "expires_at": rfc3339(request.expires_at),
-        "document": {"sha256": request.sha256.hex(), "submitted_sha256": request.submitted_sha256.hex()},
+        "document": _digests(signing.documents[0]),
+        # Of the first alone where there is no other: records of one document stay as they were.
+        **({"documents": [_digests(each) for each in signing.documents]} if len(signing.documents) > 1 else {}),
         "signer": None
         if own is None
         else {
@@ -148,5 +127,5 @@ def _record(context: Context, act: Act, evidence_id: uuid.UUID) -> dict[str, obj
     }
 
 
-def _place(organisation: uuid.UUID, column: str, evidence_id: uuid.UUID) -> bytes:
-    return f"{organisation}|signature_evidence.{column}:{evidence_id}".encode()
+def _digests(document: Document) -> dict[str, str]:
+    return {"sha256": document.row.sha256.hex(), "submitted_sha256": document.row.submitted_sha256.hex()}

@@ -1,4 +1,4 @@
-"""The step ``finish``: what the organisation does itself: its seal as a signer, the seal over the result, the report.
+"""The step ``finish``: what the organisation does itself: its seal as a signer, the seals over the result, the report.
 
 The leg says which: 0 closes a request that all have signed, 1 to 20 is a seal among the signers by its position, 100
 hands the result in for delivery.
@@ -8,29 +8,27 @@ import hashlib
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 import msgspec
 from cryptography.hazmat.primitives.serialization import Encoding
 from sqlalchemy.orm import Session
 
 from service.db import deliveries
-from service.db import retention as due
 from service.db.ids import DELIVERY, SIGNATURE_REQUEST, parse_id, public_id
 from service.db.jobs import JobKind, Lane, Leased
-from service.db.retention import Removal
 from service.domain.errors import Final, IdempotencyRunning, Invalid, QuotaExceeded, Retryable
 from service.domain.signing_folder import FolderEvent, FolderState, SignerState, Way
 from service.domain.states import Actor
 from service.engine.patience import OutOfPatience, patience
 from service.engine.steps import Outcome, Step, each
-from service.usecases.admission import Sender, Upload, intents
+from service.usecases.admission import Sender, Upload
 from service.usecases.context import Context
 from service.usecases.hand_in import hand_in
-from service.usecases.signatures import evidence
+from service.usecases.signatures import documents, evidence, renewing
+from service.usecases.signatures.documents import REPORT, Stored
 from service.usecases.signatures.folders import CLOSING, DELIVERING, Done, Signing, happen, load
 from service.usecases.signatures.report import sealed_report
-from service.usecases.signatures.sender import REPORT, current
-from service.vault.vault import Prepared
 from signing.errors import SigningError, Unsealable
 from signing.signers import SignatureLevel
 
@@ -49,13 +47,11 @@ class Work:
 
 @dataclass(frozen=True)
 class Made:
-    """What came of it: the sealed document (and report), encrypted and stored; or the delivery."""
+    """What came of it: the sealed documents (and report), encrypted and stored; or the delivery."""
 
-    document: Prepared | None = None
-    sha256: bytes = b""
-    size: int = 0
-    report: Prepared | None = None
-    report_size: int = 0
+    documents: list[Stored] = field(default_factory=list)
+    report: Stored | None = None
+    until: datetime | None = None
     delivery: uuid.UUID | None = None
 
 
@@ -106,25 +102,20 @@ def _is_due(signing: Signing, leg: int) -> bool:
 def _perform(context: Context, work: Work) -> Made:
     if work.leg == DELIVERING:
         return Made(delivery=_deliver(context, work.signing))
-    signing, row = work.signing, work.signing.row
-    sealed = _sealed(context, signing)
-    role = "request-sealed" if work.leg == CLOSING else f"request-signed-{work.leg}"
-    prepared = [context.vault.prepare(row.organisation_id, row.retention_year, row.id, role, sealed)]
-    digest, report = hashlib.sha256(sealed).digest(), b""
-    if work.leg == CLOSING:
-        report = sealed_report(context, signing, work.records, sealed_sha256=digest.hex())
-        prepared.append(context.vault.prepare(row.organisation_id, row.retention_year, row.id, REPORT, report))
-    with context.database.transaction(organisations=[row.organisation_id]) as session:
-        deliveries.intend(session, intents(row.organisation_id, row.id, prepared))
-    context.vault.write_many(prepared)
-    return Made(prepared[0], digest, len(sealed), prepared[1] if report else None, len(report))
+    signing = work.signing
+    sealed = [_sealed(context, signing, file.content) for file in documents.read_all(context, signing)]
+    if work.leg != CLOSING:
+        return Made(documents.store(context, signing, f"request-signed-{work.leg}", sealed))
+    digests = [hashlib.sha256(each).hexdigest() for each in sealed]
+    report = sealed_report(context, signing, work.records, sealed_sha256=digests)
+    *stored, last = documents.store(context, signing, "request-sealed", sealed, also=report)
+    return Made(stored, last, renewing.good_together_until([*sealed, report], at=context.clock()))
 
 
-def _sealed(context: Context, signing: Signing) -> bytes:
-    content = current(context, signing).content
+def _sealed(context: Context, signing: Signing, content: bytes) -> bytes:
     try:
         with patience(memory=MEMORY):
-            return context.sealer(signing.organisation).seal(content, at=context.clock())
+            return context.sealer(signing.organisation).seal(content, at=context.clock(), among_others=True)
     except Unsealable as error:
         raise Final("The document can't be sealed.", reason="seal_failed", code=error.code) from None
     except OutOfPatience:
@@ -140,8 +131,10 @@ def _deliver(context: Context, signing: Signing) -> uuid.UUID:
     row, public = signing.row, public_id(SIGNATURE_REQUEST, signing.id)
     assert row.report_path is not None
     report = context.vault.read(row.report_path, row.organisation_id, row.id, REPORT)
+    first, *others = documents.read_all(context, signing)
     uploads = [
-        Upload("document", signing.personal.filename, current(context, signing).content),
+        Upload("document", first.filename, first.content),
+        *(Upload("attachment", each.filename, each.content) for each in others),
         Upload("attachment", f"{public}.pdf", report),
     ]
     sender = Sender(row.organisation_id, Lane.BULK, Actor.SERVICE)
@@ -159,30 +152,27 @@ def _deliver(context: Context, signing: Signing) -> uuid.UUID:
 
 def _record(session: Session, context: Context, signing: Signing, work: Work, made: Made) -> None:
     row, now = signing.row, context.clock()
-    if not _is_due(signing, work.leg) or (made.document and row.sha256 != work.signing.row.sha256):
-        # Taken back, or signed by somebody else meanwhile: what was stored is nobody's and collected.
-        if made.document and _is_due(signing, work.leg):
-            raise Retryable("The document changed meanwhile.", code="signing_stale")
+    if not _is_due(signing, work.leg):
+        # Taken back meanwhile: what was stored is nobody's and collected.
         return
     if made.delivery is not None:
         row.delivery_id, row.updated_at = made.delivery, now
         session.flush()
+        # From here on it is renewed as what it became.
+        renewing.note(session, context, signing, None, now=now)
         return
-    assert made.document is not None
-    before = row.path
-    row.path, row.role = made.document.path, made.document.path.split("/")[1]
-    row.sha256, row.size = made.sha256, made.size
-    paths = [made.document.path]
+    if documents.state(signing) != documents.state(work.signing):
+        # Signed by somebody else meanwhile.
+        raise Retryable("The documents changed meanwhile.", code="signing_stale")
+    documents.name(session, signing, made.documents, now=now)
     if made.report is not None:
-        row.report_path, row.report_size = made.report.path, made.report_size
-        paths.append(made.report.path)
-    if work.leg == CLOSING:
+        row.report_path, row.report_size = made.report.prepared.path, made.report.size
+        deliveries.keep(session, [row.id], [made.report.prepared.path])
+        renewing.note(session, context, signing, made.until, now=now)
         happen(session, context, signing, FolderEvent.COMPLETED, now=now)
     else:
         outcome = _by_seal(context, signing)
         happen(session, context, signing, FolderEvent.SIGNED, now=now, signer=work.leg, outcome=outcome)
-    deliveries.keep(session, [row.id], paths)
-    due.remove_later(session, [Removal(before, row.id, row.organisation_id)], now=now)
 
 
 def _by_seal(context: Context, signing: Signing) -> Done:

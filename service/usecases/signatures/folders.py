@@ -14,7 +14,7 @@ from service.db import signatures as rows
 from service.db.ids import SIGNATURE_REQUEST, public_id
 from service.db.jobs import JobKind, Lane, NewJob
 from service.db.models import Organisation
-from service.db.signatures import SignatureRequestRow, SignerRow
+from service.db.signatures import SignatureDocument, SignatureRequestRow, SignerRow
 from service.domain.signing_folder import (
     FINAL,
     Folder,
@@ -27,7 +27,7 @@ from service.domain.signing_folder import (
     newly_asked,
 )
 from service.usecases.context import Context
-from service.usecases.personal import open_value, seal_value
+from service.usecases.personal import open_text, open_value, seal_value
 from service.usecases.signatures import evidence
 from service.usecases.signatures.evidence import Act
 
@@ -62,11 +62,21 @@ class Done(msgspec.Struct, frozen=True):
     reason: str | None = None
 
 
+@dataclass(frozen=True)
+class Document:
+    """One document of a request: the first stands with the request, others have rows of their own."""
+
+    number: int
+    row: SignatureRequestRow | SignatureDocument
+    filename: str = field(repr=False)
+
+
 @dataclass(kw_only=True)
 class Signing:
-    """One request: its row, its signers' rows, its sender, and what is personal in the clear."""
+    """One request: its row, its documents and signers, its sender, and what is personal in the clear."""
 
     row: SignatureRequestRow
+    documents: list[Document]
     signers: list[SignerRow]
     organisation: Organisation
     personal: Personal = field(repr=False)
@@ -97,20 +107,29 @@ def load(
     """
     found = rows.requests(session, ids, lock=lock)
     signers = rows.signers(session, found)
+    further = rows.further_documents(session, found)
     senders = deliveries.organisations(session, {row.organisation_id for row in found.values()})
-    return {
-        row.id: Signing(
+    loaded = {}
+    for row in found.values():
+        raw = open_value(context, row.personal, organisation=row.organisation_id, place=personal_place(row.id))
+        personal = msgspec.json.decode(raw, type=Personal)
+        loaded[row.id] = Signing(
             row=row,
+            documents=[
+                Document(1, row, personal.filename),
+                *(Document(each.position, each, _filename(context, each)) for each in further[row.id]),
+            ],
             signers=signers[row.id],
             organisation=senders[row.organisation_id],
-            personal=msgspec.json.decode(
-                open_value(context, row.personal, organisation=row.organisation_id, place=personal_place(row.id)),
-                type=Personal,
-            ),
+            personal=personal,
             people=[person(context, each) for each in signers[row.id]],
         )
-        for row in found.values()
-    }
+    return loaded
+
+
+def _filename(context: Context, row: SignatureDocument) -> str:
+    place = document_place(row.request_id, row.position)
+    return open_text(context, row.filename, organisation=row.organisation_id, place=place)
 
 
 def person(context: Context, row: SignerRow) -> Person:
@@ -134,6 +153,11 @@ def done(context: Context, row: SignerRow) -> Done | None:
 def personal_place(request: uuid.UUID) -> str:
     """Where a request's personal part stands."""
     return f"signature_request.personal:{request}"
+
+
+def document_place(request: uuid.UUID, position: int) -> str:
+    """Where the file name of a further document stands."""
+    return f"signature_document.filename:{request}/{position}"
 
 
 def signer_place(column: str, request: uuid.UUID, position: int) -> str:
@@ -225,6 +249,7 @@ def job(signing: Signing, kind: JobKind, leg: int) -> NewJob:
     return NewJob(kind, signing.row.organisation_id, signing.id, lane=Lane.INTERACTIVE, leg=leg)
 
 
-def purpose(signing: Signing, position: int) -> str:
-    """What a prepared signature is for: this request, this signer."""
-    return f"{public_id(SIGNATURE_REQUEST, signing.id)}/{position}"
+def purpose(signing: Signing, position: int, document: int) -> str:
+    """What a prepared signature is for: this request, this signer, and which of its documents."""
+    own = f"{public_id(SIGNATURE_REQUEST, signing.id)}/{position}"
+    return own if document == 1 else f"{own}/{document}"

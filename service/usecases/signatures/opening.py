@@ -1,43 +1,47 @@
 """Asking for signatures: checked, inspected, stored, and only then acknowledged, in the order of a hand-in."""
 
 import hashlib
-import time
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from typing import Final
+from datetime import timedelta
+from typing import Any, Final
 
 import msgspec
 import structlog
-from sqlalchemy.exc import DBAPIError
 
 from service.db import deliveries, idempotency, jobs
 from service.db import retention as due
 from service.db.ids import SIGNATURE_REQUEST, new_id, public_id
 from service.db.models import Organisation
-from service.db.signatures import SignatureRequestRow, SignerRow
+from service.db.signatures import SignatureDocument, SignatureRequestRow, SignerRow
 from service.domain import calendar
 from service.domain.errors import (
     FieldError,
     Forbidden,
-    IdempotencyMismatch,
-    IdempotencyMissing,
     IdempotencyRunning,
     Invalid,
-    PayloadTooLarge,
 )
 from service.domain.identifiers import RecipientId, RecipientKind
 from service.domain.signing_folder import FolderEvent, FolderState, Order, Way, begin
-from service.usecases import admission, hand_in, quotas
-from service.usecases.admission import Inspected, Upload, intents, safe_name
+from service.usecases import claims, hand_in, quotas
+from service.usecases.admission import Upload, intents
 from service.usecases.context import Context
-from service.usecases.personal import find_hash, open_value, seal_value
+from service.usecases.personal import find_hash, seal_text, seal_value
 from service.usecases.policies import policies_of
-from service.usecases.signatures import evidence, folders, looks
+from service.usecases.signatures import evidence, folders, taking
+from service.usecases.signatures.documents import ORIGINAL, role_of
 from service.usecases.signatures.evidence import Act
-from service.usecases.signatures.folders import Person, Personal, Signing, personal_place, signer_place
-from service.usecases.signatures.requests import SignatureRequest, SignerPart, check, plain, read
+from service.usecases.signatures.folders import (
+    Document,
+    Personal,
+    Signing,
+    document_place,
+    personal_place,
+    signer_place,
+)
+from service.usecases.signatures.requests import SignatureRequest, check, plain, read
+from service.usecases.signatures.taking import Taken
 from service.usecases.signatures.views import request_view
 from service.vault.vault import Prepared
 
@@ -45,8 +49,6 @@ log = structlog.get_logger()
 
 ROUTE: Final = "POST /v1/signature-requests"
 ACCEPTED: Final = 202
-ORIGINAL: Final = "request-original"
-_RELEASE_PAUSES: Final = (0.0, 0.5, 1.0, 2.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,50 +68,25 @@ def open_request(
     Raises:
         IdempotencyMissing, IdempotencyMismatch, IdempotencyRunning: about the key.
         Invalid: the JSON or the set of files can't be accepted; with every problem.
-        DocumentRefused: the document can't be accepted; the code says why.
-        PayloadTooLarge: it is larger than a delivery may be.
+        DocumentRefused: a document can't be accepted; the code says why.
+        PayloadTooLarge: together they are larger than a delivery may be.
         DeliveryQuota: the organisation has handed in as much as it may on a day.
     """
-    if not key:
-        raise IdempotencyMissing
-    if not hand_in.KEY.fullmatch(key):
-        raise Invalid("An Idempotency-Key is 1 to 255 printable ASCII characters.", code="idempotency_key_malformed")
+    key = claims.checked(key)
     organisation = context.desk.organisation(context.database, organisation_id)
     if organisation is None:
         raise Forbidden
     print_ = hand_in.fingerprint(raw, uploads)
     with context.database.transaction(organisations=[organisation_id]) as session:
-        claim = idempotency.claim(session, organisation_id, ROUTE, key, print_, seconds=hand_in.CLAIM_SECONDS)
+        claim = idempotency.claim(session, organisation_id, ROUTE, key, print_, seconds=claims.SECONDS)
     if isinstance(claim, idempotency.Seen):
-        return _again(context, organisation_id, claim, print_)
+        first = claims.answered(context, organisation_id, claim, print_)
+        return Opened(first.status, first.body, public_id(SIGNATURE_REQUEST, first.subject_id))
     try:
         return _open(context, organisation, raw, uploads, claim)
     except Exception:
-        _release(context, claim)
+        claims.release(context, claim)
         raise
-
-
-def _again(context: Context, organisation_id: uuid.UUID, seen: idempotency.Seen, print_: bytes) -> Opened:
-    if seen.fingerprint != print_:
-        raise IdempotencyMismatch
-    if seen.status is None or seen.answer is None or seen.subject_id is None:
-        raise IdempotencyRunning
-    body = open_value(context, seen.answer, organisation=organisation_id, place=f"idempotency.answer:{seen.subject_id}")
-    answer = bytes(msgspec.json.decode(body, type=msgspec.Raw))
-    return Opened(seen.status, answer, public_id(SIGNATURE_REQUEST, seen.subject_id))
-
-
-def _release(context: Context, claim: idempotency.Claim) -> None:
-    """Give the key back; if the database stays away, the claim's lease ends it."""
-    for pause in _RELEASE_PAUSES:
-        time.sleep(pause)
-        try:
-            with context.database.transaction(organisations=[claim.organisation_id]) as session:
-                idempotency.release(session, claim)
-        except DBAPIError as error:
-            log.warning("claim_not_released", error=type(error).__name__)
-        else:
-            return
 
 
 def _open(
@@ -120,16 +97,20 @@ def _open(
     asked = read(raw)
     check(asked, policies_of(context, organisation), now=now)
     _check_ways(context, asked)
-    _check_files(context, uploads)
-    (inspected,) = admission.inspect(context, uploads)
-    year = calendar.retention_year(now) + organisation.retention_years
+    taking.check_files(context, asked, uploads)
     request_id = new_id()
-    document = _with_places(organisation, asked, inspected.content, request_id, now)
-    prepared = context.vault.prepare(organisation.id, year, request_id, ORIGINAL, document)
+    taken = taking.take(
+        context, organisation, asked, uploads, request_id, now=now, go_on=lambda: claims.go_on(context, claim)
+    )
+    year = calendar.retention_year(now) + organisation.retention_years
+    prepared = [
+        context.vault.prepare(organisation.id, year, request_id, role_of(ORIGINAL, number), each.content)
+        for number, each in enumerate(taken, 1)
+    ]
     with context.database.transaction(organisations=[organisation.id]) as session:
-        deliveries.intend(session, intents(organisation.id, request_id, [prepared]))
-    context.vault.write(prepared)
-    signing = _signing(context, organisation, asked, inspected, document, prepared, request_id, year)
+        deliveries.intend(session, intents(organisation.id, request_id, prepared))
+    context.vault.write_many(prepared)
+    signing = _signing(context, organisation, asked, taken, prepared, request_id, year)
     first = begin(Order(asked.order), len(asked.signers))
     with context.database.transaction(organisations=[organisation.id]) as session:
         for signer, state in zip(signing.signers, first.signers, strict=True):
@@ -147,28 +128,17 @@ def _open(
         )
         if not idempotency.complete(session, claim, status=ACCEPTED, answer=answer, subject=request_id):
             raise IdempotencyRunning
-        quotas.count(session, {organisation.id: (1, signing.row.size)})
+        quotas.count(session, {organisation.id: (1, sum(each.row.size for each in signing.documents))})
         session.add(signing.row)
         session.flush()
-        session.add_all(signing.signers)
+        session.add_all([*(each.row for each in signing.documents[1:]), *signing.signers])
         session.flush()
-        deliveries.keep(session, [request_id], [prepared.path])
+        deliveries.keep(session, [request_id], [each.path for each in prepared])
         due.span_year(session, organisation.id, year, [request_id])
         evidence.write(session, context, [Act(signing, FolderEvent.REQUESTED, now)])
         jobs.put(session, put)
     context.wake(sorted({each.kind for each in put}))
     return Opened(ACCEPTED, body, public_id(SIGNATURE_REQUEST, request_id))
-
-
-def _with_places(
-    organisation: Organisation, asked: SignatureRequest, pdf: bytes, request_id: uuid.UUID, now: datetime
-) -> bytes:
-    people = {
-        place: _person(organisation, part).name
-        for place, part in enumerate(asked.signers, 1)
-        if part.way != Way.SEAL.value
-    }
-    return looks.with_places(pdf, request_id, asked.language, people, at=now) if people else pdf
 
 
 def _check_ways(context: Context, asked: SignatureRequest) -> None:
@@ -184,28 +154,19 @@ def _check_ways(context: Context, asked: SignatureRequest) -> None:
         raise Invalid(code="signature_request_invalid", errors=wrong)
 
 
-def _check_files(context: Context, uploads: Sequence[Upload]) -> None:
-    if len(uploads) != 1 or uploads[0].role != "document":
-        detail = "A signature request has exactly one document: send one part named document, with a PDF."
-        raise Invalid(detail, code="one_document", errors=[FieldError("/document", "one_document", detail)])
-    if len(uploads[0].content) > context.limits.delivery_bytes:
-        raise PayloadTooLarge(f"The document is larger than {context.limits.delivery_bytes} bytes.")
-
-
 def _signing(
     context: Context,
     organisation: Organisation,
     asked: SignatureRequest,
-    inspected: Inspected,
-    document: bytes,
-    prepared: Prepared,
+    taken: Sequence[Taken],
+    prepared: Sequence[Prepared],
     request_id: uuid.UUID,
     year: int,
 ) -> Signing:
     now = context.clock()
     personal = Personal(
         plain(asked.subject),
-        safe_name(inspected.filename),
+        taken[0].filename,
         None if asked.deliver is None else msgspec.to_builtins(asked.deliver),
     )
     sealed = {"organisation": organisation.id, "year": year}
@@ -219,21 +180,28 @@ def _signing(
         state=FolderState.OPEN.value,
         reason=None,
         personal=seal_value(context, personal, place=personal_place(request_id), **sealed),  # type: ignore[arg-type]
-        path=prepared.path,
-        role=ORIGINAL,
-        sha256=hashlib.sha256(document).digest(),
-        submitted_sha256=inspected.submitted_sha256,
-        size=len(document),
-        pages=inspected.inspection.pages,
         remind_days=asked.remind_after_days,
         retention_year=year,
         created_at=now,
         updated_at=now,
         expires_at=now + timedelta(days=asked.days),
+        **_columns(1, taken[0], prepared[0]),
     )
+    documents = [Document(1, row, personal.filename)]
+    for position, (each, stored) in enumerate(zip(taken[1:], prepared[1:], strict=True), 2):
+        place = document_place(request_id, position)
+        further = SignatureDocument(
+            request_id=request_id,
+            position=position,
+            organisation_id=organisation.id,
+            filename=seal_text(context, each.filename, place=place, **sealed),  # type: ignore[arg-type]
+            beside=prepared[0].path,
+            **_columns(position, each, stored),
+        )
+        documents.append(Document(position, further, each.filename))
     people, signers = [], []
     for position, part in enumerate(asked.signers, 1):
-        who = _person(organisation, part)
+        who = taking.person(organisation, part)
         people.append(who)
         number = None if who.number is None else RecipientId(RecipientKind.CITIZEN, who.number)
         signers.append(
@@ -248,10 +216,17 @@ def _signing(
                 personal=seal_value(context, who, place=signer_place("personal", request_id, position), **sealed),  # type: ignore[arg-type]
             )
         )
-    return Signing(row=row, signers=signers, organisation=organisation, personal=personal, people=people)
+    return Signing(
+        row=row, documents=documents, signers=signers, organisation=organisation, personal=personal, people=people
+    )
 
 
-def _person(organisation: Organisation, part: SignerPart) -> Person:
-    if part.id is None or part.name is None:
-        return Person(organisation.name)
-    return Person(plain(part.name), RecipientId.parse(RecipientKind.CITIZEN, part.id).value)
+def _columns(number: int, taken: Taken, prepared: Prepared) -> dict[str, Any]:
+    return {
+        "path": prepared.path,
+        "role": role_of(ORIGINAL, number),
+        "sha256": hashlib.sha256(taken.content).digest(),
+        "submitted_sha256": taken.submitted_sha256,
+        "size": len(taken.content),
+        "pages": taken.pages,
+    }

@@ -1,7 +1,7 @@
 """The report of a completed request: who signed what when by which certificate, sealed, for people and for archives."""
 
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import cache
 from pathlib import Path
@@ -63,8 +63,10 @@ def words(language: str) -> dict[str, str]:
         return msgspec.convert(tomllib.load(file), dict[str, str])
 
 
-def sealed_report(context: Context, signing: Signing, records: list[dict[str, object]], *, sealed_sha256: str) -> bytes:
-    """The report as PDF/A-3a and PDF/UA-1 with the evidence records attached, sealed like the document.
+def sealed_report(
+    context: Context, signing: Signing, records: list[dict[str, object]], *, sealed_sha256: Sequence[str]
+) -> bytes:
+    """The report as PDF/A-3a and PDF/UA-1 with the evidence records attached, sealed like the documents.
 
     No transaction should be open: the seal's time-stamp comes over the network.
 
@@ -72,7 +74,7 @@ def sealed_report(context: Context, signing: Signing, records: list[dict[str, ob
         context: its sealers and clock are used.
         signing: a request that all have signed.
         records: its evidence so far.
-        sealed_sha256: of the sealed document.
+        sealed_sha256: of the sealed documents, in their order.
 
     Raises:
         Retryable: the seal could not be made at the moment.
@@ -90,7 +92,7 @@ def sealed_report(context: Context, signing: Signing, records: list[dict[str, ob
         raise Retryable("The report could not be sealed at the moment.", code=error.code) from error
 
 
-def contents(context: Context, signing: Signing, *, sealed_sha256: str, now: datetime) -> ReportPage:
+def contents(context: Context, signing: Signing, *, sealed_sha256: Sequence[str], now: datetime) -> ReportPage:
     """What the report says."""
     row, said = signing.row, words(signing.row.language)
     moment = wording(row.language).moment
@@ -101,15 +103,16 @@ def contents(context: Context, signing: Signing, *, sealed_sha256: str, now: dat
         title=said["title"],
         issuer=issuer,
         request_id=public_id(SIGNATURE_REQUEST, row.id),
-        sentence=said["sentence"].format(issuer=issuer, sender=sender),
+        sentence=said["sentence" if len(signing.documents) == 1 else "sentence_several"].format(
+            issuer=issuer, sender=sender, count=len(signing.documents)
+        ),
         summary=[
             Fact(said["subject"], shown(signing.personal.subject)),
             Fact(said["reference"], shown(row.reference)),
             Fact(said["sender"], sender),
             Fact(said["requested"], moment(row.created_at)),
             Fact(said["completed"], moment(now)),
-            Fact(said["submitted"], row.submitted_sha256.hex(), code=True),
-            Fact(said["sealed"], sealed_sha256, code=True),
+            *_documents(signing, sealed_sha256, said),
         ],
         signers=[
             _signer(context, each, person, said, moment=moment)
@@ -119,6 +122,19 @@ def contents(context: Context, signing: Signing, *, sealed_sha256: str, now: dat
         attachment=ATTACHMENT,
         attachment_description=said["attachment"],
     )
+
+
+def _documents(signing: Signing, sealed_sha256: Sequence[str], said: dict[str, str]) -> list[Fact]:
+    """Which documents they are; one that is alone needs no name."""
+    facts = []
+    for document, sealed in zip(signing.documents, sealed_sha256, strict=True):
+        if len(signing.documents) > 1:
+            facts.append(Fact(said["document"].format(number=document.number), shown(document.filename)))
+        facts += [
+            Fact(said["submitted"], document.row.submitted_sha256.hex(), code=True),
+            Fact(said["sealed"], sealed, code=True),
+        ]
+    return facts
 
 
 def _signer(

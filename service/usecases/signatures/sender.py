@@ -10,13 +10,13 @@ from service.db.ids import SIGNATURE_REQUEST, parse_id, public_id
 from service.domain.errors import Erased, Invalid, NotFound
 from service.domain.signing_folder import FolderEvent, FolderState
 from service.usecases.context import Context
-from service.usecases.signatures import evidence
+from service.usecases.signatures import documents, evidence
+from service.usecases.signatures.documents import REPORT
 from service.usecases.signatures.folders import Signing, happen, load
 from service.usecases.signatures.views import SignatureRequestPage, SignatureRequestView, request_view
 from service.usecases.views import EvidenceEntry, File
 
 MOST: Final = 200
-REPORT: Final = "request-report"
 
 
 def get(context: Context, organisation_id: uuid.UUID, request_id: str) -> SignatureRequestView:
@@ -68,16 +68,16 @@ def cancel(context: Context, organisation_id: uuid.UUID, request_id: str) -> Sig
         return request_view(context, signing)
 
 
-def document(context: Context, organisation_id: uuid.UUID, request_id: str) -> File:
-    """The document as it is now, with the signatures it has.
+def document(context: Context, organisation_id: uuid.UUID, request_id: str, number: int = 1) -> File:
+    """A document as it is now, counted from 1, with the signatures it has.
 
     Raises:
-        NotFound: there is none by this id.
+        NotFound: there is no request by this id, or it has no such document.
         Erased: its period is over.
     """
     with context.database.transaction(organisations=[organisation_id]) as session:
         signing = _own(session, context, organisation_id, request_id)
-    return current(context, signing)
+    return documents.read(context, signing, number)
 
 
 def report(context: Context, organisation_id: uuid.UUID, request_id: str) -> File:
@@ -110,18 +110,6 @@ def evidence_one(context: Context, organisation_id: uuid.UUID, request_id: str, 
     with context.database.transaction(organisations=[organisation_id]) as session:
         signing = _own(session, context, organisation_id, request_id)
         return evidence.whole(session, context, signing.id, evidence_id)
-
-
-def current(context: Context, signing: Signing) -> File:
-    """The document of a request as it is now.
-
-    Raises:
-        Erased: its period is over.
-    """
-    row = signing.row
-    if row.content_erased_at is not None:
-        raise Erased
-    return File(signing.personal.filename, context.vault.read(row.path, row.organisation_id, row.id, row.role))
 
 
 def _own(

@@ -4,56 +4,46 @@ Whoever is logged in is found by the keyed hash of their number, in a transactio
 read for its organisation. The certificate must say the same number once more.
 """
 
-import hashlib
 import hmac
 import unicodedata
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 from cryptography.hazmat.primitives import hashes
 from sqlalchemy.orm import Session
 
-from service.db import deliveries
-from service.db import retention as due
 from service.db import signatures as rows
 from service.db.ids import SIGNATURE_REQUEST, parse_id
-from service.db.retention import Removal
 from service.db.signatures import SignerRow
-from service.domain.errors import Conflict, Invalid, NotFound, Retryable, TransitionRefused
-from service.domain.errors import Final as Never
+from service.domain.errors import Conflict, Invalid, NotFound, TransitionRefused
 from service.domain.signing_folder import REASON_LENGTH, FolderEvent, FolderState, SignerState, Way
-from service.engine.patience import OutOfPatience, patience
-from service.usecases.admission import intents
 from service.usecases.context import Context
 from service.usecases.mailbox import Reader
 from service.usecases.personal import open_value, seal_bytes
-from service.usecases.signatures import looks
-from service.usecases.signatures.folders import Done, Signing, happen, load, purpose, signer_place
-from service.usecases.signatures.sender import current
+from service.usecases.signatures import documents
+from service.usecases.signatures.folders import Done, Signing, happen, load, signer_place
+from service.usecases.signatures.preparing import (
+    CardSignature,
+    believed,
+    certificate_in,
+    chosen,
+    complete_all,
+    kept,
+    prepare_all,
+    stale,
+    to_keep,
+)
 from service.usecases.signatures.views import ToSign, ToSignView, to_sign_view
 from service.usecases.views import File
 from signing import webeid
 from signing.algorithms import Mechanism
-from signing.errors import PreparationStale, SignatureRefused, SignerUnacceptable, SigningError, Unsealable
-from signing.prepared import Prepared, complete, prepare
-from signing.signers import SignatureLevel, Signer, must_be
+from signing.prepared import Prepared
 from signing.webeid import Algorithm
 
-LASTS: Final = timedelta(minutes=15)
-"""How long a signature may take, from the certificate to its PIN."""
 SHOWN: Final = 100
-MEMORY: Final = 1 << 30
-
-
-@dataclass(frozen=True, slots=True)
-class CardSignature:
-    """What a card made: base 64, and how it says it was made."""
-
-    value: str = field(repr=False)
-    algorithm: Algorithm
 
 
 def waiting(context: Context, reader: Reader) -> list[ToSignView]:
@@ -82,11 +72,11 @@ def get(context: Context, reader: Reader, request_id: str) -> ToSignView:
         return to_sign_view(signing, own.position)
 
 
-def document(context: Context, reader: Reader, request_id: str) -> File:
-    """The document as it is now, for one of its signers.
+def document(context: Context, reader: Reader, request_id: str, number: int = 1) -> File:
+    """A document as it is now, counted from 1, for one of its signers.
 
     Raises:
-        NotFound: they are not asked, or it is not their turn yet, or the request ended without them.
+        NotFound: they are not asked, or it is not their turn yet, or the request ended without them; no such document.
         Erased: its period is over.
     """
     own = _own(context, reader, request_id)
@@ -94,13 +84,13 @@ def document(context: Context, reader: Reader, request_id: str) -> File:
         signing = _loaded(session, context, own)
     if signing.signers[own.position - 1].state == SignerState.RELEASED.value:
         raise NotFound
-    return current(context, signing)
+    return documents.read(context, signing, number)
 
 
 def begin(
     context: Context, reader: Reader, request_id: str, certificate: str, algorithms: Sequence[Algorithm]
 ) -> ToSign:
-    """Prepare the signature for a card, and say what the card is to sign.
+    """Prepare the signatures for a card, and say what the card is to sign: a hash for each document.
 
     Args:
         context: the wired parts.
@@ -115,10 +105,10 @@ def begin(
         Invalid: the certificate is not acceptable; the code says why.
         Conflict: ``card_signing_off``, no issuers are configured whose cards would be accepted.
         Retryable: nobody says at the moment whether the certificate was revoked.
-        Final: the document can never be signed.
+        Final: a document can never be signed.
     """
-    made = prepare_for(context, reader, request_id, Way.WEB_EID, _read_certificate(certificate), algorithms)
-    return ToSign(webeid.encoded(made.to_sign), webeid.hash_function(made.mechanism))
+    made = prepare_for(context, reader, request_id, Way.WEB_EID, certificate_in(certificate), algorithms)
+    return ToSign([webeid.encoded(each.to_sign) for each in made], webeid.hash_function(made[0].mechanism))
 
 
 def may(context: Context, reader: Reader, request_id: str, way: Way) -> None:
@@ -141,8 +131,8 @@ def prepare_for(
     way: Way,
     der: bytes,
     algorithms: Sequence[Algorithm] | Mechanism,
-) -> Prepared:
-    """Prepare the signature and keep it with the signer; in place of what was prepared before.
+) -> list[Prepared]:
+    """Prepare the signature of each document and keep them with the signer; in place of what was prepared before.
 
     Args:
         context: the wired parts.
@@ -160,35 +150,17 @@ def prepare_for(
         signing = _loaded(session, context, own)
     now = context.clock()
     _may_sign(signing, own.position, now, way)
-    signer = _believed(context, signing, own.position, der, now)
-    mechanism = algorithms if isinstance(algorithms, Mechanism) else _chosen(signer, algorithms)
-    pdf = current(context, signing).content
-    name = looks.shown_name(signer.name)
-    try:
-        with patience(memory=MEMORY):
-            made = prepare(
-                pdf,
-                signer.certificate,
-                mechanism,
-                purpose=purpose(signing, own.position),
-                at=now,
-                lasts=LASTS,
-                chain=signer.chain,
-                writer=looks.writer(signing.row.language, name),
-                name=name,
-                field=looks.field(own.request_id, own.position),
-            )
-    except (Unsealable, OutOfPatience) as error:
-        code = error.code if isinstance(error, Unsealable) else "too_complex"
-        raise Never("The document can't be signed.", code=code) from None
+    signer = believed(context, signing, own.position, der, now)
+    mechanism = algorithms if isinstance(algorithms, Mechanism) else chosen(signer, algorithms)
+    made = prepare_all(context, signing, own.position, signer, mechanism, now)
     with context.database.transaction(organisations=[own.organisation_id]) as session:
         again = _loaded(session, context, own, lock=True)
         _may_sign(again, own.position, now, way)
-        if again.row.sha256 != made.document_sha256:
+        if documents.state(again) != [each.document_sha256 for each in made]:
             raise stale()
         again.signers[own.position - 1].prepared = seal_bytes(
             context,
-            made.to_bytes(),
+            to_keep(made),
             organisation=own.organisation_id,
             year=again.row.retention_year,
             place=signer_place("prepared", own.request_id, own.position),
@@ -197,8 +169,8 @@ def prepare_for(
     return made
 
 
-def prepared_for(context: Context, reader: Reader, request_id: str) -> Prepared:
-    """What waits for this person's signature.
+def prepared_for(context: Context, reader: Reader, request_id: str) -> list[Prepared]:
+    """What waits for this person's signature, document by document.
 
     Raises:
         NotFound: they are not asked.
@@ -206,42 +178,43 @@ def prepared_for(context: Context, reader: Reader, request_id: str) -> Prepared:
     """
     own = _own(context, reader, request_id)
     with context.database.transaction(organisations=[own.organisation_id]) as session:
-        kept = _loaded(session, context, own).signers[own.position - 1].prepared
-    if kept is None:
+        blob = _loaded(session, context, own).signers[own.position - 1].prepared
+    if blob is None:
         raise stale()
-    return _read(context, own, kept)
+    return _read(context, own, blob)
 
 
-def sign(context: Context, reader: Reader, request_id: str, signature: CardSignature | bytes) -> ToSignView:
-    """Take a signature, of a card or as a CMS holds it: checked, time-stamped, stored, evidenced.
+def sign(context: Context, reader: Reader, request_id: str, *signatures: CardSignature | bytes) -> ToSignView:
+    """Take the signatures of all documents, of a card or as a CMS holds them: checked, time-stamped, stored, evidenced.
 
-    A failure that passes leaves what was prepared, so that the same signature can be given again.
+    All count or none does. A failure that passes leaves what was prepared, so that the same can be given again.
+
+    Args:
+        context: the wired parts.
+        reader: who is logged in.
+        request_id: what they sign.
+        signatures: one for each document, in their order.
 
     Raises:
         NotFound: they are not asked.
         TransitionRefused: it is not their turn, or the request has ended.
-        Conflict: ``signing_stale``: nothing is prepared, too late, or somebody else signed meanwhile; begin again.
-        Invalid: ``signature_refused``: not a signature of this document by this card.
-        Retryable: no time-stamp, or nobody says whether the certificate was revoked; give it again later.
+        Conflict: ``signing_stale``: nothing is prepared, too late, too few, or somebody else signed meanwhile.
+        Invalid: ``signature_refused``: not a signature of its document by this card.
+        Retryable: no time-stamp, or nobody says whether the certificate was revoked; give them again later.
     """
     own = _own(context, reader, request_id)
     with context.database.transaction(organisations=[own.organisation_id]) as session:
         signing = _loaded(session, context, own)
     now = context.clock()
     _may_sign(signing, own.position, now)
-    kept = signing.signers[own.position - 1].prepared
-    if kept is None:
+    blob = signing.signers[own.position - 1].prepared
+    if blob is None:
         raise stale()
-    made = _read(context, own, kept)
-    pdf = current(context, signing).content
+    made = _read(context, own, blob)
     # Once more: it may have been revoked meanwhile, and others believed.
-    signer = _believed(context, signing, own.position, made.certificate, now)
-    signed = _completed(context, signing, own.position, made, signer, pdf, signature, now)
-    role = f"request-signed-{own.position}"
-    prepared = context.vault.prepare(own.organisation_id, signing.row.retention_year, own.request_id, role, signed)
-    with context.database.transaction(organisations=[own.organisation_id]) as session:
-        deliveries.intend(session, intents(own.organisation_id, own.request_id, [prepared]))
-    context.vault.write(prepared)
+    signer = believed(context, signing, own.position, made[0].certificate, now)
+    signed = complete_all(context, signing, own.position, made, signer, signatures, now)
+    stored = documents.store(context, signing, f"request-signed-{own.position}", signed)
     outcome = Done(
         certificate_name=signer.name,
         certificate_sha256=signer.certificate.fingerprint(hashes.SHA256()).hex(),
@@ -252,16 +225,12 @@ def sign(context: Context, reader: Reader, request_id: str, signature: CardSigna
         again = _loaded(session, context, own, lock=True)
         _may_sign(again, own.position, now)
         waits = again.signers[own.position - 1].prepared
-        # Once only: whoever comes second with the same signature finds nothing that waits for it.
-        if waits is None or not hmac.compare_digest(waits, kept) or again.row.sha256 != made.document_sha256:
+        # Once only: whoever comes second with the same signatures finds nothing that waits for them.
+        fits = documents.state(again) == [each.document_sha256 for each in made]
+        if waits is None or not hmac.compare_digest(waits, blob) or not fits:
             raise stale()
-        before = again.row.path
-        again.row.path, again.row.role = prepared.path, role
-        again.row.sha256, again.row.size = hashlib.sha256(signed).digest(), len(signed)
+        documents.name(session, again, stored, now=now)
         woken = happen(session, context, again, FolderEvent.SIGNED, now=now, signer=own.position, outcome=outcome)
-        deliveries.keep(session, [own.request_id], [prepared.path])
-        # What was signed begins with what was there before, byte for byte.
-        due.remove_later(session, [Removal(before, own.request_id, own.organisation_id)], now=now)
         view = to_sign_view(again, own.position)
     context.wake(woken)
     return view
@@ -320,79 +289,6 @@ def _may_sign(signing: Signing, position: int, now: datetime, way: Way | None = 
         raise Conflict("You are asked to sign in another way.", code="way_not_asked")
 
 
-def _believed(context: Context, signing: Signing, position: int, der: bytes, now: datetime) -> Signer:
-    """Whoever is to sign, by a certificate that is believed now and says their number."""
-    number = signing.people[position - 1].number
-    if context.signers is None or number is None:
-        raise Conflict("Signing with a card is not set up here.", code="card_signing_off")
-    try:
-        signer = context.signers.check(der, at=now)
-        must_be(signer, number=number, level=SignatureLevel(signing.signers[position - 1].level))
-    except SignerUnacceptable as error:
-        raise Invalid(error.detail, code=error.code) from None
-    except SigningError as error:
-        raise _passing(error) from None
-    return signer
-
-
-def _read_certificate(text: str) -> bytes:
-    try:
-        return webeid.certificate(text)
-    except SignerUnacceptable as error:
-        raise Invalid(error.detail, code=error.code) from None
-
-
-def _chosen(signer: Signer, algorithms: Sequence[Algorithm]) -> Mechanism:
-    try:
-        return webeid.choose(signer.certificate, algorithms)
-    except SignerUnacceptable as error:
-        raise Invalid(error.detail, code=error.code) from None
-
-
-def _completed(
-    context: Context,
-    signing: Signing,
-    position: int,
-    made: Prepared,
-    signer: Signer,
-    pdf: bytes,
-    signature: CardSignature | bytes,
-    now: datetime,
-) -> bytes:
-    try:
-        value = (
-            signature
-            if isinstance(signature, bytes)
-            else webeid.signature(signature.value, signature.algorithm, made.mechanism, signer.certificate)
-        )
-        return complete(
-            pdf,
-            made,
-            value,
-            purpose=purpose(signing, position),
-            at=now,
-            tsa=context.tsa,
-            revocation=None if context.signers is None else context.signers.revocation,
-        )
-    except PreparationStale:
-        raise stale() from None
-    except SignatureRefused as error:
-        raise Invalid(error.detail, code=error.code) from None
-    except SigningError as error:
-        raise _passing(error) from None
-
-
-def _passing(error: SigningError) -> Exception:
-    if error.retryable:
-        return Retryable("This is not possible at the moment. Try again in a few minutes.", code=error.code)
-    return error
-
-
-def stale() -> Conflict:
-    """What was prepared is worth nothing any more."""
-    return Conflict("This took too long, or somebody signed meanwhile. Begin again.", code="signing_stale")
-
-
-def _read(context: Context, own: _Own, kept: bytes) -> Prepared:
+def _read(context: Context, own: _Own, blob: bytes) -> list[Prepared]:
     place = signer_place("prepared", own.request_id, own.position)
-    return Prepared.from_bytes(open_value(context, kept, organisation=own.organisation_id, place=place))
+    return kept(open_value(context, blob, organisation=own.organisation_id, place=place))

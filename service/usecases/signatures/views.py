@@ -35,8 +35,23 @@ class RequestLinks(msgspec.Struct, frozen=True):
     page: str
 
 
+class SignedDocumentView(msgspec.Struct, frozen=True):
+    """A document of a request as its sender sees it; ``sha256`` is of what it is now, signatures and all."""
+
+    number: int
+    filename: str
+    pages: int
+    size: int
+    sha256: str
+    submitted_sha256: str
+    link: str
+
+
 class SignatureRequestView(msgspec.Struct, frozen=True):
-    """A signature request: ``sha256`` is of the document as it is now, signatures and all."""
+    """A signature request.
+
+    ``filename``, ``pages``, ``size`` and the digests are of the first document; all of them are in ``documents``.
+    """
 
     id: str
     reference: str
@@ -57,6 +72,7 @@ class SignatureRequestView(msgspec.Struct, frozen=True):
     signers: list[SignerView]
     delivery_id: str | None
     links: RequestLinks
+    documents: list[SignedDocumentView]
 
 
 class SignatureRequestPage(msgspec.Struct, frozen=True):
@@ -66,15 +82,22 @@ class SignatureRequestPage(msgspec.Struct, frozen=True):
     next_cursor: str | None
 
 
+class ToSignDocument(msgspec.Struct, frozen=True):
+    """A document as a signer sees it."""
+
+    number: int
+    filename: str
+    pages: int
+    size: int
+
+
 class ToSignView(msgspec.Struct, frozen=True):
     """A request as one of its signers sees it; ``turn`` while they may sign or refuse."""
 
     id: str
     sender: str
     subject: str
-    filename: str
-    pages: int
-    size: int
+    documents: list[ToSignDocument]
     way: str
     level: str
     state: str
@@ -88,9 +111,9 @@ class ToSignView(msgspec.Struct, frozen=True):
 
 
 class ToSign(msgspec.Struct, frozen=True):
-    """What the signer's card is asked to sign, in the words of Web eID: base 64 of the hash, and the hash's name."""
+    """What a card is asked to sign, one after the other, in the words of Web eID: base 64, and the hash's name."""
 
-    hash: str
+    hashes: list[str]
     hash_function: str
 
 
@@ -126,6 +149,18 @@ def request_view(context: Context, signing: Signing) -> SignatureRequestView:
             evidence=f"{own}/evidence",
             page=f"/signatures/{public}",
         ),
+        documents=[
+            SignedDocumentView(
+                number=each.number,
+                filename=each.filename,
+                pages=each.row.pages,
+                size=each.row.size,
+                sha256=each.row.sha256.hex(),
+                submitted_sha256=each.row.submitted_sha256.hex(),
+                link=f"{own}/documents/{each.number}",
+            )
+            for each in signing.documents
+        ],
     )
 
 
@@ -154,9 +189,9 @@ def to_sign_view(signing: Signing, position: int) -> ToSignView:
         id=public_id(SIGNATURE_REQUEST, row.id),
         sender=signing.organisation.name,
         subject=signing.personal.subject,
-        filename=signing.personal.filename,
-        pages=row.pages,
-        size=row.size,
+        documents=[
+            ToSignDocument(each.number, each.filename, each.row.pages, each.row.size) for each in signing.documents
+        ],
         way=own.way,
         level=own.level,
         state=own.state,
