@@ -47,7 +47,15 @@ ENDS: Final = {
     "AcceptanceRejectionExpiry": "expired",
 }
 TOLD: Final = frozenset(
-    {"done", "already_accepted", "already_refused", "offer_expired", "offer_withdrawn", "too_late_to_withdraw", "not_delivered_yet"}
+    {
+        "done",
+        "already_accepted",
+        "already_refused",
+        "offer_expired",
+        "offer_withdrawn",
+        "too_late_to_withdraw",
+        "not_delivered_yet",
+    }
 )
 _PUT_BACK: Final = """
     DELETE FROM ledger_pending WHERE evidence_id IN

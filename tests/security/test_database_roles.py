@@ -31,8 +31,8 @@ _APPLICATION = {
     ),
     EVERYTHING: (
         "activation_code archive client_assertion heartbeat idempotency_key job pause print_letter retention_later"
-        " retention_rule retention_walk signature_renewal submission_part submission_row term vault_object vault_removal"
-        " web_session"
+        " retention_rule retention_walk signature_renewal submission_part submission_row term vault_object"
+        " vault_removal web_session"
     ),
     ("usage",): "print_batch_number",
 }
