@@ -21,6 +21,7 @@ from service.vault import crypto
 from service.vault.keyring.file import FileKeyRing
 from tests.engine_support import execute
 from tests.pipeline_support import Pipeline, TestDatabase
+from tests.registered_support import agreed
 from tests.usecase_support import activate, at, deliver, own_messages, status, with_post
 
 WINDOW = timedelta(days=7)
@@ -143,7 +144,8 @@ def test_a_walk_that_breaks_off_goes_on_where_it_was_and_a_second_one_does_no_ha
 def test_a_mailbox_without_mail_moves_when_its_owner_logs_in_and_until_then_holds_the_key(
     pipeline: Pipeline, database: TestDatabase
 ) -> None:
-    activate(pipeline, "an")
+    agreed(pipeline, "an")
+    agreed_since = activation.state(pipeline.context, reader(pipeline)).registered_since
     promoted(pipeline)
     assert walk(pipeline).mailboxes == 1
     with at(pipeline, datetime.now(UTC) + WINDOW * 2), pytest.raises(Conflict, match="1 mailboxes"):
@@ -154,6 +156,7 @@ def test_a_mailbox_without_mail_moves_when_its_owner_logs_in_and_until_then_hold
     now = find_hash(pipeline.context, number("an"))
     assert stored(database, "mailbox") == stored(database, "activation") == {now}
     assert activation.state(pipeline.context, reader(pipeline)).email == "an@voorbeeld.test"
+    assert activation.state(pipeline.context, reader(pipeline)).registered_since == agreed_since is not None
     activation.revoke(pipeline.context, reader(pipeline))
     assert stored(database, "activation") == {now}
 
