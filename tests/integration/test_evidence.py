@@ -3,7 +3,6 @@
 from typing import Any
 
 from service.db.ids import DELIVERY, parse_id
-from service.domain import policy
 from service.domain.evidence import EvidenceEvent
 from service.ledger.verify import verify_evidence
 from service.usecases import deliveries, dossiers, evidence, mailbox
@@ -25,7 +24,7 @@ def test_a_record_says_who_what_when_and_by_which_rules(pipeline: Pipeline, orga
     assert record["event_key"] == f"{delivery}/0/SubmissionAcceptance/1"
     assert record["issuer"] == pipeline.context.issuer_name
     assert record["message_id"] == delivery
-    assert record["policy_id"] == policy.VERSION
+    assert record["policy_id"] == "zending-ordinary/1"
     assert record["reasons"] == []
     assert record["external"] is None
     assert record["sender"] == {
