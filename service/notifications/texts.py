@@ -28,6 +28,7 @@ class _Words:
     arrived: str
     registered: str
     offered: str
+    offered_subject: str
     reminder_registered_subject: str
     reminder_subject: str
     reminder: str
@@ -53,6 +54,7 @@ _WORDS: dict[Language, _Words] = {
         offered=(
             "Het is een aangetekende zending. U beslist of u ze aanvaardt of weigert; dat kan maar een beperkte tijd."
         ),
+        offered_subject="Er wacht een aangetekende zending op u",
         reminder_registered_subject="Herinnering: er wacht een aangetekende zending op u",
         reminder_subject="Herinnering: er wacht officiële post op u",
         reminder="Dit is een herinnering: u hebt er nog niets mee gedaan.",
@@ -87,6 +89,7 @@ _WORDS: dict[Language, _Words] = {
             "Il s'agit d'un envoi recommandé. Vous décidez de l'accepter ou de le refuser ; "
             "le temps pour le faire est limité."
         ),
+        offered_subject="Un envoi recommandé vous attend",
         reminder_registered_subject="Rappel : un envoi recommandé vous attend",
         reminder_subject="Rappel : du courrier officiel vous attend",
         reminder="Ceci est un rappel : vous n'avez encore rien fait.",
@@ -125,6 +128,7 @@ _WORDS: dict[Language, _Words] = {
             "Es handelt sich um ein Einschreiben. Sie entscheiden, ob Sie es annehmen oder "
             "ablehnen; die Zeit dafür ist begrenzt."
         ),
+        offered_subject="Ein Einschreiben wartet auf Sie",
         reminder_registered_subject="Erinnerung: Ein Einschreiben wartet auf Sie",
         reminder_subject="Erinnerung: Amtliche Post wartet auf Sie",
         reminder="Dies ist eine Erinnerung: Sie haben noch nichts unternommen.",
@@ -160,6 +164,7 @@ _WORDS: dict[Language, _Words] = {
         arrived="An official document has arrived for you.",
         registered="It is registered mail. A term may be running: do not wait too long.",
         offered=("It is registered mail. You decide whether to accept or refuse it; the time to do so is limited."),
+        offered_subject="Registered mail waits for you",
         reminder_registered_subject="Reminder: registered mail waits for you",
         reminder_subject="Reminder: official mail waits for you",
         reminder="This is a reminder: you have not done anything with it yet.",
@@ -204,7 +209,7 @@ def compose(what: What, language: Language, *, service: str) -> Text:
         sender = _unlinked(what.sender)
         parts = [words.sign_from.format(sender=sender) if sender else words.sign, words.sign_where, words.warning]
     else:
-        subject = words.arrived_subject
+        subject = words.offered_subject if what.offered else words.arrived_subject
         sender = _unlinked(what.sender or "")
         arrived = words.arrived_from.format(sender=sender) if sender else words.arrived
         if what.reminder:

@@ -1,5 +1,6 @@
 import re
 from dataclasses import fields
+from datetime import date
 
 import pytest
 from hypothesis import given
@@ -9,7 +10,16 @@ from service.notifications.base import ActivationCode, Language, MailArrived
 from service.notifications.texts import _WORDS, compose, one_line
 
 LINK = re.compile(r"://|www\.|\.(be|com|eu|gov|org|net|vlaanderen)\b|href", re.IGNORECASE)
-ARRIVALS = [MailArrived(None), MailArrived("Vlaamse Belastingdienst"), MailArrived(None, registered=True)]
+OFFER = MailArrived("Vlaamse Belastingdienst", registered=True, offered=True)
+REMINDER = MailArrived(None, registered=True, offered=True, reminder=True, last_day=date(2026, 12, 14))
+ARRIVALS = [
+    MailArrived(None),
+    MailArrived("Vlaamse Belastingdienst"),
+    MailArrived(None, registered=True),
+    OFFER,
+    REMINDER,
+    MailArrived("Vlaamse Belastingdienst", reminder=True),
+]
 EVERYTHING = [*ARRIVALS, ActivationCode("012345")]
 
 
@@ -83,3 +93,16 @@ def test_an_activation_code_has_six_digits(code: str) -> None:
     with pytest.raises(ValueError, match="six digits"):
         ActivationCode(code)
     assert "012345" not in repr(ActivationCode("012345"))
+
+
+def test_an_offer_says_that_there_is_something_to_decide_and_a_reminder_until_when() -> None:
+    arrived, offer, reminder = (
+        compose(each, Language.NL, service="Zending")
+        for each in (MailArrived("Vlaamse Belastingdienst", registered=True), OFFER, REMINDER)
+    )
+    assert len({arrived.subject, offer.subject, reminder.subject}) == 3
+    assert "aanvaardt of weigert" in offer.body
+    assert "aanvaardt of weigert" not in arrived.body
+    assert "Vlaamse Belastingdienst" in offer.body
+    assert "tot en met 14 december 2026" in reminder.body
+    assert "tot en met" not in offer.body
