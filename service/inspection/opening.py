@@ -36,6 +36,8 @@ _GUESSED: Final = re.compile(
     r"|error decoding|unfilterable|supposed object stream|loop detected resolving"
 )
 _NO_MEMORY: Final = "bad_alloc"
+# Behind the walls there are no random numbers, and only encryption (AES-256) asks for some.
+_TOLD: Final = {"encrypt": "encrypted", "random numbers": "encrypted", "no pages found": "no_pages"}
 """What stands in a complaint of qpdf's about an object that it left out because there was no memory for it."""
 _OTHER_HEADER: Final = re.compile(rb"\A(?:MZ|\x7fELF|PK|GIF8|\xff\xd8\xff|\x89PNG|#!|<|Rar!|7z)")
 
@@ -152,7 +154,7 @@ def _open(data: bytes, limits: InspectionLimits, *, repair: bool) -> pikepdf.Pdf
     except (pikepdf.PdfError, ValueError, TypeError, RuntimeError) as error:
         if _NO_MEMORY in str(error):
             raise MemoryError from error
-        for words, code in (("encrypt", "encrypted"), ("no pages found", "no_pages")):
+        for words, code in _TOLD.items():
             if words in str(error):
                 raise Refused(code) from error
         return None
