@@ -109,10 +109,10 @@ def erase_person(kind: str, actor: str | None) -> None:
     )
     if done.proofs_until:
         click.echo(f"Proofs of consent are kept until {done.proofs_until}.")
-    table = Table("delivery", "documents until", "evidence until", "held")
+    table = Table("kept", "documents until", "evidence until", "held")
     for each in done.kept:
         table.add_row(
-            each.delivery, str(each.documents_until or "gone"), str(each.evidence_until), "yes" if each.held else ""
+            each.subject, str(each.documents_until or "gone"), str(each.evidence_until), "yes" if each.held else ""
         )
     Console().print(table)
 

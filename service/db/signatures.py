@@ -3,7 +3,7 @@
 import uuid
 from collections.abc import Collection, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Exists, Integer, Select, SmallInteger, select, text, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
@@ -176,6 +176,16 @@ def to_remind(session: Session, *, now: datetime, limit: int) -> Sequence[Signer
     return session.scalars(query.order_by(SignerRow.remind_at).limit(limit).with_for_update(skip_locked=True)).all()
 
 
+CAME_TO_NOTHING: Final = frozenset({"refused", "expired", "cancelled"})
+"""States in which a request ended without a result."""
+
+
+def held(session: Session, requests: Collection[uuid.UUID]) -> set[uuid.UUID]:
+    """Which of these requests are held."""
+    query = select(SignatureHold.request_id).where(among(SignatureHold.request_id, requests))
+    return set(session.scalars(query.where(SignatureHold.ended_at.is_(None))))
+
+
 def content_over(
     session: Session,
     *,
@@ -199,7 +209,7 @@ def content_over(
         SignatureRequestRow.ended_at < before, SignatureRequestRow.content_erased_at.is_(None), ~_held()
     )
     if came_to_nothing:
-        query = query.where(SignatureRequestRow.state.in_(["refused", "expired", "cancelled"]))
+        query = query.where(SignatureRequestRow.state.in_(CAME_TO_NOTHING))
     if organisation is not None:
         query = query.where(SignatureRequestRow.organisation_id == organisation)
     if others_than:
@@ -233,11 +243,8 @@ def _held() -> Exists:
 def _unheld(session: Session, query: Select[SignatureRequestRow]) -> list[SignatureRequestRow]:
     """What the query finds, locked; asked once more who is held, as a hold may have come before the lock."""
     found = session.scalars(query.with_for_update(skip_locked=True, of=SignatureRequestRow)).all()
-    holds = select(SignatureHold.request_id).where(
-        among(SignatureHold.request_id, [row.id for row in found]), SignatureHold.ended_at.is_(None)
-    )
-    held = set(session.scalars(holds))
-    return [row for row in found if row.id not in held]
+    those = held(session, [row.id for row in found])
+    return [row for row in found if row.id not in those]
 
 
 def wait(session: Session, organisation: uuid.UUID, year: int) -> bool:

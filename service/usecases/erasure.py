@@ -11,9 +11,9 @@ from datetime import date, timedelta
 from sqlalchemy.orm import Session
 
 from service.db import deliveries as rows
-from service.db import mailboxes
+from service.db import mailboxes, signatures
 from service.db import retention as due
-from service.db.ids import DELIVERY, new_id, public_id
+from service.db.ids import DELIVERY, SIGNATURE_REQUEST, new_id, public_id
 from service.db.printing import every_organisation
 from service.db.session import widen
 from service.domain import calendar
@@ -23,16 +23,16 @@ from service.usecases.context import Context
 from service.usecases.mailbox import Reader
 from service.usecases.notices import MailboxDetails
 from service.usecases.personal import PLATFORM, PLATFORM_YEAR, find_hashes, seal_value
-from service.usecases.retention import Periods, content_days
+from service.usecases.retention import Periods, content_days, signature_days
 
 MOST = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A delivery that stays; ``documents_until`` is None when its documents are gone already."""
+    """A delivery or signature request that stays; ``documents_until`` is None when its documents are gone already."""
 
-    delivery: str
+    subject: str
     documents_until: date | None
     evidence_until: date
     held: bool
@@ -46,8 +46,8 @@ class Erasure:
         request: its id in the audit trail, which names nobody.
         mailbox: there was one; it is revoked now and its address erased.
         proofs_until: the day on which the proofs of its consents go; None where there are none.
-        kept: the newest deliveries in their mailbox, at most `MOST`. What went on paper only is not looked for: its
-            sender knows it by its own reference.
+        kept: the newest deliveries in their mailbox, and the newest requests in which their turn to sign came, at most
+            `MOST` of each. What went on paper only is not looked for: its sender knows it by its own reference.
     """
 
     request: str
@@ -73,7 +73,7 @@ def erase(context: Context, recipient: RecipientId, periods: Periods, *, actor: 
     with context.database.transaction(recipients=who.hashes) as session:
         request = public_id("ers", new_id())
         until = _empty_mailbox(session, context, who, periods)
-        kept = _kept(session, who, periods)
+        kept = [*_kept(session, who, periods), *_kept_requests(session, context, who, periods)]
         audit.record(session, actor=actor, act="person.erase", subject=request, details={"kept": len(kept)})
     return Erasure(request, until is not None, until, kept)
 
@@ -109,4 +109,20 @@ def _kept(session: Session, who: Reader, periods: Periods) -> list[Kept]:
         until = calendar.local_date(row.created_at + timedelta(days=days))
         evidence = date(row.retention_year, 12, 31)
         kept.append(Kept(public_id(DELIVERY, row.id), None if gone else until, evidence, row.id in held))
+    return kept
+
+
+def _kept_requests(session: Session, context: Context, who: Reader, periods: Periods) -> list[Kept]:
+    ids = [row.request_id for row in signatures.own(session, who.hashes, most=MOST)]
+    widen(session, every_organisation(session))
+    found = signatures.requests(session, ids)
+    held, own = signatures.held(session, ids), due.signature_days(session)
+    kept = []
+    for row in sorted(found.values(), key=lambda each: each.id, reverse=True):
+        # What is still open ends at its time at the latest.
+        ends = row.ended_at or max(row.expires_at, context.clock())
+        until = calendar.local_date(ends + timedelta(days=signature_days(periods, own, row)))
+        evidence = date(row.retention_year, 12, 31)
+        gone = row.content_erased_at is not None
+        kept.append(Kept(public_id(SIGNATURE_REQUEST, row.id), None if gone else until, evidence, row.id in held))
     return kept

@@ -22,6 +22,7 @@ from service.db.models import DeliveryRow, LegRow, VaultObject
 from service.db.printing import every_organisation
 from service.db.retention import Removal, RetentionLater, RetentionRule, RetentionWalk, RetentionYear
 from service.db.session import widen
+from service.db.signatures import SignatureRequestRow
 from service.domain import calendar
 from service.domain.errors import Invalid
 from service.domain.states import DeliveryState, LegKind, LegState
@@ -168,6 +169,12 @@ def content_days(periods: Periods, rules: Mapping[str, RetentionRule], document_
     """Days for which an organisation's documents of a type are kept, by its rules and the settings."""
     own, wide = rules.get(document_type), rules.get("")
     return (own and own.content_days) or (wide and wide.content_days) or periods.content_days
+
+
+def signature_days(periods: Periods, own: Mapping[uuid.UUID, int], row: SignatureRequestRow) -> int:
+    """Days for which a request's documents are kept from its end, by its organisation's rule and the settings."""
+    usual = own.get(row.organisation_id, periods.content_days)
+    return min(usual, periods.ended_days) if row.state in signatures.CAME_TO_NOTHING else usual
 
 
 def _come_back(session: Session, context: Context, periods: Periods, now: datetime) -> bool:

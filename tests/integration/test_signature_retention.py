@@ -3,14 +3,15 @@
 import dataclasses
 import uuid
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import date, timedelta
 
 import pytest
 
 from service.db.ids import SIGNATURE_REQUEST, parse_id
+from service.domain import calendar
 from service.domain.errors import Conflict, Erased, Invalid, NotFound
 from service.domain.identifiers import RecipientId, RecipientKind
-from service.usecases import holds, retention
+from service.usecases import erasure, holds, retention
 from service.usecases.mailbox import Reader
 from service.usecases.personal import find_hashes
 from service.usecases.signatures import sender, signer
@@ -19,9 +20,9 @@ from tests.engine_support import execute
 from tests.everything_support import everything
 from tests.integration.test_holds_and_erasure import hold, release
 from tests.integration.test_index_key import promoted, walk
-from tests.integration.test_retention import WINDOW, collect, rounds, rows, years_pass
+from tests.integration.test_retention import PERIODS, WINDOW, collect, rounds, rows, years_pass
 from tests.pipeline_support import Pipeline, TestDatabase
-from tests.signatures_support import ask, begin, card_of, seen, sign, who
+from tests.signatures_support import ask, begin, card_of, person, seen, sign, who
 from tests.usecase_support import Sender
 
 TOKENS = (
@@ -188,6 +189,34 @@ def test_an_organisation_keeps_results_for_a_period_of_its_own(pipeline: Pipelin
         pipeline.skew = timedelta()
         rounds(pipeline, days=days)
         assert gone() == over, days
+
+
+def test_a_person_is_told_until_when_their_signature_requests_stay(pipeline: Pipeline, organisation: Sender) -> None:
+    agency, other = organisation(), organisation()
+    done, refused, held, open_ = (ask(pipeline, agency) for _ in range(4))
+    short = ask(pipeline, other)
+    ask(pipeline, agency, [person("cem"), person("an")])
+    for each in (done, held, short):
+        sign(pipeline, each)
+    pipeline.work()
+    signer.refuse(pipeline.context, who(pipeline), refused, "Bedrag klopt niet")
+    hold(pipeline, held)
+    with pipeline.context.database.transaction() as session:
+        retention.set_periods(session, other, print_days=None, content_days=None, signature_days=7, now=pipeline.now)
+    recipient = RecipientId.parse(RecipientKind.CITIZEN, "85073003328")
+    told = erasure.erase(pipeline.context, recipient, PERIODS, actor="operator-1").kept
+    days = {
+        each.subject: ((each.documents_until or date.min) - calendar.local_date(pipeline.now)).days for each in told
+    }
+    assert days == {done: 400, refused: 30, held: 400, open_: 430, short: 7}
+    assert [each.subject for each in told if each.held] == [held]
+    rounds(pipeline, days=31)
+    again = {
+        each.subject: each.documents_until
+        for each in erasure.erase(pipeline.context, recipient, PERIODS, actor="x").kept
+    }
+    assert (again[refused], again[short]) == (None, None)
+    assert again[done] is not None
 
 
 def test_an_open_request_keeps_its_years_key(pipeline: Pipeline, organisation: Sender, database: TestDatabase) -> None:
