@@ -23,7 +23,8 @@ from service.usecases.context import Context
 from service.usecases.mailbox import Reader
 from service.usecases.notices import MailboxDetails
 from service.usecases.personal import PLATFORM, PLATFORM_YEAR, find_hashes, seal_value
-from service.usecases.retention import Periods, content_days, signature_days
+from service.usecases.retention import Periods, content_days
+from service.usecases.signatures.ending import days_kept
 
 MOST = 1000
 
@@ -121,7 +122,7 @@ def _kept_requests(session: Session, context: Context, who: Reader, periods: Per
     for row in sorted(found.values(), key=lambda each: each.id, reverse=True):
         # What is still open ends at its time at the latest.
         ends = row.ended_at or max(row.expires_at, context.clock())
-        until = calendar.local_date(ends + timedelta(days=signature_days(periods, own, row)))
+        until = calendar.local_date(ends + timedelta(days=days_kept(periods, own, row)))
         evidence = date(row.retention_year, 12, 31)
         gone = row.content_erased_at is not None
         kept.append(Kept(public_id(SIGNATURE_REQUEST, row.id), None if gone else until, evidence, row.id in held))

@@ -15,19 +15,19 @@ from typing import Final
 import structlog
 from sqlalchemy.orm import Session
 
+from service.db import archive, signatures
 from service.db import deliveries as rows
 from service.db import retention as due
-from service.db import signatures
 from service.db.models import DeliveryRow, LegRow, VaultObject
 from service.db.printing import every_organisation
 from service.db.retention import Removal, RetentionLater, RetentionRule, RetentionWalk, RetentionYear
 from service.db.session import widen
-from service.db.signatures import SignatureRequestRow
 from service.domain import calendar
 from service.domain.errors import Invalid
 from service.domain.states import DeliveryState, LegKind, LegState
 from service.usecases.context import Context
 from service.usecases.personal import PLATFORM, seal_text
+from service.usecases.signatures import ending
 
 log = structlog.get_logger()
 
@@ -79,7 +79,7 @@ class Periods:
 def run(context: Context, periods: Periods, *, chunks: int = 50) -> int:
     """One round: at most so many chunks of each kind; returns how many chunks had something due."""
     work: Sequence[Callable[[Session, Context, Periods, datetime], bool]] = (
-        _walk, _come_back, _end_years, _end_batches, _end_signatures, _end_others, _destroy_key,
+        _walk, _come_back, _end_years, _end_batches, ending.end, _end_others, _destroy_key,
     )  # fmt: skip
     done = 0
     with context.database.transaction() as session:
@@ -169,12 +169,6 @@ def content_days(periods: Periods, rules: Mapping[str, RetentionRule], document_
     """Days for which an organisation's documents of a type are kept, by its rules and the settings."""
     own, wide = rules.get(document_type), rules.get("")
     return (own and own.content_days) or (wide and wide.content_days) or periods.content_days
-
-
-def signature_days(periods: Periods, own: Mapping[uuid.UUID, int], row: SignatureRequestRow) -> int:
-    """Days for which a request's documents are kept from its end, by its organisation's rule and the settings."""
-    usual = own.get(row.organisation_id, periods.content_days)
-    return min(usual, periods.ended_days) if row.state in signatures.CAME_TO_NOTHING else usual
 
 
 def _come_back(session: Session, context: Context, periods: Periods, now: datetime) -> bool:
@@ -273,6 +267,7 @@ def _contents(session: Session, context: Context, chunk: Sequence[DeliveryRow], 
     years = {row.id: row.retention_year for row in chunk}
     _let_go(session, years.keys(), now, lambda *_: True)
     due.forget_letters(session, years.keys())
+    archive.DELIVERIES.forget(session, years.keys())
     for row in due.documents(session, years.keys()):
         if row.erased_at is None:
             row.erased_at = now
@@ -348,32 +343,6 @@ def _end_batches(session: Session, _context: Context, periods: Periods, now: dat
         batch.path = None
     session.flush()
     return bool(over)
-
-
-def _end_signatures(session: Session, _context: Context, periods: Periods, now: datetime) -> bool:
-    """Let go of the documents of signature requests: of what came to nothing soon, of results after their period."""
-    own = due.signature_days(session)
-    usual = now - timedelta(days=periods.content_days)
-    over = [
-        *signatures.content_over(session, before=usual, limit=CHUNK, others_than=own),
-        *(
-            row
-            for organisation, days in own.items()
-            for row in signatures.content_over(
-                session, before=now - timedelta(days=days), limit=CHUNK, organisation=organisation
-            )
-        ),
-        *signatures.content_over(
-            session, before=now - timedelta(days=periods.ended_days), limit=CHUNK, came_to_nothing=True
-        ),
-    ]
-    ids = {row.id for row in over}
-    if ids:
-        due.remove_later(session, _removals(due.kept_objects(session, ids)), now=now)
-    for row in over:
-        row.content_erased_at = now
-    session.flush()
-    return bool(ids)
 
 
 def _end_others(session: Session, _context: Context, periods: Periods, now: datetime) -> bool:

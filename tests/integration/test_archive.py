@@ -18,6 +18,7 @@ from signing.report import Kind
 from signing.trust import load_certificates
 from signing.validate import validate
 from tests.engine_support import execute
+from tests.integration.test_retention import rounds
 from tests.pipeline_support import Pipeline, TestDatabase
 from tests.usecase_support import Sender, at, change, evidence, never_wait, orphans, parked, status, waiting
 
@@ -153,6 +154,12 @@ def test_what_is_too_late_is_told_and_the_document_stays(
     assert late_ones(pipeline) == 1
     assert sealed.content(pipeline) == before
     assert parked(database) == []
+    # Once the documents have gone after their period, nobody has anything left to look at.
+    pipeline.close_batches()
+    pipeline.work()
+    rounds(pipeline, days=401)
+    assert late_ones(pipeline) == 0
+    pipeline.skew = timedelta()
 
 
 def test_what_was_erased_is_not_renewed(pipeline: Pipeline, sealed: Sealed, database: TestDatabase) -> None:

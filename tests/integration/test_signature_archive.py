@@ -17,6 +17,7 @@ from signing.validate import validate
 from tests.appearance_support import page
 from tests.engine_support import execute
 from tests.integration.test_archive import Fails, late_ones
+from tests.integration.test_retention import rounds
 from tests.pipeline_support import Pipeline, TestDatabase
 from tests.service_support import delivery_for
 from tests.signatures_support import PDF, ask, card_of, document, seen, sign
@@ -163,6 +164,10 @@ def test_one_document_that_fails_leaves_all_as_they_were_and_is_told(
     assert execute(database, "SELECT failed FROM signature_renewal") == [("no_signature",)]
     assert everything(pipeline, agency, request) == before
     assert (late_ones(pipeline), parked(database)) == (1, [])
+    # Once the documents have gone after their period, nobody has anything left to look at.
+    rounds(pipeline, days=401)
+    assert late_ones(pipeline) == 0
+    pipeline.skew = timedelta()
 
 
 def test_what_was_erased_is_not_renewed(pipeline: Pipeline, agency: uuid.UUID, database: TestDatabase) -> None:
