@@ -5,6 +5,7 @@ from typing import Annotated, Any, Final
 from litestar import Controller, Response, get, post
 from litestar.concurrency import sync_to_thread
 from litestar.datastructures import ResponseHeader
+from litestar.handlers.base import BaseRouteHandler
 from litestar.params import FromPath, HeaderParameter, QueryParameter
 
 from service.api import files, uploads
@@ -12,15 +13,28 @@ from service.api.calls import ApiRequest, acknowledged, context_of, scoped, tena
 from service.api.shapes import JSON, PDF, EvidenceList
 from service.domain.signing_folder import FolderState
 from service.identity.scopes import Scope
+from service.usecases import access
 from service.usecases.signatures import sender
 from service.usecases.signatures.opening import open_request
 from service.usecases.signatures.views import SignatureRequestPage, SignatureRequestView
+from service.web import limits
+from service.web.guards import Connection
 
 PART: Final = "request"
 STATES: Final = [state.value for state in FolderState]
 _LOCATION: Final = ResponseHeader(
     name="Location", description="Address of the signature request", documentation_only=True, value=""
 )
+
+
+async def few_reminders(connection: Connection, _handler: BaseRouteHandler) -> None:
+    """Not too many reminders of one request.
+
+    Raises:
+        TooManyRequests: too many.
+    """
+    organisation = access.organisation_of(connection.scope["auth"])
+    await limits.require(connection, limits.REMINDER, f"{organisation}/{connection.path_params['request_id']}")
 
 
 class SignatureRequests(Controller):
@@ -55,7 +69,7 @@ class SignatureRequests(Controller):
 
         Every signer signs all of them in one act. Signers are citizens, who log in with their number and sign with an
         identity card or at a remote service, or the organisation by its seal. `links.page` may be passed on to them;
-        those with a mailbox are told by mail as well.
+        those with a mailbox, or whose `email` is given, are told by mail as well.
         """
         limits: uploads.UploadLimits = request.app.state.upload_limits
         memory: uploads.UploadMemory = request.app.state.upload_memory
@@ -81,13 +95,18 @@ class SignatureRequests(Controller):
             str | None,
             QueryParameter(name="state", description="Only those in this state.", schema_extra={"enum": STATES}),
         ] = None,
+        reference: Annotated[
+            str | None, QueryParameter(description="Only those with this reference.", max_length=100)
+        ] = None,
         cursor: Annotated[
             str | None, QueryParameter(description="`next_cursor` of the page before.", max_length=64)
         ] = None,
         limit: Annotated[int, QueryParameter(ge=1, le=sender.MOST, description="Items on a page.")] = 50,
     ) -> SignatureRequestPage:
         """Show one page of the organisation's signature requests."""
-        return sender.list_page(context_of(request), tenant(request), state=wanted, cursor=cursor, limit=limit)
+        return sender.list_page(
+            context_of(request), tenant(request), state=wanted, cursor=cursor, limit=limit, reference=reference
+        )
 
     @get(
         "/{request_id:str}",
@@ -112,6 +131,19 @@ class SignatureRequests(Controller):
     def cancel(self, request: ApiRequest, request_id: FromPath[str]) -> SignatureRequestView:
         """Take a request back while not everybody has signed; safe to repeat."""
         return sender.cancel(context_of(request), tenant(request), request_id)
+
+    @post(
+        "/{request_id:str}/remind",
+        status_code=200,
+        summary="Remind the signers now",
+        operation_id="remindSigners",
+        sync_to_thread=True,
+        response_description="Those whose turn it is are told once more; at night, in the morning.",
+        **scoped(Scope.SIGNATURES_WRITE, 404, 409, 429, further=[few_reminders]),
+    )
+    def remind(self, request: ApiRequest, request_id: FromPath[str]) -> SignatureRequestView:
+        """Tell those whose turn it is once more, where there is an address; not more than about once an hour."""
+        return sender.remind(context_of(request), tenant(request), request_id)
 
     @get(
         "/{request_id:str}/document",

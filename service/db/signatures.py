@@ -126,12 +126,20 @@ def further_documents(session: Session, ids: Collection[uuid.UUID]) -> dict[uuid
 
 
 def page(
-    session: Session, organisation: uuid.UUID, *, state: str | None, before: uuid.UUID | None, limit: int
+    session: Session,
+    organisation: uuid.UUID,
+    *,
+    state: str | None,
+    reference: str | None,
+    before: uuid.UUID | None,
+    limit: int,
 ) -> Sequence[SignatureRequestRow]:
     """An organisation's requests, newest first."""
     query = select(SignatureRequestRow).where(SignatureRequestRow.organisation_id == organisation)
     if state is not None:
         query = query.where(SignatureRequestRow.state == state)
+    if reference is not None:
+        query = query.where(SignatureRequestRow.reference == reference)
     if before is not None:
         query = query.where(SignatureRequestRow.id < before)
     return session.scalars(query.order_by(SignatureRequestRow.id.desc()).limit(limit)).all()

@@ -20,7 +20,8 @@ MARGIN: Final = 256 * KIBIBYTE
 SMALL_SECONDS: Final = 30.0
 FILES_SECONDS: Final = 300.0
 """How long a form may take to arrive."""
-_MOST_PARTS: Final = 100
+# Twenty signers with all that is said of each, and room besides.
+_MOST_PARTS: Final = 200
 # A browser shows our answer only once it has sent its whole form; so a little too much is read and dropped.
 _DROPPED_AT_MOST: Final = 4
 

@@ -127,6 +127,17 @@ async def few_codes(connection: Connection, _handler: BaseRouteHandler) -> None:
     await limits.require(connection, limits.ACTIVATION, "" if reader is None else reader.recipient_hash.hex())
 
 
+async def few_reminders(connection: Connection, _handler: BaseRouteHandler) -> None:
+    """Not too many reminders of one signature request.
+
+    Raises:
+        TooManyRequests: too many.
+    """
+    seat = visitor(connection).seat
+    organisation = "" if seat is None else seat.organisation_id
+    await limits.require(connection, limits.REMINDER, f"{organisation}/{connection.path_params['request_id']}")
+
+
 def visitor(connection: Connection) -> Visitor:
     """Who asks."""
     return cast("Visitor", connection.scope["user"])

@@ -23,6 +23,11 @@ OFFERED: Final[Mapping[str, str]] = MappingProxyType(
 """Languages in which every sentence exists, by their own names."""
 
 
+def N_(message: str) -> str:  # noqa: N802  gettext's own name for "to be translated later"
+    """Mark a sentence for the catalogs."""
+    return message
+
+
 class Words:
     """All sentences of one language.
 

@@ -15,6 +15,7 @@ from service.portal.operator import handlers as operator
 from service.portal.public import handlers as public
 from service.portal.rendering import Portal
 from service.portal.sender import handlers as sender
+from service.portal.sender import signature_requests
 from service.portal.visitors import Recognition
 
 Answer = Callable[[Request[Any, Any, Any], Exception], Response[Any]]
@@ -36,6 +37,7 @@ def portal_handlers(application: Application) -> list[Router]:
                 *consent.HANDLERS,
                 *operator.HANDLERS,
                 *sender.handlers(portal),
+                *signature_requests.handlers(portal),
             ],
             dependencies={
                 "portal": Provide(lambda: portal, use_cache=True, sync_to_thread=False),

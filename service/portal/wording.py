@@ -4,27 +4,12 @@ Programs read the codes; people read these. A test holds the tables against the 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
 from service.domain.errors import FieldError, ZendingError
-from service.portal.languages import Words
-
-
-def N_(message: str) -> str:  # noqa: N802  gettext's own name for "to be translated later"
-    """Mark a sentence for the catalogs."""
-    return message
-
-
-@dataclass(frozen=True, slots=True)
-class Status:
-    """How a state reads: a word, a sentence, and a tone (``going``, ``done``, ``waiting``, ``stopped``)."""
-
-    label: str
-    sentence: str
-    tone: str
-
+from service.portal.languages import N_, Words
+from service.portal.states import ASKED, SIGNERS, Status
 
 STATUS: Final[Mapping[str, Status]] = MappingProxyType(
     {
@@ -66,9 +51,6 @@ SIGNING: Final[Mapping[str, Status]] = MappingProxyType(
 )
 """Every state of a signature request and of its signers, as one of them sees it."""
 
-UNDER_WAY: Final = frozenset(code for code, status in STATUS.items() if status.tone == "going")
-"""States that pass by themselves within minutes: a page that shows one looks again."""
-
 EVENTS: Final[Mapping[str, str]] = MappingProxyType(
     {
         "handed_in": N_("Handed in"),
@@ -102,6 +84,13 @@ EVENTS: Final[Mapping[str, str]] = MappingProxyType(
         "delivered": N_("Delivered by the post"),
         "returned": N_("Came back"),
         "undeliverable": N_("Could not be delivered"),
+        "SignatureRequested": N_("Signatures asked for"),
+        "Signed": N_("Signed"),
+        "SignatureRefused": N_("Refused to sign"),
+        "SignatureRequestExpired": N_("The time to sign has passed"),
+        "SignatureRequestCancelled": N_("Request cancelled by the sender"),
+        "SignatureRequestCompleted": N_("Result and report sealed"),
+        "SignatureRequestFailed": N_("The result could not be sealed"),
     }
 )
 """Every event of timelines and of evidence."""
@@ -266,6 +255,13 @@ PROBLEMS: Final[Mapping[str, str]] = MappingProxyType(
         ),
         "consent_unavailable": N_("The signing service does not answer. Nothing is lost: try again in a few minutes."),
         "way_not_asked": N_("You are asked to sign in another way."),
+        "signer_number_missing": N_("Fill in the national register number."),
+        "signer_name_missing": N_("Fill in the name."),
+        "signer_repeated": N_("This person is among the signers already. Everybody signs once."),
+        "last_day_not_possible": N_("Choose a day from tomorrow on, at most 90 days from now."),
+        "signing_document_missing": N_("Choose the PDF that is to be signed."),
+        "signing_too_many_documents": N_("You chose too many PDFs. Make another request for the rest."),
+        "way_not_set_up": N_("Signing in this way is not possible here yet. Choose another."),
         "reason_missing": N_("Say why you don't sign."),
         "reason_too_long": N_("This text is too long."),
         "timestamp_unavailable": N_("The time-stamp can't be had at the moment. Try again in a few minutes."),
@@ -279,6 +275,8 @@ PROBLEMS: Final[Mapping[str, str]] = MappingProxyType(
     }
 )
 """Everything that can be wrong with what people fill in or choose, or is worth knowing about it."""
+
+_OF_FIELD: Final = N_("%(field)s: %(problem)s")
 
 ERROR_PAGES: Final[Mapping[int, tuple[str, str]]] = MappingProxyType(
     {
@@ -315,13 +313,19 @@ class Wording:
 
     def status(self, code: str) -> Status:
         """How a state reads."""
-        found = STATUS.get(code) or Status(code, "", "going")
-        return Status(self._say(found.label), self._say(found.sentence), found.tone)
+        return self._status(STATUS, code)
 
     def signing(self, code: str) -> Status:
         """How a state of a signature request, or of a signer, reads."""
-        found = SIGNING.get(code) or Status(code, "", "going")
-        return Status(self._say(found.label), self._say(found.sentence), found.tone)
+        return self._status(SIGNING, code)
+
+    def asked(self, code: str) -> Status:
+        """How a state of a signature request reads for its sender."""
+        return self._status(ASKED, code)
+
+    def signer(self, code: str) -> Status:
+        """How a state of a signer reads for the sender of the request."""
+        return self._status(SIGNERS, code)
 
     def event(self, code: str) -> str:
         """What happened."""
@@ -343,12 +347,20 @@ class Wording:
         """What is wrong with a field."""
         return self.problem(error.code, error.detail)
 
+    def problem_of(self, field: str, text: str, **of: object) -> str:
+        """What is wrong, with the name of the field (and what stands in it) before it: for lists far from the field."""
+        return self._say(_OF_FIELD) % {"field": self._say(field) % of, "problem": text}
+
     def error_page(self, status: int, error: Exception) -> tuple[str, str]:
         """Title and text of an error page; the error's own sentence where a table knows it."""
         title, text = ERROR_PAGES.get(status) or ERROR_PAGES[500 if status >= 500 else 400]  # noqa: PLR2004
         if isinstance(error, ZendingError) and error.code in PROBLEMS:
             text = PROBLEMS[error.code]
         return self._say(title), self._say(text)
+
+    def _status(self, table: Mapping[str, Status], code: str) -> Status:
+        found = table.get(code) or Status(code, "", "going")
+        return Status(self._say(found.label), self._say(found.sentence), found.tone)
 
     def _say(self, message: str) -> str:
         return self._words.gettext(message) if message else ""

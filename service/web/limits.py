@@ -104,6 +104,8 @@ TOKEN: Final = Rate("token", 5.0, 300)
 """Tokens given, per client; each is good for minutes."""
 ACTIVATION: Final = Rate("activation", 1 / 600, 20)
 """Codes sent or tried, per mailbox: at most 164 a day, of a million possible ones."""
+REMINDER: Final = Rate("reminder", 1 / 3600, 2)
+"""Reminders that a sender sends by hand, per signature request: people are reminded, not pestered."""
 PERSON: Final = Rate("person", 50.0, 500)
 """Requests of a person in their own name."""
 

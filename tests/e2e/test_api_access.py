@@ -112,6 +112,8 @@ TABLE: Mapping[str, Mapping[str, int]] = {
     f"GET {REQUEST}/report": sender(404),
     f"GET {REQUEST}/evidence": sender(200),
     f"GET {REQUEST}/evidence/{{evidence_id}}": sender(404),
+    # The calls go in the order of their addresses: it is cancelled by then.
+    f"POST {REQUEST}/remind": sender(409),
     f"POST {REQUEST}/cancel": sender(200),
     # Programs only: clerks check a file on the page for everybody.
     "POST /v1/validations": dict.fromkeys(ALL, 403) | {OWN: 415, OTHER: 415, NOBODY: 401},

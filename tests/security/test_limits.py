@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.embedded.stack import Stack
+from service.identity.scopes import Scope
 from service.usecases import quotas
 from service.usecases.quotas import Limits, Standing
 from service.web import limits
@@ -192,6 +193,18 @@ def test_trying_codes_is_stopped_per_mailbox(tmp_path: Path, monkeypatch: pytest
         assert client.put("/v1/mailbox/activation", json=code, headers=one).status_code == 429
         other = bearer(wired, organisation=None, recipient="citizen:" + "cd" * 32)
         assert client.put("/v1/mailbox/activation", json={}, headers=other).status_code == 422
+
+
+def test_reminders_by_hand_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.usecases.signatures.sender.remind", lambda _context, _organisation, request: request)
+    with wired_application(tmp_path) as wired, door(wired) as client:
+
+        def remind(request: str) -> int:
+            headers = bearer(wired, Scope.SIGNATURES_WRITE)
+            return client.post(f"/v1/signature-requests/{request}/remind", headers=headers).status_code
+
+        assert [remind("sgr_1") for _ in range(3)] == [200, 200, 429]
+        assert remind("sgr_2") == 200
 
 
 def test_the_default_limits_never_stop_the_largest_night() -> None:

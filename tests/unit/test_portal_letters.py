@@ -16,7 +16,7 @@ from service.domain.errors import (
 )
 from service.portal.forms import Form, FormFile
 from service.portal.languages import OFFERED, words
-from service.portal.sender import handlers, letters
+from service.portal.sender import letters, sending
 from service.portal.wording import Wording
 from service.usecases import requests
 from service.usecases.admission import Sender, Upload
@@ -77,7 +77,7 @@ def clerk(started: House, monkeypatch: pytest.MonkeyPatch) -> Browser:
 def hand_ins(monkeypatch: pytest.MonkeyPatch) -> HandIns:
     made = HandIns()
     monkeypatch.setattr("service.usecases.hand_in.hand_in", made)
-    monkeypatch.setattr(handlers, "_BETWEEN_TRIES", 0.0)
+    monkeypatch.setattr(sending, "_BETWEEN_TRIES", 0.0)
     return made
 
 
@@ -208,7 +208,7 @@ def test_the_second_click_of_a_double_click_gets_the_first_ones_answer(clerk: Br
 def test_a_first_click_that_never_ends_is_not_waited_for_for_ever(clerk: Browser, hand_ins: HandIns) -> None:
     hand_ins.answers = [IdempotencyRunning() for _ in range(1000)]
     assert send(clerk).status_code == 409
-    assert len(hand_ins.given) == handlers._TRIES
+    assert len(hand_ins.given) == sending._TRIES
 
 
 def test_far_too_large_files_leave_the_rest_of_the_form_as_it_is(

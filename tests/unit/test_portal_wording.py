@@ -5,10 +5,10 @@ import pytest
 from service.domain.addresses import AddressCode, ReturnReason
 from service.domain.errors import FieldError, NotFound
 from service.domain.evidence import REASONS, EvidenceEvent
-from service.domain.signing_folder import FolderState, SignerState
+from service.domain.signing_folder import FolderEvent, FolderState, SignerState
 from service.domain.states import Actor, DeliveryState, Event, LegState
 from service.inspection.codes import CODES
-from service.portal import wording
+from service.portal import states, wording
 from service.portal.languages import words
 from service.portal.wording import Wording
 from service.web.problems import STATUS
@@ -23,6 +23,8 @@ def test_every_public_status_has_words() -> None:
 
 def test_every_state_of_a_signature_request_has_words() -> None:
     assert set(wording.SIGNING) == {*FolderState, *SignerState}
+    assert set(states.ASKED) == set(FolderState)
+    assert set(states.SIGNERS) == set(SignerState)
 
 
 def test_every_tone_has_a_look() -> None:
@@ -30,7 +32,7 @@ def test_every_tone_has_a_look() -> None:
 
 
 def test_every_event_has_words() -> None:
-    assert set(wording.EVENTS) == {*(e.value for e in Event), *(e.value for e in EvidenceEvent)}
+    assert set(wording.EVENTS) == {each.value for kind in (Event, EvidenceEvent, FolderEvent) for each in kind}
 
 
 def test_every_actor_has_words() -> None:

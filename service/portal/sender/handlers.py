@@ -1,49 +1,29 @@
 """The clerk's pages."""
 
-import time
-from collections import defaultdict
 from typing import Any, Final
 
 import msgspec
-from litestar import Request, Response, get, post
+from litestar import Response, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath
 from litestar.response import Redirect
 
 from service.db.deliveries import Filters
-from service.db.jobs import Lane
-from service.domain.errors import (
-    FieldError,
-    IdempotencyMismatch,
-    IdempotencyRunning,
-    Invalid,
-    PayloadTooLarge,
-)
 from service.domain.identifiers import NumberInvalid, RecipientId, RecipientKind
-from service.portal import languages, wording
+from service.portal import wording
 from service.portal.forms import MARGIN, Form
 from service.portal.guards import CLERK, genuine
 from service.portal.rendering import SEE_OTHER, Portal, file_response, json_response, see_other
-from service.portal.sender import letters
-from service.portal.sender.letters import LetterForm
+from service.portal.sender import letters, sending
+from service.portal.sender.sending import AnyRequest, form_page, seat_of
 from service.portal.visitors import FORM_LIMIT, PASSIVE
-from service.portal.wording import Wording
-from service.usecases import deliveries, hand_in, policies
-from service.usecases.access import StaffRole
-from service.usecases.admission import Sender, Upload
-from service.usecases.hand_in import HandedIn
+from service.usecases import deliveries
 
 PER_PAGE: Final = 20
 NO_CONTENT: Final = 204
 STOP_POLLING: Final = 286
 """What tells htmx to show this and ask no more."""
-UNPROCESSABLE: Final = 422
-# The second click of a double click waits for the first one's answer.
-_TRIES: Final = 40
-_BETWEEN_TRIES: Final = 0.25
 CANCELLABLE: Final = frozenset({"received", "sealed", "to_print"})
-
-AnyRequest = Request[Any, Any, Any]
 
 
 @get("/letters", guards=[CLERK], sync_to_thread=True)
@@ -54,7 +34,7 @@ def overview(request: AnyRequest, portal: NamedDependency[Portal]) -> Response[s
     reference = (asked.get("reference") or "").strip() or None
     page = deliveries.list_page(
         portal.context,
-        _seat(request).organisation_id,
+        seat_of(request).organisation_id,
         Filters(status=status, reference=reference),
         cursor=asked.get("after") or None,
         limit=PER_PAGE,
@@ -73,7 +53,7 @@ def overview(request: AnyRequest, portal: NamedDependency[Portal]) -> Response[s
 @get("/letters/new", guards=[CLERK], sync_to_thread=True)
 def new_letter(request: AnyRequest, portal: NamedDependency[Portal]) -> Response[str]:
     """An empty form."""
-    return _form_page(request, portal, letters.blank(portal.visitor(request).language))
+    return form_page(request, portal, letters.blank(portal.visitor(request).language))
 
 
 @post(
@@ -98,32 +78,13 @@ def check_number(request: AnyRequest, portal: NamedDependency[Portal], form: Nam
 
 def send_letter(request: AnyRequest, portal: NamedDependency[Portal], form: NamedDependency[Form]) -> Response[Any]:
     """Hand the letter in, by the same use case as programs do."""
-    values, files = letters.texts(form), letters.uploads(form)
-    raw = letters.hand_in_json(values)
-    say = Wording(languages.words(portal.visitor(request).language))
-    wrong = [
-        *hand_in.check(raw, policies.of_sender(portal.context, _seat(request).organisation_id)),
-        *letters.missing_files(files),
-    ]
-    if wrong:
-        return _form_page(request, portal, letters.with_problems(values, wrong, say), status=UNPROCESSABLE)
-    try:
-        done = _handed_in(portal, _seat(request), raw, files, form.text("key"))
-    except (Invalid, PayloadTooLarge) as error:
-        errors = [*error.errors]
-        if isinstance(error, PayloadTooLarge) or error.code == "too_many_documents":
-            errors = [FieldError("/document" if len(files) == 1 else "/attachment", error.code, error.detail)]
-        general = "" if errors else say.problem(error.code, error.detail)
-        return _form_page(
-            request, portal, letters.with_problems(values, errors, say, general=general), status=UNPROCESSABLE
-        )
-    return see_other(request, f"/letters/{done.delivery_id}/sent")
+    return sending.send(request, portal, form)
 
 
 @get("/letters/{delivery_id:str}/sent", guards=[CLERK], sync_to_thread=True)
 def sent(request: AnyRequest, portal: NamedDependency[Portal], delivery_id: FromPath[str]) -> Response[str]:
     """Confirm that the letter is taken, and say what happens now."""
-    delivery = deliveries.get(portal.context, _seat(request).organisation_id, delivery_id)
+    delivery = deliveries.get(portal.context, seat_of(request).organisation_id, delivery_id)
     return portal.page(request, "sender/sent.html", delivery=delivery)
 
 
@@ -148,7 +109,7 @@ def document(
     request: AnyRequest, portal: NamedDependency[Portal], delivery_id: FromPath[str], position: FromPath[int]
 ) -> Response[bytes]:
     """A sealed document, to keep."""
-    file = deliveries.document(portal.context, _seat(request).organisation_id, delivery_id, position)
+    file = deliveries.document(portal.context, seat_of(request).organisation_id, delivery_id, position)
     return file_response(file, download=True)
 
 
@@ -157,14 +118,14 @@ def evidence(
     request: AnyRequest, portal: NamedDependency[Portal], delivery_id: FromPath[str], evidence_id: FromPath[str]
 ) -> Response[bytes]:
     """One evidence with its proof, to keep."""
-    found = deliveries.evidence_one(portal.context, _seat(request).organisation_id, delivery_id, evidence_id)
+    found = deliveries.evidence_one(portal.context, seat_of(request).organisation_id, delivery_id, evidence_id)
     return json_response(msgspec.json.encode(found), f"{evidence_id}.json")
 
 
 @get("/letters/{delivery_id:str}/cancel", guards=[CLERK], sync_to_thread=True)
 def ask_cancel(request: AnyRequest, portal: NamedDependency[Portal], delivery_id: FromPath[str]) -> Response[Any]:
     """Ask whether the letter shall really be taken back."""
-    delivery = deliveries.get(portal.context, _seat(request).organisation_id, delivery_id)
+    delivery = deliveries.get(portal.context, seat_of(request).organisation_id, delivery_id)
     if delivery.status not in CANCELLABLE:
         return Redirect(f"/letters/{delivery_id}", status_code=SEE_OTHER)
     return portal.page(request, "sender/cancel.html", delivery=delivery)
@@ -173,7 +134,7 @@ def ask_cancel(request: AnyRequest, portal: NamedDependency[Portal], delivery_id
 @post("/letters/{delivery_id:str}/cancel", guards=[CLERK, genuine], status_code=SEE_OTHER, sync_to_thread=True)
 def cancel(request: AnyRequest, portal: NamedDependency[Portal], delivery_id: FromPath[str]) -> Response[Any]:
     """Take the letter back, while nobody has it."""
-    deliveries.cancel(portal.context, _seat(request).organisation_id, delivery_id)
+    deliveries.cancel(portal.context, seat_of(request).organisation_id, delivery_id)
     return see_other(request, f"/letters/{delivery_id}")
 
 
@@ -193,14 +154,8 @@ def handlers(portal: Portal) -> list[Any]:
     ]  # fmt: skip
 
 
-def _seat(request: AnyRequest) -> StaffRole:
-    seat = request.user.seat
-    assert isinstance(seat, StaffRole)  # the guard saw to it
-    return seat
-
-
 def _whole(request: AnyRequest, portal: Portal, delivery_id: str) -> dict[str, Any]:
-    organisation = _seat(request).organisation_id
+    organisation = seat_of(request).organisation_id
     delivery = deliveries.get(portal.context, organisation, delivery_id)
     timeline = deliveries.timeline(portal.context, organisation, delivery_id)
     proofs = deliveries.evidence_list(portal.context, organisation, delivery_id)
@@ -216,32 +171,3 @@ def _whole(request: AnyRequest, portal: Portal, delivery_id: str) -> dict[str, A
         "seen": f"{delivery.status}.{len(timeline)}.{len(proofs)}.{unpublished}",
         "cancellable": delivery.status in CANCELLABLE,
     }
-
-
-def _form_page(request: AnyRequest, portal: Portal, form: LetterForm, *, status: int = 200) -> Response[str]:
-    words = languages.words(portal.visitor(request).language)
-    return portal.page(
-        request,
-        "sender/new_letter.html",
-        status=status,
-        form=form,
-        wrong=defaultdict(str, form.problems),
-        kinds=letters.KINDS,
-        number_labels=letters.NUMBER_LABELS,
-        document_types=letters.DOCUMENT_TYPES,
-        countries=letters.countries(words.locale),
-        limit=portal.context.limits.delivery_bytes,
-        most=portal.context.limits.documents,
-    )
-
-
-def _handed_in(portal: Portal, seat: StaffRole, raw: bytes, files: list[Upload], key: str) -> HandedIn:
-    sender = Sender(seat.organisation_id, Lane.INTERACTIVE)
-    for _ in range(_TRIES):
-        try:
-            return hand_in.hand_in(portal.context, sender, raw, files, key=key)
-        except IdempotencyRunning:
-            time.sleep(_BETWEEN_TRIES)
-        except IdempotencyMismatch as error:
-            raise Invalid(error.detail, code=error.code) from error
-    raise IdempotencyRunning

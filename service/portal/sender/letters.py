@@ -13,7 +13,8 @@ from service.domain.countries import COUNTRIES
 from service.domain.errors import FieldError
 from service.domain.identifiers import RecipientKind
 from service.portal.forms import Form
-from service.portal.wording import N_, Wording
+from service.portal.languages import N_
+from service.portal.wording import Wording
 from service.usecases.admission import Upload
 
 TEXTS: Final = (
@@ -110,11 +111,11 @@ def with_problems(
     """The form again, with what is wrong beside its fields and a key of its own."""
     found: dict[str, str] = {}
     for error in errors:
-        place = _place(error.pointer or "")
-        if place is None:
+        found_at = place(error.pointer or "", _PLACES)
+        if found_at is None:
             general = general or wording.field_error(error)
         else:
-            found.setdefault(place, wording.field_error(error))
+            found.setdefault(found_at, wording.field_error(error))
     ordered: dict[str, str] = {name: found[name] for name in ORDER if name in found}
     return LetterForm(values, new_key(), ordered, general)
 
@@ -177,15 +178,16 @@ def countries(locale: Any) -> list[tuple[str, str]]:
     return sorted(named, key=lambda each: (each[0] != "BE", _unaccented(each[1])))
 
 
+def place(pointer: str, places: Mapping[str, str]) -> str | None:
+    """The field that a pointer belongs to: the one it names, or the nearest above it."""
+    while pointer:
+        if pointer in places:
+            return places[pointer]
+        pointer = pointer.rpartition("/")[0]
+    return None
+
+
 def _unaccented(name: str) -> str:
     """A name as it is put in order: Égypte among the E, Österreich among the O."""
     letters = unicodedata.normalize("NFKD", name)
     return "".join(letter for letter in letters if not unicodedata.combining(letter)).casefold()
-
-
-def _place(pointer: str) -> str | None:
-    while pointer:
-        if pointer in _PLACES:
-            return _PLACES[pointer]
-        pointer = pointer.rpartition("/")[0]
-    return None

@@ -50,6 +50,7 @@ class Person(msgspec.Struct, frozen=True):
 
     name: str
     number: str | None = None
+    email: str | None = None
 
 
 class Done(msgspec.Struct, frozen=True):

@@ -28,7 +28,7 @@ CHUNK = 50
 
 @dataclass(frozen=True)
 class AskWork:
-    """A notice to one signer; None where they have no activated mailbox: their sender passes the link on.
+    """A notice to one signer; None where they have no activated mailbox, and their sender gave no address.
 
     ``sent``: it went out before the database was restored.
     """
@@ -77,9 +77,25 @@ def _waits(signing: Signing, position: int) -> bool:
 
 
 def _notice(context: Context, signing: Signing, job: Leased) -> Notice | None:
-    number = signing.people[job.leg - 1].number
-    if number is None:
+    person = signing.people[job.leg - 1]
+    if person.number is None:
         return None
+    told = _mailbox(context, person.number)
+    if told is None and person.email is not None:
+        # Nobody has confirmed this address, and what is said there would tell a stranger nothing but who asks.
+        told = person.email, Language(signing.row.language)
+    if told is None:
+        return None
+    return Notice(
+        reference=f"{signing.id}/{job.leg}/asked/{job.id}",
+        to=told[0],
+        language=told[1],
+        what=SignatureAsked(sender=signing.organisation.name),
+    )
+
+
+def _mailbox(context: Context, number: str) -> tuple[str, Language] | None:
+    """The confirmed address and the language of somebody who has activated their mailbox."""
     hashes = find_hashes(context, RecipientId(RecipientKind.CITIZEN, number))
     with context.database.transaction(recipients=hashes) as session:
         row = mailboxes.own(session, hashes)
@@ -87,12 +103,7 @@ def _notice(context: Context, signing: Signing, job: Leased) -> Notice | None:
             return None
         place = f"mailbox.personal:{row.recipient_hash.hex()}"
         raw = open_value(context, row.personal, organisation=PLATFORM, place=place)
-    return Notice(
-        reference=f"{signing.id}/{job.leg}/asked/{job.id}",
-        to=msgspec.json.decode(raw, type=MailboxDetails).email,
-        language=Language(row.language),
-        what=SignatureAsked(sender=signing.organisation.name),
-    )
+    return msgspec.json.decode(raw, type=MailboxDetails).email, Language(row.language)
 
 
 def _send(context: Context, works: Sequence[tuple[Leased, AskWork]]) -> list[Outcome[AskWork, bool]]:

@@ -9,6 +9,7 @@ import msgspec
 from service.domain.errors import FieldError, Invalid
 from service.domain.identifiers import NumberInvalid, RecipientId, RecipientKind
 from service.domain.signing_folder import LONGEST_DAYS, MOST_SIGNERS
+from service.notifications.base import checked_address
 from service.usecases import requests as deliveries
 from service.usecases.policies import Policies
 from service.usecases.requests import REFERENCE_LENGTH, SUBJECT_LENGTH, DeliveryRequest
@@ -18,11 +19,15 @@ Short = Annotated[str, msgspec.Meta(max_length=2000)]
 
 
 class SignerPart(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """Who is to sign: a citizen by card (``web-eid``) or remote service (``csc``), or the organisation (``seal``)."""
+    """Who is to sign: a citizen by card (``web-eid``) or remote service (``csc``), or the organisation (``seal``).
+
+    ``email`` is where a citizen without a mailbox is told that something waits.
+    """
 
     type: Literal["citizen", "organisation"]
     id: Short | None = None
     name: Short | None = None
+    email: Short | None = None
     way: Literal["web-eid", "csc", "seal"] = "web-eid"
     level: Literal["advanced", "qualified"] | None = None
 
@@ -117,22 +122,31 @@ def _signer(pointer: str, signer: SignerPart, seen: set[str], found: list[FieldE
         detail = "Citizens sign with their card or at a remote service, organisations by their seal."
         found.append(FieldError(f"{pointer}/way", "way_not_possible", detail))
     if signer.type == "organisation":
-        if signer.id is not None or signer.name is not None:
-            detail = "The seal is always the sender's own: leave id and name out."
+        if (signer.id, signer.name, signer.email) != (None, None, None):
+            detail = "The seal is always the sender's own: leave id, name and email out."
             found.append(FieldError(f"{pointer}/id", "number_not_expected", detail))
         if signer.level == "qualified":
             detail = "Whether a seal is qualified depends on its certificate: ask for advanced."
             found.append(FieldError(f"{pointer}/level", "level_not_possible", detail))
         return
-    if not signer.id:
-        found.append(FieldError(f"{pointer}/id", "number_missing", "The signer's number is missing."))
-    else:
-        try:
-            number = RecipientId.parse(RecipientKind.CITIZEN, signer.id).value
-        except NumberInvalid as error:
-            found.append(FieldError(f"{pointer}/id", error.code, error.detail))
-        else:
-            if number in seen:
-                found.append(FieldError(f"{pointer}/id", "signer_repeated", "Somebody can sign only once."))
-            seen.add(number)
+    _number(f"{pointer}/id", signer.id, seen, found)
     _text(f"{pointer}/name", signer.name or "", SUBJECT_LENGTH, found)
+    if signer.email is not None:
+        try:
+            checked_address(signer.email)
+        except Invalid as error:
+            found.append(FieldError(f"{pointer}/email", error.code, error.detail))
+
+
+def _number(pointer: str, text: str | None, seen: set[str], found: list[FieldError]) -> None:
+    if not text:
+        found.append(FieldError(pointer, "number_missing", "The signer's number is missing."))
+        return
+    try:
+        number = RecipientId.parse(RecipientKind.CITIZEN, text).value
+    except NumberInvalid as error:
+        found.append(FieldError(pointer, error.code, error.detail))
+        return
+    if number in seen:
+        found.append(FieldError(pointer, "signer_repeated", "Somebody can sign only once."))
+    seen.add(number)

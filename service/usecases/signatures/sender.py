@@ -1,18 +1,21 @@
-"""Signature requests as their sender sees and steers them: list, read, document, report, evidence, cancel."""
+"""Signature requests as their sender sees and steers them: list, read, remind, document, report, evidence, cancel."""
 
 import uuid
+from datetime import timedelta
 from typing import Final
 
 from sqlalchemy.orm import Session
 
+from service.db import jobs
 from service.db import signatures as rows
 from service.db.ids import SIGNATURE_REQUEST, parse_id, public_id
-from service.domain.errors import Erased, Invalid, NotFound
-from service.domain.signing_folder import FolderEvent, FolderState
+from service.db.jobs import JobKind
+from service.domain.errors import Erased, Invalid, NotFound, TransitionRefused
+from service.domain.signing_folder import FolderEvent, FolderState, SignerState, Way
 from service.usecases.context import Context
 from service.usecases.signatures import documents, evidence
 from service.usecases.signatures.documents import REPORT
-from service.usecases.signatures.folders import Signing, happen, load
+from service.usecases.signatures.folders import Signing, happen, job, load
 from service.usecases.signatures.views import SignatureRequestPage, SignatureRequestView, request_view
 from service.usecases.views import EvidenceEntry, File
 
@@ -30,9 +33,15 @@ def get(context: Context, organisation_id: uuid.UUID, request_id: str) -> Signat
 
 
 def list_page(
-    context: Context, organisation_id: uuid.UUID, *, state: str | None, cursor: str | None, limit: int
+    context: Context,
+    organisation_id: uuid.UUID,
+    *,
+    state: str | None,
+    cursor: str | None,
+    limit: int,
+    reference: str | None = None,
 ) -> SignatureRequestPage:
-    """One page of the organisation's requests, newest first.
+    """One page of the organisation's requests, newest first; of those in one state, of those with one reference.
 
     Raises:
         Invalid: the cursor is none of ours, the state is unknown, or the limit is out of bounds.
@@ -46,7 +55,7 @@ def list_page(
     except NotFound:
         raise Invalid("The cursor is not one that this list gave.", code="cursor_invalid") from None
     with context.database.transaction(organisations=[organisation_id]) as session:
-        found = rows.page(session, organisation_id, state=state, before=before, limit=limit + 1)
+        found = rows.page(session, organisation_id, state=state, reference=reference, before=before, limit=limit + 1)
         loaded = load(session, context, [row.id for row in found[:limit]])
         items = [request_view(context, loaded[row.id]) for row in found[:limit]]
     return SignatureRequestPage(
@@ -66,6 +75,29 @@ def cancel(context: Context, organisation_id: uuid.UUID, request_id: str) -> Sig
         if signing.row.state != FolderState.CANCELLED.value:
             happen(session, context, signing, FolderEvent.CANCELLED, now=context.clock())
         return request_view(context, signing)
+
+
+def remind(context: Context, organisation_id: uuid.UUID, request_id: str) -> SignatureRequestView:
+    """Tell those whose turn it is once more, now; by itself the next reminder comes a whole period later.
+
+    Raises:
+        NotFound: there is none by this id.
+        TransitionRefused: nobody is asked any more.
+    """
+    with context.database.transaction(organisations=[organisation_id]) as session:
+        signing = _own(session, context, organisation_id, request_id, lock=True)
+        if signing.row.state != FolderState.OPEN.value:
+            raise TransitionRefused(f"Of a request that is {signing.row.state} nobody is asked to sign.")
+        now, days, put = context.clock(), signing.row.remind_days, []
+        for own in signing.signers:
+            if own.state == SignerState.ASKED.value and own.way != Way.SEAL.value:
+                own.remind_at = None if days is None else now + timedelta(days=days)
+                put.append(job(signing, JobKind.ASK, own.position))
+        jobs.put(session, put)
+        session.flush()
+        view = request_view(context, signing)
+    context.wake([JobKind.ASK])
+    return view
 
 
 def document(context: Context, organisation_id: uuid.UUID, request_id: str, number: int = 1) -> File:

@@ -9,6 +9,7 @@ from service.db.models import Organisation
 from service.domain.errors import DocumentRefused, FieldError, Invalid, PayloadTooLarge
 from service.domain.identifiers import RecipientId, RecipientKind
 from service.domain.signing_folder import MOST_DOCUMENTS, Way
+from service.notifications.base import checked_address
 from service.usecases import admission
 from service.usecases.admission import Inspected, Upload, safe_name
 from service.usecases.context import Context
@@ -98,7 +99,8 @@ def person(organisation: Organisation, part: SignerPart) -> Person:
     """Who a signer is, in normal form; the organisation by its seal has no number."""
     if part.id is None or part.name is None:
         return Person(organisation.name)
-    return Person(plain(part.name), RecipientId.parse(RecipientKind.CITIZEN, part.id).value)
+    email = None if part.email is None else checked_address(part.email)
+    return Person(plain(part.name), RecipientId.parse(RecipientKind.CITIZEN, part.id).value, email)
 
 
 def _inspected(context: Context, uploads: Sequence[Upload], place: int) -> Inspected:
