@@ -7,7 +7,6 @@ all that follows from it is committed, or to the folder ``.Aside`` where a perso
 import contextlib
 import heapq
 import os
-import stat
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -44,20 +43,16 @@ class Maildir:
             self._folder.stat()
             return []
 
-    def read(self, name: str, most: int) -> bytes | None:
-        """The beginning of a mail; None where it is gone, or no file at all.
+    def read(self, name: str, most: int) -> bytes:
+        """The beginning of a mail.
 
         Raises:
-            OSError: it can't be read.
+            FileNotFoundError: another settled it first.
+            OSError: it is no file, or can't be read.
         """
-        try:
-            descriptor = os.open(
-                self._folder / "new" / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-            )
-        except FileNotFoundError:
-            return None
+        descriptor = os.open(self._folder / "new" / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         with os.fdopen(descriptor, "rb") as file:
-            return file.read(most) if stat.S_ISREG(os.fstat(descriptor).st_mode) else None
+            return file.read(most)
 
     def settle(self, name: str) -> None:
         """Say that all that follows from a mail is done. Safe to repeat."""

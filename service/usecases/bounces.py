@@ -5,12 +5,14 @@ twice finds its evidence there already, and one that comes too late for anything
 """
 
 import time
+import traceback
 import uuid
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from pathlib import Path
 from typing import Final
 
 import structlog
@@ -132,12 +134,13 @@ def _read(returns: Returns, names: Iterable[str]) -> list[_Mail]:
     mails = []
     for name in names:
         try:
-            raw = returns.folder.read(name, bounces.MOST_BYTES)
+            reading = bounces.read(returns.folder.read(name, bounces.MOST_BYTES))
+        except FileNotFoundError:
+            continue  # another scheduler was quicker
         except OSError as error:
             # One of many: the folder itself is there.
             log.warning("returned_mail_not_read", error=type(error).__name__)
-            raw = None
-        reading = bounces.read(raw) if raw is not None else Reading(Verdict.UNREADABLE)
+            reading = Reading(Verdict.UNREADABLE)
         mails.append(_Mail(name, reading, returns.envelopes.find(reading.to)))
     return mails
 
@@ -148,13 +151,20 @@ def _handled(context: Context, mails: Sequence[_Mail]) -> Iterable[list[tuple[_M
         yield _handle(context, mails)
     except _AWAY:
         raise
-    except Exception as error:
-        log.exception("returned_mails_not_handled", error=type(error).__name__, mails=len(mails))
+    except Exception as error:  # noqa: BLE001  whatever it is: the mail is set aside, with an alarm
+        # Without its text, which may quote what it failed at.
+        kind, place = type(error).__name__, _place(error)
+        log.error("returned_mails_not_handled", error=kind, at=place, mails=len(mails))  # noqa: TRY400
         if len(mails) == 1:
             yield [(mails[0], Effect.ASIDE)]
             return
         for mail in mails:
             yield from _handled(context, [mail])
+
+
+def _place(error: Exception) -> str:
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{Path(frame.filename).name}:{frame.lineno}"
 
 
 def _handle(context: Context, mails: Sequence[_Mail]) -> list[tuple[_Mail, Effect]]:

@@ -15,6 +15,7 @@ from tests.bounce_support import FAILURE, SENT, Back, arrived, opened, told
 from tests.engine_support import execute
 from tests.pipeline_support import Pipeline, TestDatabase
 from tests.registered_support import agreed, clock, legs, offer, sender_under, terms_left
+from tests.signatures_support import ask
 from tests.usecase_support import (
     Sender,
     activate,
@@ -264,4 +265,17 @@ def test_a_mailbox_is_marked_too_when_the_server_refuses_at_once(pipeline: Pipel
     assert activation.state(pipeline.context, reader(pipeline)).unreachable_since is None
     post.enhanced["an@voorbeeld.test"] = "5.1.1"
     deliver(pipeline, sender, "an")
+    assert activation.state(pipeline.context, reader(pipeline)).unreachable_since is not None
+
+
+def test_a_signer_whose_notice_bounces_reads_it_too(pipeline: Pipeline, organisation: Sender, back: Back) -> None:
+    sender, post = organisation(), with_post(pipeline)
+    activate(pipeline)
+    ask(pipeline, sender)
+    pipeline.work()
+    about = post.sent[-1].about
+    assert about is not None
+    assert about.kind is NoticeKind.SIGNATURE
+    back.put("postfix-no-such-user", about)
+    assert back.read() == {Effect.NOTED: 1}
     assert activation.state(pipeline.context, reader(pipeline)).unreachable_since is not None

@@ -6,11 +6,13 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy.exc import OperationalError
+from structlog.testing import capture_logs
 
 from service.domain.errors import Retryable
 from service.notifications.base import About, NoticeKind
@@ -18,7 +20,7 @@ from service.notifications.smtp import SmtpNotifier
 from service.usecases import activation, bounces, operations, recovery
 from service.usecases.bounces import Effect
 from service.usecases.heartbeats import beat, returned_mail
-from tests.bounce_support import FAILURE, SENT, Back, arrived, opened
+from tests.bounce_support import CORPUS, FAILURE, SENT, Back, arrived, opened
 from tests.embedded_support import until
 from tests.identity_support import free_port, wait_for_port
 from tests.pipeline_support import Pipeline
@@ -102,6 +104,41 @@ def test_one_that_can_not_be_handled_is_set_aside_rings_and_holds_nobody_up(
     monkeypatch.setattr(bounces, "_happen", happen)
     (back.folder / ".Aside" / "new" / "bad").rename(back.folder / "new" / "bad")
     assert back.read() == {Effect.EVIDENCED: 1}
+
+
+def test_two_schedulers_at_once_do_no_harm(pipeline: Pipeline, organisation: Sender, back: Back) -> None:
+    sender = organisation()
+    with_post(pipeline)
+    for key in ("an", "cem"):
+        activate(pipeline, key)
+    ids = [deliver(pipeline, sender, key) for key in ("an", "cem")]
+    for number in range(60):
+        back.put("postfix-no-such-user", arrived(ids[number % 2]), f"{number:02d}")
+    with ThreadPoolExecutor(4) as pool:
+        done = [pool.submit(back.read) for _ in range(4)]
+    tallies = [each.result() for each in done]
+    assert sum(tally.get(Effect.EVIDENCED, 0) for tally in tallies) == 2
+    assert all(tally.keys() <= {Effect.EVIDENCED, Effect.REPEATED} for tally in tallies)
+    assert len(back.inside("cur")) == 60
+    for delivery in ids:
+        assert events(pipeline, sender, delivery).count(FAILURE) == 1
+
+
+def test_nothing_personal_is_logged(pipeline: Pipeline, organisation: Sender, back: Back) -> None:
+    sender = organisation()
+    with_post(pipeline)
+    activate(pipeline)
+    delivery = deliver(pipeline, sender, "an")
+    for file in sorted(CORPUS.glob("*.eml")):
+        back.put(file.stem, arrived(delivery))
+    (back.folder / "new" / "folder").mkdir()
+    with capture_logs() as logs:
+        tally = back.read()
+    assert tally[Effect.EVIDENCED] == 1
+    assert {each["event"] for each in logs} >= {"notice_bounced", "mail_read_back", "returned_mail_not_read"}
+    text = repr(logs).lower()
+    for secret in ("voorbeeld", "@", "bounces+", "peeters", "mailer-daemon", "subject:"):
+        assert secret not in text
 
 
 def test_a_folder_that_is_not_there_rings(back: Back) -> None:
