@@ -37,11 +37,14 @@ from service.inspection.scanners.none import NoScanner
 from service.inspection.validator import Validator
 from service.ledger import keys as ledger_keys
 from service.ledger.keys import LogSigner
+from service.notifications.envelopes import Envelopes
+from service.notifications.maildir import Maildir
 from service.notifications.smtp import SmtpNotifier
 from service.seals.making import maker
 from service.seals.refused import RefusedPins
 from service.seals.sealers import Sealers, in_files
 from service.settings import Mode, Settings, SettingsRefused
+from service.usecases.bounces import Returns
 from service.usecases.context import Context, Limits, PrintSettings
 from service.usecases.heartbeats import Beating, Machine
 from service.usecases.log_head import StoredHead
@@ -50,6 +53,7 @@ from service.usecases.receipts import Receipts
 from service.usecases.retention import Periods
 from service.vault import crypto
 from service.vault.durable import write_all
+from service.vault.keyring.base import IndexKeys
 from service.vault.keyring.file import FileKeyRing
 from service.vault.objects.address import is_for_one_machine, is_there, open_store
 from service.vault.objects.away import AwayStore
@@ -88,6 +92,7 @@ class Application:
     verifier: TokenVerifier
     token_keys: Sequence[SigningKey]
     log_signer: LogSigner
+    returns: Returns | None
     closing: contextlib.ExitStack = field(repr=False)
 
     @property
@@ -178,6 +183,7 @@ def _build(settings: Settings, closing: contextlib.ExitStack, *, hands_in: bool,
     consent = authorities.consent(settings)
     if consent is not None:
         closing.callback(consent.close)
+    envelopes = _envelopes(settings, index)
     context = Context(
         database=database,
         vault=Vault(store, keyring),
@@ -189,7 +195,7 @@ def _build(settings: Settings, closing: contextlib.ExitStack, *, hands_in: bool,
         signature_renewer=Renewer(tsa, (signers and signers.revocation) or revocation, stamp_size=LARGEST_STAMP),
         renewal_margin=timedelta(days=settings.seal_renewal_days),
         channel=InternalChannel(database, find_hashes),
-        notifier=SmtpNotifier(settings.smtp_url.get_secret_value(), settings.mail_sender),
+        notifier=SmtpNotifier(settings.smtp_url.get_secret_value(), settings.mail_sender, envelopes=envelopes),
         provider=DirectoryProvider(settings.print_folder),
         wake=waker.wake,
         clock=lambda: datetime.now(UTC),
@@ -230,6 +236,7 @@ def _build(settings: Settings, closing: contextlib.ExitStack, *, hands_in: bool,
         verifier=TokenVerifier(issuer=issuer, audience=AUDIENCE, keys=token_keys),
         token_keys=token_keys,
         log_signer=_log_signer(settings),
+        returns=_returns(settings, envelopes),
         closing=closing,
     )
 
@@ -260,7 +267,9 @@ def begin_watching(application: Application, role: str) -> None:
     settings, places = application.settings, disk_places(application.settings)
     # Those who seal say how the keys are that they see.
     sealers = None if role == "api" else application.sealers
-    beating = Beating(application.context, role, Machine(application.context, places, sealers).report)
+    # The scheduler reads what comes back.
+    returns = application.returns if role == "scheduler" else None
+    beating = Beating(application.context, role, Machine(application.context, places, sealers, returns).report)
     application.closing.callback(beating.close)
     tracing.begin(settings.traces_url, role=role, share=settings.traces_share)
     application.closing.callback(tracing.end)
@@ -339,6 +348,21 @@ def _inspection(settings: Settings) -> InspectionLimits:
         wall=2.0 * settings.inspection_seconds,
         children=settings.inspection_children,
     )
+
+
+def _envelopes(settings: Settings, index: IndexKeys) -> Envelopes | None:
+    if settings.bounce_address is None:
+        return None
+    try:
+        return Envelopes(settings.bounce_address, (index.writing, *index.others))
+    except ValueError as error:
+        raise SettingsRefused(f"ZENDING_BOUNCE_ADDRESS can't be used: {error}.") from None
+
+
+def _returns(settings: Settings, envelopes: Envelopes | None) -> Returns | None:
+    if settings.bounce_maildir is None or envelopes is None:
+        return None
+    return Returns(Maildir(settings.bounce_maildir), envelopes)
 
 
 def _scanner(settings: Settings) -> MalwareScanner:

@@ -97,6 +97,8 @@ class Settings(BaseSettings):
 
     smtp_url: SecretStr
     mail_sender: str = "Zending <no-reply@zending.invalid>"
+    bounce_address: str | None = None
+    bounce_maildir: Path | None = None
     quiet_hours: bool = True
     legal_bases: Path | None = None
 
@@ -161,14 +163,20 @@ class Settings(BaseSettings):
                 wrong.append("ZENDING_BASE_URL must start with https:// in production.")
             if not self.oidc_issuer.startswith("https://"):
                 wrong.append("ZENDING_OIDC_ISSUER must start with https:// in production.")
-        if (self.storage_access_key is None) != (self.storage_secret_key is None):
-            wrong.append("Set both ZENDING_STORAGE_ACCESS_KEY and ZENDING_STORAGE_SECRET_KEY, or neither.")
-        wrong += self._wrong_remote_signing()
+        wrong += self._wrong_together() + self._wrong_remote_signing()
         if self.base_url.endswith("/"):
             wrong.append("ZENDING_BASE_URL must not end with a slash.")
         if wrong:
             raise ValueError("\n".join(wrong))
         return self
+
+    def _wrong_together(self) -> list[str]:
+        wrong = []
+        if (self.storage_access_key is None) != (self.storage_secret_key is None):
+            wrong.append("Set both ZENDING_STORAGE_ACCESS_KEY and ZENDING_STORAGE_SECRET_KEY, or neither.")
+        if self.bounce_maildir is not None and self.bounce_address is None:
+            wrong.append("ZENDING_BOUNCE_MAILDIR needs ZENDING_BOUNCE_ADDRESS: nothing comes back to it otherwise.")
+        return wrong
 
     def _wrong_remote_signing(self) -> list[str]:
         if self.remote_signing_url is None:

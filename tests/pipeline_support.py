@@ -97,7 +97,7 @@ def wired(stack: Stack, database: TestDatabase, folder: Path, **changes: Any) ->
     }
     keys = folder / "keys"
     make_keys(keys, given.get("ledger_origin", "zending.invalid/log"))
-    for name in ("print", "store"):
+    for name in ("print", "store", "returned-mail"):
         (folder / name).mkdir()
     own = {
         "home": folder,
@@ -105,6 +105,7 @@ def wired(stack: Stack, database: TestDatabase, folder: Path, **changes: Any) ->
         "database_url": database.app_url,
         "storage_url": (folder / "store").as_uri(),
         "print_folder": folder / "print",
+        "bounce_maildir": folder / "returned-mail",
     }
     application = build(read_settings(**(given | own | changes)), hands_in=True)
     try:

@@ -37,11 +37,19 @@ class Post:
 
     sent: list[Notice] = field(default_factory=list)
     answers: dict[str, tuple[Result, str]] = field(default_factory=dict)
+    enhanced: dict[str, str] = field(default_factory=dict)
 
     def send_many(self, notices: Sequence[Notice], *, now: datetime) -> list[Outcome]:
         assert now.tzinfo is not None
         self.sent += notices
-        return [Outcome(each.reference, *self.answers.get(each.to, (Result.SENT, None))) for each in notices]
+        return [
+            Outcome(
+                each.reference,
+                *self.answers.get(each.to, (Result.SENT, None)),
+                enhanced=self.enhanced.get(each.to),
+            )
+            for each in notices
+        ]
 
     @property
     def code(self) -> str:

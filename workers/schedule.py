@@ -14,7 +14,7 @@ from service.domain.errors import ZendingError
 from service.ledger import sequencer
 from service.ledger.timestamps import stamp_checkpoints
 from service.settings import settings
-from service.usecases import access, archive, batches, housekeeping, pauses, periods, retention, submissions
+from service.usecases import access, archive, batches, bounces, housekeeping, pauses, periods, retention, submissions
 from service.usecases.log_head import StoredHead
 from service.usecases.signatures import clock
 
@@ -52,6 +52,7 @@ def loops(application: Application) -> list[tuple[str, float, Callable[[], objec
         )
         housekeeping.collect_orphans(context, window=keeping.window)
         context.receipts.prune(context.clock() - keeping.window)
+        bounces.tidy(application.returns)
 
     def retain() -> None:
         retention.run(context, keeping)
@@ -69,6 +70,7 @@ def loops(application: Application) -> list[tuple[str, float, Callable[[], objec
         ("tidy", 3600.0, tidy),
         ("retain", 60.0, retain),
         ("archive", 60.0, lambda: archive.put_due(context)),
+        ("bounces", 10.0, lambda: bounces.read_all(context, application.returns)),
         ("mend", 30.0, lambda: housekeeping.try_stored_again(context)),
     ]
 

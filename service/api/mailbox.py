@@ -242,6 +242,7 @@ def _activation(view: ActivationView) -> ActivationAnswer:
         consent=ConsentTexts(activation.CONSENT_VERSION, activation.CONSENT_TEXT),
         registered_since=view.registered_since,
         registered_consent=ConsentTexts(registered_consent.VERSION, registered_consent.TEXT),
+        unreachable_since=view.unreachable_since,
     )
 
 

@@ -100,6 +100,8 @@ class ConsentTexts(msgspec.Struct, frozen=True):
 class ActivationAnswer(msgspec.Struct, frozen=True):
     """How an activation stands: ``pending_email`` waits for its code.
 
+    ``unreachable_since``: since when e-mails to ``email`` come back; it ends when an address is confirmed again.
+
     ``consent`` is to be shown before it is given, in ``pending_language``: that text is what is kept as proof.
     """
 
@@ -112,6 +114,7 @@ class ActivationAnswer(msgspec.Struct, frozen=True):
     consent: ConsentTexts
     registered_since: datetime | None
     registered_consent: ConsentTexts
+    unreachable_since: datetime | None = None
 
 
 class RegisteredConsent(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -255,6 +255,7 @@ class Mailbox(Base):
     revoked_at: Mapped[datetime | None]
     index_key: Mapped[str | None]
     registered_at: Mapped[datetime | None]
+    unreachable_since: Mapped[datetime | None]
 
 
 class Activation(Base):

@@ -210,4 +210,13 @@ ALARMS: Final[tuple[Alarm, ...]] = (
     Alarm("NoticesBounced", _WARN, "zending_notices_bounced", 20,
           "{value} notices of the last day could not be brought to anybody.",
           "See whether the mail server or one large mail provider refuses us.", PROVIDER),
+    Alarm("ReturnedMailAside", _WARN, "zending_returned_mail_aside", 0,
+          "On {host}, {value} mail(s) that came back were not understood and wait for a person.",
+          "Look at them in the folder .Aside of ZENDING_BOUNCE_MAILDIR.", PROVIDER),
+    Alarm("ReturnedMailUnread", _WARN, "zending_returned_mail_oldest_seconds", 900,
+          "On {host}, a mail that came back has waited for {value} to be read.",
+          "See whether the scheduler lives, and what its log says of the loop bounces.", PROVIDER),
+    Alarm("ReturnedMailUnreadable", _WARN, "zending_returned_mail_unreadable", 0,
+          "On {host}, the folder of mail that came back can't be read.",
+          "See that ZENDING_BOUNCE_MAILDIR is mounted and belongs to the service.", PROVIDER, minutes=5),
 )  # fmt: skip

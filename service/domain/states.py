@@ -74,6 +74,7 @@ class Event(StrEnum):
     CONSIGNMENT_NOTIFICATION_FAILURE = "ConsignmentNotificationFailure"
     NOTIFICATION_FOR_ACCEPTANCE = "NotificationForAcceptance"
     NOTIFICATION_FOR_ACCEPTANCE_FAILURE = "NotificationForAcceptanceFailure"
+    NOTICE_BOUNCED = "notice_bounced"
     CONSIGNMENT_ACCEPTANCE = "ConsignmentAcceptance"
     CONSIGNMENT_REJECTION = "ConsignmentRejection"
     ACCEPTANCE_REJECTION_EXPIRY = "AcceptanceRejectionExpiry"

@@ -188,6 +188,12 @@ _MAILBOX: Final = (
     _row(Scope.MAILBOX, _L.OPENED, Event.CONTENT_HANDOVER_FAILURE, _L.OPENED, Actor.SERVICE),
 )
 
+# An e-mail that came back when nothing can follow from it any more, or a reminder's: it is only shown.
+_LATE: Final = tuple(
+    _row(Scope.MAILBOX, state, Event.NOTICE_BOUNCED, state, Actor.SERVICE)
+    for state in (_L.AVAILABLE, _L.OPENED, _L.OFFERED, _L.REFUSED, _L.EXPIRED, _L.WITHDRAWN, _L.UNDELIVERABLE)
+)
+
 _PAPER: Final = (
     _row(Scope.PAPER, None, Event.ROUTED, _L.PENDING, Actor.SERVICE, follow_up=FollowUp.LETTER),
     _row(Scope.PAPER, _L.PENDING, Event.LETTER_COMPOSED, _L.TO_PRINT, Actor.SERVICE),
@@ -226,7 +232,7 @@ _REPORTS: Final = tuple(
     for event, reported in POST_REPORTS.items()
 )
 
-TRANSITIONS: Final[tuple[Transition, ...]] = (*_DELIVERY, *_MAILBOX, *_PAPER, *_REPORTS)
+TRANSITIONS: Final[tuple[Transition, ...]] = (*_DELIVERY, *_MAILBOX, *_LATE, *_PAPER, *_REPORTS)
 """Every row, in the order of a delivery's life."""
 
 BY_EVENT: Final[Mapping[tuple[Scope, DeliveryState | LegState | None, Event], Transition]] = MappingProxyType(

@@ -5,7 +5,8 @@ message is one ``.eml`` file, readable for its owner only and durable before the
 a random part; its envelope stands above it as ``Return-Path`` and ``Delivered-To``.
 
 Faults for tests, by the start of the recipient's address: ``bounce`` is refused for good (550), ``later`` for now
-(451), ``spam`` after the data (554), ``hangup`` ends the connection without an answer.
+(451), ``spam`` after the data (554), ``hangup`` ends the connection without an answer. What comes back later, and
+where to: `service.embedded.bouncing`.
 """
 
 import argparse
@@ -23,6 +24,8 @@ from pathlib import Path
 from typing import Any, cast
 
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
+
+from service.embedded import bouncing
 
 HOST = "127.0.0.1"
 MAX_MESSAGE = 1024 * 1024
@@ -68,16 +71,25 @@ def keep(folder: Path, content: bytes, *, now: datetime) -> Path:
 
 
 class Sink:
-    """The handler that aiosmtpd calls for each recipient and each message."""
+    """The handler that aiosmtpd calls for each recipient and each message.
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    Args:
+        folder: where messages go.
+        port: where this server listens, for what it sends back.
+        returns: the address of bounces, and the Maildir for its mail; None: nothing comes back.
+    """
+
+    def __init__(self, folder: Path, port: int, returns: tuple[str, Path] | None) -> None:
+        self._folder, self._port = folder, port
+        self._address = None if returns is None else returns[0]
+        self._maildir = None if returns is None else returns[1]
+        self._returning: set[asyncio.Task[None]] = set()
 
     async def handle_RCPT(  # noqa: N802  the library's name
         self, server: SMTP, _session: Session, envelope: Envelope, address: str, _options: list[str]
     ) -> str:
         """Take the recipient, or refuse it as its address asks for."""
-        if address.startswith("bounce"):
+        if address.startswith("bounce") and not bouncing.is_for(self._address, address):
             return _REFUSED
         if address.startswith("later"):
             return _LATER
@@ -93,8 +105,21 @@ class Sink:
         head = [f"Return-Path: <{envelope.mail_from}>", *(f"Delivered-To: {to}" for to in envelope.rcpt_tos)]
         body = envelope.original_content or b""
         content = "".join(f"{line}\r\n" for line in head).encode() + body
+        if self._maildir is not None and all(bouncing.is_for(self._address, to) for to in envelope.rcpt_tos):
+            await asyncio.to_thread(bouncing.deliver, self._maildir, content)
+            return "250 OK"
         await asyncio.to_thread(keep, self._folder, content, now=datetime.now(UTC))
+        if self._maildir is not None:
+            for to in envelope.rcpt_tos:
+                self._answer(envelope.mail_from or "", to, body)
         return "250 OK"
+
+    def _answer(self, sender: str, recipient: str, body: bytes) -> None:
+        message = bouncing.answer(sender, recipient, body, now=datetime.now(UTC))
+        if message is not None:
+            task = asyncio.create_task(asyncio.to_thread(bouncing.send_back, self._port, message))
+            self._returning.add(task)
+            task.add_done_callback(self._returning.discard)
 
 
 def _authenticator(login: str) -> Any:
@@ -113,7 +138,13 @@ def _authenticator(login: str) -> Any:
 
 
 async def serve(
-    folder: Path, port: int, *, also: str | None = None, tls: Tls | None = None, login: str | None = None
+    folder: Path,
+    port: int,
+    *,
+    also: str | None = None,
+    tls: Tls | None = None,
+    login: str | None = None,
+    returns: tuple[str, Path] | None = None,
 ) -> None:
     """Take mail until SIGTERM or SIGINT.
 
@@ -123,11 +154,12 @@ async def serve(
         also: a further address on which to listen.
         tls: how to encrypt; None for plain text.
         login: ``name:password`` that senders must give, or None for everybody; asks for ``tls``.
+        returns: as of :class:`Sink`; not together with ``tls``.
     """
     context = tls.context() if tls else None
     implicit = tls is not None and tls.at_once
     loop = asyncio.get_running_loop()
-    sink = Sink(folder)
+    sink = Sink(folder, port, returns)
 
     def session() -> SMTP:
         return SMTP(
@@ -164,10 +196,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--tls-at-once", action="store_true", help="TLS from the first byte, as smtps does")
     parser.add_argument("--login", help="name:password that senders must give")
     parser.add_argument("--also", help="an address of this machine besides 127.0.0.1 on which to listen")
+    parser.add_argument("--bounces", help="the address to which mail comes back that could not be delivered")
+    parser.add_argument("--maildir", type=Path, help="where mail for that address goes")
     given = parser.parse_args(arguments)
     given.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     tls = Tls(given.certificate, given.key, given.tls_at_once) if given.certificate and given.key else None
-    asyncio.run(serve(given.folder, given.port, also=given.also, tls=tls, login=given.login))
+    returns = (given.bounces, given.maildir) if given.bounces and given.maildir else None
+    asyncio.run(serve(given.folder, given.port, also=given.also, tls=tls, login=given.login, returns=returns))
     return 0
 
 

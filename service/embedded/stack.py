@@ -50,6 +50,7 @@ _SECRETS: Final = (
 )
 _OWNER_ONLY: Final = "DATABASE_OWNER_URL"
 _HTTP_OK: Final = 200
+_BOUNCES: Final = "bounces@zending.test"
 # The tasks under way may end (Celery's soft shutdown waits 20 seconds).
 _WORKER_STOP_SECONDS: Final = 30.0
 
@@ -240,9 +241,14 @@ class Stack:
                 "ZENDING_OIDC_CLIENT_SECRET": kept_password(self._client_secret_file),
             }
         if "ZENDING_SMTP_URL" not in self._given:
-            arguments = ("--folder", str(self._folder("mail")), *beside)
+            returned = str(self._folder("returned-mail"))
+            arguments = ("--folder", str(self._folder("mail")), "--bounces", _BOUNCES, "--maildir", returned, *beside)
             port = start_listening(supervisor, "mail", partial(self._party, "mail", arguments))
-            self._environment["ZENDING_SMTP_URL"] = f"smtp://{host}:{port}"
+            self._environment |= {
+                "ZENDING_SMTP_URL": f"smtp://{host}:{port}",
+                "ZENDING_BOUNCE_ADDRESS": _BOUNCES,
+                "ZENDING_BOUNCE_MAILDIR": returned,
+            }
 
     def _own_settings(self) -> dict[str, str]:
         """What the service is told about its own place."""

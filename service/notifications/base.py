@@ -5,10 +5,11 @@ or content, a number of a person, or a link: whoever is used to our links can be
 """
 
 import re
+import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 from typing import Protocol
 
 from service.domain.errors import FieldError, Invalid
@@ -79,6 +80,35 @@ What = MailArrived | SignatureAsked | ActivationCode
 """What can be told."""
 
 
+class NoticeKind(IntEnum):
+    """What a notice is about; the numbers stand in addresses that are on their way."""
+
+    ARRIVED = 1
+    """A delivery lies in the mailbox."""
+    OFFERED = 2
+    """Registered mail waits to be accepted."""
+    REMINDER = 3
+    """One of these, told again."""
+    SIGNATURE = 4
+    """A document waits for a signature."""
+    CODE = 5
+    """A code for whoever asked for it a moment ago."""
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What a notice is about.
+
+    Attributes:
+        subject: the delivery, the signature request; of a code any id.
+        number: of the delivery's leg, of the request's signer.
+    """
+
+    kind: NoticeKind
+    subject: uuid.UUID
+    number: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class Notice:
     """One message to one person.
@@ -87,12 +117,14 @@ class Notice:
         reference: names this notice for ever; repeating it repeats the same message.
         to: e-mail address.
         what: what happened.
+        about: what a mail that comes back is about; with the same reference always the same.
     """
 
     reference: str
     to: str = field(repr=False)
     language: Language
     what: What
+    about: About | None = None
 
 
 class Result(StrEnum):
@@ -115,12 +147,14 @@ class Outcome:
         reason: a word of a closed list when not sent: ``address_invalid``, ``mailbox_refused``, ``message_refused``,
             ``try_later``, ``sender_refused``, ``login_refused``, ``tls_failed``, ``no_connection``, ``out_of_time``.
         status: the reply code of the other side, where there was one; never its text, which may quote the address.
+        enhanced: its enhanced status code (RFC 3463), where it gave one.
     """
 
     reference: str
     result: Result
     reason: str | None = None
     status: int | None = None
+    enhanced: str | None = None
 
 
 class Notifier(Protocol):

@@ -1,6 +1,7 @@
 """Notices by e-mail over SMTP (RFC 5321), one kept connection per chunk."""
 
 import hashlib
+import re
 import smtplib
 import ssl
 import time
@@ -15,6 +16,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from service.domain.errors import Invalid
 from service.notifications.base import Notice, Outcome, Result, checked_address
+from service.notifications.envelopes import Envelopes
 from service.notifications.texts import compose, one_line
 
 SECONDS_PER_CALL = 10.0
@@ -24,6 +26,7 @@ _PERMANENT = 500
 _CLOSING = 421
 # Replies that speak of us, not of the recipient: the operator repairs them and the notices go out after all.
 _OURS = frozenset({530, 534, 535, 538})
+_ENHANCED = re.compile(rb"5\.\d{1,3}\.\d{1,3}(?!\d)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +77,8 @@ class SmtpNotifier:
 
     Args:
         url: see :class:`MailServer`.
-        sender: ``Name <address>``; the name signs the messages, the address takes bounces.
+        sender: ``Name <address>``; the name signs the messages, the address takes bounces where nothing else does.
+        envelopes: names each notice in its envelope sender, so that what comes back says which it is about.
         seconds_per_call: how long one answer of the server may take.
         seconds_per_chunk: after this no further notice of a chunk is begun.
     """
@@ -84,6 +88,7 @@ class SmtpNotifier:
         url: str,
         sender: str,
         *,
+        envelopes: Envelopes | None = None,
         seconds_per_call: float = SECONDS_PER_CALL,
         seconds_per_chunk: float = SECONDS_PER_CHUNK,
     ) -> None:
@@ -95,6 +100,7 @@ class SmtpNotifier:
         except Invalid:
             raise ValueError("the sender of notices must be an e-mail address, or a name and <address>") from None
         self._name = one_line(name) or self._address
+        self._envelopes = envelopes
         self._seconds_per_call, self._seconds_per_chunk = seconds_per_call, seconds_per_chunk
 
     def send_many(self, notices: Sequence[Notice], *, now: datetime) -> list[Outcome]:
@@ -137,10 +143,13 @@ class SmtpNotifier:
         except Invalid:
             return Outcome(notice.reference, Result.REFUSED, "address_invalid")
         data = self.message(notice, to, now=now).as_bytes()
-        failure = connection.send(self._address, to, data)
+        sender = self._address
+        if self._envelopes is not None and notice.about is not None:
+            sender = self._envelopes.sender(notice.about)
+        failure = connection.send(sender, to, data)
         if failure is None:
             return Outcome(notice.reference, Result.SENT)
-        return Outcome(notice.reference, failure.result, failure.reason, failure.status)
+        return Outcome(notice.reference, failure.result, failure.reason, failure.status, failure.enhanced)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +157,7 @@ class _Failure:
     result: Result
     reason: str
     status: int | None = None
+    enhanced: str | None = None
 
 
 class _Lost(Exception):
@@ -196,26 +206,27 @@ class _Connection:
         try:
             self._smtp.sendmail(sender, [to], data)
         except smtplib.SMTPRecipientsRefused as refused:
-            return self._judge(refused.recipients[to][0], "mailbox_refused")
+            return self._judge(*refused.recipients[to], "mailbox_refused")
         except smtplib.SMTPSenderRefused as refused:
             if refused.smtp_code == _CLOSING:
                 self._drop()
                 raise _Lost from None
             return _Failure(Result.RETRYABLE, "sender_refused", refused.smtp_code)
         except smtplib.SMTPDataError as refused:
-            return self._judge(refused.smtp_code, "message_refused")
+            return self._judge(refused.smtp_code, refused.smtp_error, "message_refused")
         except (OSError, smtplib.SMTPException):
             self._drop()
             raise _Lost from None
         return None
 
-    def _judge(self, status: int, final_reason: str) -> _Failure:
+    def _judge(self, status: int, text: bytes | str, final_reason: str) -> _Failure:
         if status == _CLOSING:
             self._drop()
         if status in _OURS:
             return _Failure(Result.RETRYABLE, "login_refused", status)
         if status >= _PERMANENT:
-            return _Failure(Result.REFUSED, final_reason, status)
+            said = _ENHANCED.match(text if isinstance(text, bytes) else text.encode())
+            return _Failure(Result.REFUSED, final_reason, status, said[0].decode() if said else None)
         return _Failure(Result.RETRYABLE, "try_later", status)
 
     def _drop(self) -> None:

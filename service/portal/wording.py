@@ -66,6 +66,7 @@ EVENTS: Final[Mapping[str, str]] = MappingProxyType(
         "PeriodExtension": N_("More time, because the service could not be used"),
         "NotificationForAcceptance": N_("Recipient asked by e-mail to accept the letter"),
         "NotificationForAcceptanceFailure": N_("The e-mail that asks to accept could not be delivered"),
+        "notice_bounced": N_("An e-mail to the recipient came back; nothing changes by it"),
         "ConsignmentAcceptance": N_("Accepted by the recipient"),
         "ConsignmentRejection": N_("Refused by the recipient"),
         "AcceptanceRejectionExpiry": N_("The time to accept has passed"),

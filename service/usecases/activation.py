@@ -14,8 +14,8 @@ from service.db.ids import new_id
 from service.db.models import Activation, ActivationCode, Mailbox
 from service.domain.errors import Conflict, Forbidden, Invalid, QuotaExceeded, Retryable
 from service.domain.identifiers import RecipientKind
+from service.notifications.base import About, Language, Notice, NoticeKind, Result, checked_address
 from service.notifications.base import ActivationCode as CodeNotice
-from service.notifications.base import Language, Notice, Result, checked_address
 from service.usecases.context import Context
 from service.usecases.mailbox import Reader
 from service.usecases.notices import MailboxDetails
@@ -75,6 +75,7 @@ def state(context: Context, reader: Reader) -> ActivationView:
         language=row.language if row is not None and active else None,
         since=row.activated_at if row is not None and active else None,
         registered_since=row.registered_at if row is not None and active else None,
+        unreachable_since=row.unreachable_since if row is not None and active else None,
         pending_email=None if pending is None else pending.email,
         pending_language=None if pending is None else pending.language,
     )
@@ -98,11 +99,13 @@ def begin(context: Context, reader: Reader, email: str, language: str) -> None:
     digits = f"{secrets.randbelow(10**6):06d}"
     with context.database.transaction(recipients=reader.hashes) as session:
         _keep_code(session, context, reader, _CodeDetails(address, language), digits, now)
+    act = new_id()
     notice = Notice(
-        reference=f"activation/{new_id()}",
+        reference=f"activation/{act}",
         to=address,
         language=Language(language),
         what=CodeNotice(digits, CODE_MINUTES),
+        about=About(NoticeKind.CODE, act),
     )
     outcome = context.notifier.send_many([notice], now=now)[0]
     if outcome.result is Result.RETRYABLE:
@@ -205,6 +208,7 @@ def _activate(session: Session, context: Context, reader: Reader, details: _Code
     row.language = details.language
     row.activated_at = now
     row.revoked_at = None
+    row.unreachable_since = None
     session.flush()
     text = CONSENT_TEXT[details.language]
     proof = Proof("activated", now, CONSENT_VERSION, text, details.email, reader.assurance)

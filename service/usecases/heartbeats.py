@@ -14,6 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from service.db import vitals
 from service.seals.sealers import Sealers
+from service.usecases.bounces import Returns
 from service.usecases.context import Context
 from signing.errors import SigningError
 
@@ -72,10 +73,13 @@ class Machine:
         context: the wired parts.
         places: a place on each disk that matters, by a name.
         sealers: of a process that seals.
+        returns: of a process that reads returned mail.
     """
 
-    def __init__(self, context: Context, places: Mapping[str, Path], sealers: Sealers | None) -> None:
-        self._context, self._places, self._sealers = context, dict(places), sealers
+    def __init__(
+        self, context: Context, places: Mapping[str, Path], sealers: Sealers | None, returns: Returns | None = None
+    ) -> None:
+        self._context, self._places, self._sealers, self._returns = context, dict(places), sealers, returns
         self._seals: tuple[float, dict[str, float | None]] | None = None
 
     def report(self) -> dict[str, Any]:
@@ -85,7 +89,21 @@ class Machine:
             if self._seals is None or time.monotonic() - self._seals[0] >= LOOKED_AT_EVERY:
                 self._seals = (time.monotonic(), seals(self._context, self._sealers))
             told["seals"] = self._seals[1]
+        if self._returns is not None:
+            told["returned_mail"] = returned_mail(self._returns)
         return told
+
+
+def returned_mail(returns: Returns) -> dict[str, float]:
+    """How many mails wait for a person, and for how many seconds the oldest one has waited to be read.
+
+    A folder that can't be read has nothing that waits, and says ``unreadable``.
+    """
+    try:
+        return {"aside": returns.folder.aside(), "oldest": round(returns.folder.oldest() or 0.0), "unreadable": 0}
+    except OSError as error:
+        log.warning("returned_mail_not_read", error=type(error).__name__)
+        return {"aside": 0, "oldest": 0, "unreadable": 1}
 
 
 def disks(places: Mapping[str, Path]) -> dict[str, float]:

@@ -22,8 +22,9 @@ from service.domain.errors import Retryable
 from service.domain.legal_basis import Ending, Mode
 from service.domain.states import Actor, Event, LegState
 from service.engine.steps import Outcome, Step
-from service.notifications.base import Language, MailArrived, Notice, Result
-from service.usecases import dossiers, periods, recovery
+from service.notifications.base import About, Language, MailArrived, Notice, NoticeKind, Result
+from service.notifications.bounces import is_of_the_address
+from service.usecases import bounces, dossiers, periods, recovery
 from service.usecases.context import Context
 from service.usecases.dossiers import Dossier
 from service.usecases.personal import PLATFORM, find_hashes, open_value
@@ -110,7 +111,14 @@ def _step(
     def record(session: Session, outcomes: Sequence[Outcome[NoticeWork, str | None]]) -> None:
         dossiers.lock_again(session, [outcome.work.dossier for outcome in outcomes])
         progress = Progress(context, now=context.clock())
-        running = [each for outcome in outcomes for each in _record(context, progress, outcome)]
+        # A mail that came back at once may have been read before this.
+        told = deliveries.told(session, {outcome.work.dossier.id for outcome in outcomes})
+        running = [
+            each
+            for outcome in outcomes
+            if outcome.work.attempt > 1 or (outcome.work.dossier.id, outcome.work.leg) not in told
+            for each in _record(context, progress, outcome)
+        ]
         progress.write(session)
         term_rows.run(session, running)
 
@@ -163,6 +171,7 @@ def _with_addresses(context: Context, chosen: Sequence[tuple[Leased, Dossier, in
                 to=details.email,
                 language=Language(row.language),
                 what=_told_of(dossier, dossier.leg(job.leg), reminder=told > 0),
+                about=_about(dossier, dossier.leg(job.leg), reminder=told > 0),
             )
         works.append((job, NoticeWork(dossier, job.leg, told + 1, notice)))
     return works
@@ -178,6 +187,12 @@ def _told_of(dossier: Dossier, leg: LegRow, *, reminder: bool) -> MailArrived:
         reminder=reminder,
         last_day=last if reminder else None,
     )
+
+
+def _about(dossier: Dossier, leg: LegRow, *, reminder: bool) -> About:
+    offered = dossier.terms.mode is Mode.CONSENT and leg.state in _UNANSWERED
+    first = NoticeKind.OFFERED if offered else NoticeKind.ARRIVED
+    return About(NoticeKind.REMINDER if reminder else first, dossier.id, leg.number)
 
 
 _UNANSWERED = frozenset({LegState.PENDING.value, LegState.OFFERED.value})
@@ -211,5 +226,7 @@ def _send(context: Context, works: Sequence[tuple[Leased, NoticeWork]]) -> list[
             outcomes.append(Outcome(job, work, error=error))
         else:
             reason = None if answer.result is Result.SENT else _REASONS.get(answer.reason or "", "bounced")
+            if reason is not None and work.dossier.personal.recipient and is_of_the_address(answer.enhanced):
+                bounces.mark_unreachable(context, find_hashes(context, work.dossier.personal.recipient), known_at=now)
             outcomes.append(Outcome(job, work, result=reason))
     return outcomes

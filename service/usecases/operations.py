@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 
 from service.db import archive, printing, queues, vitals
 from service.db.jobs import JobKind, Lane
+from service.db.operations import Heartbeat
 from service.db.session import widen
 from service.domain.alarms import ALARMS, Finding, Sample, judge
 from service.usecases.archive import LATE
@@ -23,6 +24,11 @@ from service.usecases.heartbeats import SILENT_AFTER, disks
 
 ROLES: Final = ("api", "worker", "scheduler")
 TO_MAILBOX: Final = frozenset({JobKind.ROUTE, JobKind.DEPOSIT, JobKind.NOTIFY})
+_RETURNED_MAIL: Final = {
+    "aside": "zending_returned_mail_aside",
+    "oldest": "zending_returned_mail_oldest_seconds",
+    "unreadable": "zending_returned_mail_unreadable",
+}
 EXPECTED: Final = frozenset({"quiet_hours"})
 """Codes of jobs that wait by rule: nothing is wrong with them."""
 
@@ -156,9 +162,15 @@ def _life(session: Session, now: datetime) -> Iterable[Sample]:
             for profile, seconds in seals.items():
                 if seconds is not None:
                     left[profile] = min(seconds, left.get(profile, seconds))
+        yield from _returned_mail(beat)
     for (host, disk), free in disks.items():
         yield Sample("zending_disk_free_ratio", free, {"host": host, "disk": disk})
     for role, count in alive.items():
         yield Sample("zending_processes", count, {"role": role})
     for profile, seconds in left.items():
         yield Sample("zending_certificate_left_seconds", seconds, {"profile": profile})
+
+
+def _returned_mail(beat: Heartbeat) -> Iterable[Sample]:
+    for name, value in beat.report.get("returned_mail", {}).items():
+        yield Sample(_RETURNED_MAIL[name], value, {"host": beat.host})

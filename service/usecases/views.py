@@ -159,6 +159,8 @@ class MessagePage(msgspec.Struct, frozen=True):
 class ActivationView(msgspec.Struct, frozen=True):
     """Whether a mailbox is activated, and where notices go; what is pending waits for its code.
 
+    Notices do not arrive ``unreachable_since`` then: the address takes no mail.
+
     Consent is given in ``pending_language``: whoever asks for it shows the text of that language and no other.
     """
 
@@ -169,6 +171,7 @@ class ActivationView(msgspec.Struct, frozen=True):
     pending_email: str | None = None
     pending_language: str | None = None
     registered_since: datetime | None = None
+    unreachable_since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,20 +7,32 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from email import message_from_bytes
 from email.message import EmailMessage
 from email.policy import default
 from ipaddress import ip_address
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from service.notifications.base import ActivationCode, Language, MailArrived, Notice, Notifier, Outcome, Result
+from service.notifications.base import (
+    About,
+    ActivationCode,
+    Language,
+    MailArrived,
+    Notice,
+    NoticeKind,
+    Notifier,
+    Outcome,
+    Result,
+)
+from service.notifications.envelopes import Envelopes
 from service.notifications.smtp import SmtpNotifier
 from tests.identity_support import free_port, wait_for_port
 
@@ -131,6 +143,8 @@ def test_outcomes_stand_in_the_order_given_and_one_failure_leaves_the_others_alo
         ("dlv_6/notice", Result.REFUSED, "message_refused"),
         ("dlv_7/notice", Result.SENT, None),
     ]
+    # What the server says of the address itself, in its code and never in its words.
+    assert [outcome.enhanced for outcome in outcomes] == [None, "5.1.1", None, None, None, "5.6.0", None]
     assert {message["To"] for message in post.arrived()} == {f"an{number}@example.test" for number in (1, 3, 7)}
 
 
@@ -140,6 +154,24 @@ def test_a_repeated_notice_is_the_same_message(post: Post) -> None:
     ids = [message["Message-ID"] for message in post.arrived()]
     assert len(ids) == 3
     assert len(set(ids)) == 2
+
+
+def test_a_notice_leaves_with_an_envelope_that_names_it_and_the_message_stays_as_it_is(post: Post) -> None:
+    envelopes = Envelopes("bounces@zending.test", [bytes(32)])
+    named = SmtpNotifier(post.url, SENDER, envelopes=envelopes, seconds_per_call=5)
+    about = [About(NoticeKind.ARRIVED, uuid4(), 1), About(NoticeKind.ARRIVED, uuid4(), 1), None]
+    notices = [replace(_notice(number), about=each) for number, each in enumerate(about, 1)]
+    post.send(*notices)
+    named.send_many(notices, now=NOW)
+    named.send_many(notices[:1], now=NOW)
+    plain, sent = post.arrived()[:3], post.arrived()[3:]
+    assert {message["Return-Path"] for message in plain} == {"<no-reply@zending.test>"}
+    assert [envelopes.find([message["Return-Path"]]) for message in sent] == [*about, about[0]]
+    assert sent[2]["Return-Path"] == "<no-reply@zending.test>"
+    assert sent[0]["Return-Path"] == sent[3]["Return-Path"]
+    for before, after in zip(plain, sent, strict=False):
+        del before["Return-Path"], after["Return-Path"]
+        assert before.as_string() == after.as_string()
 
 
 def test_one_recipient_never_sees_anothers_address(post: Post) -> None:

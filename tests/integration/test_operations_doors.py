@@ -80,6 +80,8 @@ def test_the_monitoring_reads_everything_the_alarms_look_at(
     client: TestClient[Any], application: Application, database: TestDatabase
 ) -> None:
     heartbeats.beat(application.context, "worker", lambda: {"disks": {"store": 0.5}, "seals": {"a": 5.0}}, host="h")
+    returned = heartbeats.Machine(application.context, {}, None, application.returns).report
+    heartbeats.beat(application.context, "scheduler", returned, host="h")
     (sender,) = organisations(database, 1)
     put(database, sender, 2)
     (job,) = lease(database, 1)

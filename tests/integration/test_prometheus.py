@@ -38,6 +38,9 @@ USED = {
     "zending_jobs_parked": ("kind",),
     "zending_certificate_left_seconds": ("profile",),
     "zending_disk_free_ratio": ("host", "disk"),
+    "zending_returned_mail_aside": ("host",),
+    "zending_returned_mail_oldest_seconds": ("host",),
+    "zending_returned_mail_unreadable": ("host",),
 }
 """The labels of each metric that has some, as the service shows it."""
 SCRAPE = {"job": "zending", "instance": "api-1"}
@@ -65,6 +68,9 @@ SAYS = {
     "DiskFilling": "On h, 14% of the store disk is free.",
     "SealsNotRenewed": "The seals of 1 delivery(ies) or signature request(s) could not be renewed in time.",
     "NoticesBounced": "21 notices of the last day could not be brought to anybody.",
+    "ReturnedMailAside": "On h, 1 mail(s) that came back were not understood and wait for a person.",
+    "ReturnedMailUnread": "On h, a mail that came back has waited for 15m 1s to be read.",
+    "ReturnedMailUnreadable": "On h, the folder of mail that came back can't be read.",
 }
 """What each says when it is one step beyond its bound, in Prometheus' words for times and shares."""
 MINUTES = 6

@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from service.domain.errors import Conflict, Invalid, QuotaExceeded, Retryable
+from service.portal.languages import words
 from service.usecases.activation import CONSENT_TEXT, CONSENT_VERSION, CodeWrong
 from service.usecases.views import ActivationView, EvidenceEntry, File, MessagePage
 from tests.api_support import DELIVERY_ID
@@ -226,3 +227,21 @@ def test_a_mailbox_is_switched_off_only_after_a_question(citizen: Browser, box: 
     assert box["calls"] == []
     assert citizen.post("/mailbox/activation/stop").headers["location"] == "/mailbox/activation"
     assert box["calls"] == [("revoke",)]
+
+
+@pytest.mark.parametrize("language", ["nl", "fr", "de", "en"])
+def test_who_is_not_reached_by_our_e_mails_reads_it_and_what_to_do(
+    citizen: Browser, box: dict[str, Any], language: str
+) -> None:
+    citizen.client.cookies.set("zending_language", language)
+    box["activation"] = ON
+    told = citizen.get("/mailbox")
+    box["activation"] = msgspec.structs.replace(ON, unreachable_since=NOW)
+    page = citizen.get("/mailbox")
+    say = words(language).gettext
+    for sentence in ("Our e-mails do not reach you", "Confirm an e-mail address"):
+        assert say(sentence) in texts(page.text)
+        assert say(sentence) not in texts(told.text)
+    assert 'href="/mailbox/activation"' in page.text
+    assert NOW.date().isoformat() in page.text
+    assert say("Use another e-mail address") in texts(citizen.get("/mailbox/activation").text)

@@ -262,3 +262,10 @@ def test_settings_never_show_their_secrets() -> None:
     assert SECRET not in repr(read)
     assert SECRET not in str(read)
     assert SECRET not in read.model_dump_json()
+
+
+def test_returned_mail_that_nothing_comes_back_to_is_refused() -> None:
+    assert "ZENDING_BOUNCE_ADDRESS" in refusal(bounce_maildir="/srv/zending/returned-mail")
+    assert read_settings(bounce_maildir="/srv/m", bounce_address="bounces@zending.test").bounce_maildir == Path(
+        "/srv/m"
+    )

@@ -16,7 +16,7 @@ from service.domain.errors import Retryable
 from service.domain.identifiers import RecipientId, RecipientKind
 from service.domain.signing_folder import FolderState, SignerState
 from service.engine.steps import Outcome, Step
-from service.notifications.base import Language, Notice, Result, SignatureAsked
+from service.notifications.base import About, Language, Notice, NoticeKind, Result, SignatureAsked
 from service.usecases import recovery
 from service.usecases.context import Context
 from service.usecases.notices import MailboxDetails
@@ -91,6 +91,7 @@ def _notice(context: Context, signing: Signing, job: Leased) -> Notice | None:
         to=told[0],
         language=told[1],
         what=SignatureAsked(sender=signing.organisation.name),
+        about=About(NoticeKind.SIGNATURE, signing.id, job.leg),
     )
 
 
