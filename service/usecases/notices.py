@@ -134,16 +134,20 @@ def _record(context: Context, progress: Progress, outcome: Outcome[NoticeWork, s
         if offered
         else (Event.CONSIGNMENT_NOTIFICATION, Event.CONSIGNMENT_NOTIFICATION_FAILURE)
     )
+    first = outcome.work.attempt == 1
     event = good if outcome.result is None else bad
+    if offered and outcome.result is not None and not first:
+        # The offer began with the first notice, which arrived: that nobody could be reminded undoes nothing.
+        event = Event.NOTICE_BOUNCED
     reasons = () if outcome.result is None else (outcome.result,)
     if not may_happen(dossier, event, leg):
         return []
     progress.happen(dossier, event, Cause(Actor.SERVICE, reasons=reasons, attempt=outcome.work.attempt), leg=leg)
     if outcome.result is not None:
-        if not offered:
+        if first and not offered:
             periods.fall_back(progress, dossier, Ending.NOTICE_FAILED)
         return []
-    return periods.begin(dossier, leg, now=context.clock()) if outcome.work.attempt == 1 else []
+    return periods.begin(dossier, leg, now=context.clock()) if first else []
 
 
 def _with_addresses(context: Context, chosen: Sequence[tuple[Leased, Dossier, int]]) -> list[tuple[Leased, NoticeWork]]:

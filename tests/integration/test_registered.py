@@ -190,6 +190,23 @@ def test_a_notice_that_bounces_starts_no_period_and_a_registered_letter_follows(
     assert terms_left(database) == 0
 
 
+def test_a_reminder_that_is_refused_undoes_nothing(
+    pipeline: Pipeline, database: TestDatabase, sender: uuid.UUID
+) -> None:
+    post = with_post(pipeline)
+    an = agreed(pipeline)
+    offered, direct = offer(pipeline, sender), deliver(pipeline, sender, "an", registered=True)
+    post.answers["an@voorbeeld.test"] = (Result.REFUSED, "mailbox_refused")
+    clock(pipeline, days(pipeline, 8))
+    assert legs(database, offered) == [(MAILBOX, "offered", True)]
+    assert legs(database, direct) == [(MAILBOX, "available", True)]
+    told = [each.event for each in deliveries.timeline(pipeline.context, sender, offered)]
+    assert "notice_bounced" in told
+    assert "ConsignmentNotificationFailure" in events(pipeline, sender, direct)
+    with at(pipeline, days(pipeline, 8)):
+        assert registered.accept(pipeline.context, an, offered).state == "available"
+
+
 def test_unavailability_makes_the_period_longer_and_is_evidenced(
     pipeline: Pipeline, database: TestDatabase, sender: uuid.UUID
 ) -> None:
