@@ -24,6 +24,7 @@ from service.usecases.personal import find_hash
 from tests.engine_support import execute
 from tests.pipeline_support import Pipeline, TestDatabase
 
+LOGGED_IN = datetime(2026, 11, 23, 8, tzinfo=UTC)
 # What grows when something happens; the second run of a step must leave all of it alone.
 TABLES = (
     "delivery", "leg", "document", "delivery_event", "evidence", "ledger_pending", "ledger_leaf", "mailbox_item",
@@ -69,7 +70,14 @@ def reader(pipeline: Pipeline, key: str = "an", assurance: str | None = "substan
     known = RECIPIENTS[key]
     kind = RecipientKind(known.kind)
     assert known.number is not None
-    return Reader(find_hash(pipeline.context, RecipientId.parse(kind, known.number)), kind, assurance)
+    return Reader(
+        find_hash(pipeline.context, RecipientId.parse(kind, known.number)),
+        kind,
+        assurance,
+        provider="https://aanmelden.test",
+        person="an-opaque-id",
+        authenticated_at=LOGGED_IN,
+    )
 
 
 def activate(pipeline: Pipeline, key: str = "an", *, email: str = "an@voorbeeld.test", language: str = "nl") -> Reader:

@@ -16,7 +16,7 @@ from service.db.jobs import Lane
 from service.domain.errors import FieldError, Invalid
 from service.domain.states import DeliveryState, LegState
 from service.identity.scopes import Scope
-from service.usecases import deliveries
+from service.usecases import access, deliveries
 from service.usecases.admission import Sender
 from service.usecases.hand_in import hand_in
 from service.usecases.views import DeliveryPage, DeliveryView, HandedInView
@@ -147,7 +147,8 @@ class Deliveries(Controller):
     )
     def withdraw(self, request: ApiRequest, delivery_id: FromPath[str], data: JSONBody[Withdrawal]) -> DeliveryView:
         """Take back what is in the mailbox and unopened, or waits for its print batch."""
-        return deliveries.withdraw(context_of(request), tenant(request), delivery_id, data.reason)
+        by = access.identification_of(request.auth)
+        return deliveries.withdraw(context_of(request), tenant(request), delivery_id, data.reason, by=by)
 
     @get(
         "/{delivery_id:str}/document",

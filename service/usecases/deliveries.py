@@ -11,6 +11,7 @@ from service.db.ids import DELIVERY, parse_id, public_id
 from service.db.models import DeliveryRow
 from service.domain.errors import Conflict, Erased, FieldError, Invalid, NotFound, TransitionRefused
 from service.domain.evidence import WITHDRAWAL_REASONS
+from service.domain.evidence_record import Identification
 from service.domain.states import Actor, DeliveryState, Event, LegKind
 from service.usecases import dossiers, evidence
 from service.usecases.context import Context
@@ -168,8 +169,10 @@ def take_back(progress: Progress, dossier: Dossier) -> bool:
     return True
 
 
-def withdraw(context: Context, organisation_id: uuid.UUID, delivery_id: str, reason: str) -> DeliveryView:
-    """Take back what is in the mailbox and unopened, or waits for its print batch; evidence says so and why.
+def withdraw(
+    context: Context, organisation_id: uuid.UUID, delivery_id: str, reason: str, *, by: Identification | None = None
+) -> DeliveryView:
+    """Take back what is in the mailbox and unopened, or waits for its print batch; evidence says so, why, and by whom.
 
     Raises:
         Invalid: ``reason_unknown``, not a word of the closed list.
@@ -189,8 +192,9 @@ def withdraw(context: Context, organisation_id: uuid.UUID, delivery_id: str, rea
         if not legs:
             raise _not_withdrawn(dossier)
         progress = Progress(context, now=now)
+        cause = Cause(Actor.SENDER, reasons=(reason,), identification=by)
         for leg in legs:
-            progress.happen(dossier, Event.CONSIGNMENT_WITHDRAWAL, Cause(Actor.SENDER, reasons=(reason,)), leg=leg)
+            progress.happen(dossier, Event.CONSIGNMENT_WITHDRAWAL, cause, leg=leg)
         progress.write(session)
         return delivery_view(context, dossier)
 

@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -11,7 +11,9 @@ from sqlalchemy.orm import Session
 from service.db import deliveries
 from service.db.ids import DELIVERY, EVIDENCE, new_id, parse_id, public_id
 from service.domain.errors import NotFound
-from service.domain.evidence import AssuranceLevel, EvidenceEvent, External, Part, Party, record
+from service.domain.evidence import AssuranceLevel, EvidenceEvent, External, Part, Party
+from service.domain.evidence_record import Identification, Letter, record
+from service.domain.states import Actor
 from service.ledger import sequencer
 from service.usecases import sealed_evidence
 from service.usecases.context import Context
@@ -20,16 +22,25 @@ from service.usecases.dossiers import Dossier
 
 @dataclass(frozen=True)
 class Draft:
-    """An event that leaves evidence."""
+    """An event that leaves evidence; ``identification`` is of the person who made it happen."""
 
     dossier: Dossier
     event: EvidenceEvent
     at: datetime
+    actor: Actor
     leg: int | None = None
     attempt: int = 1
     reasons: tuple[str, ...] = ()
     external: External | None = None
-    recipient_assurance: AssuranceLevel = field(default=AssuranceLevel.NONE)
+    identification: Identification | None = None
+    letter: Letter | None = None
+
+    @property
+    def recipient_assurance(self) -> AssuranceLevel:
+        """How the recipient's identity was established for this event."""
+        if self.actor is not Actor.RECIPIENT or self.identification is None:
+            return AssuranceLevel.NONE
+        return self.identification.level
 
 
 def write(session: Session, context: Context, drafts: Sequence[Draft]) -> None:
@@ -95,4 +106,7 @@ def _record(context: Context, draft: Draft, evidence_id: uuid.UUID) -> dict[str,
         attempt=draft.attempt,
         reasons=draft.reasons,
         external=draft.external,
+        actor=draft.actor,
+        identification=draft.identification,
+        letter=draft.letter,
     )

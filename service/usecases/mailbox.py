@@ -3,6 +3,7 @@
 import contextlib
 import uuid
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from sqlalchemy.orm import Session
 
@@ -13,6 +14,7 @@ from service.db.models import LegRow, MailboxItem
 from service.db.session import enter_delivery
 from service.domain.errors import Conflict, NotFound
 from service.domain.evidence import AssuranceLevel, EvidenceEvent
+from service.domain.evidence_record import ActedFor, ActingBasis, Identification
 from service.domain.identifiers import RecipientKind
 from service.domain.states import Actor, Event, LegKind, LegState
 from service.usecases import dossiers, evidence, periods
@@ -40,17 +42,24 @@ _SEEN = _READ | _ANSWERED | {LegState.OFFERED}
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """Who reads: the keyed hash of their number, what kind of number it is, and how surely they were recognised.
+    """Who reads: the keyed hash of their number, what kind of number it is, and how the person was identified.
 
     Attributes:
         recipient_hash: what is written with.
+        assurance: how surely the person was recognised, as the provider writes it.
         others: under which their rows may stand too, while the index key is exchanged.
+        provider: who identified the person.
+        person: the provider's own id of them.
+        authenticated_at: when they logged in there.
     """
 
     recipient_hash: bytes = field(repr=False)
     kind: RecipientKind
     assurance: str | None = None
     others: tuple[bytes, ...] = field(default=(), repr=False)
+    provider: str | None = None
+    person: str = field(default="", repr=False)
+    authenticated_at: datetime | None = None
 
     @property
     def hashes(self) -> tuple[bytes, ...]:
@@ -58,11 +67,17 @@ class Reader:
         return (self.recipient_hash, *self.others)
 
     @property
-    def level(self) -> AssuranceLevel:
-        """The assurance as evidence names it."""
-        known = {level.value: level for level in AssuranceLevel}
-        # What is not known is not claimed.
-        return known.get((self.assurance or "").rsplit("/", 1)[-1].lower(), AssuranceLevel.NONE)
+    def identification(self) -> Identification:
+        """How the person was identified, as evidence names it; for a firm or an administration a person acts."""
+        acted_for = None if self.kind is RecipientKind.CITIZEN else ActedFor(ActingBasis.LOG_IN, self.person)
+        return Identification(self.provider, level(self.assurance), self.authenticated_at, acted_for)
+
+
+def level(assurance: str | None) -> AssuranceLevel:
+    """A provider's word for how surely it recognised somebody, as evidence names it."""
+    known = {level.value: level for level in AssuranceLevel}
+    # What is not known is not claimed.
+    return known.get((assurance or "").rsplit("/", 1)[-1].lower(), AssuranceLevel.NONE)
 
 
 def messages(context: Context, reader: Reader, *, cursor: str | None, limit: int) -> MessagePage:
@@ -105,7 +120,7 @@ def open_message(context: Context, reader: Reader, delivery_id: str) -> MessageV
         if leg.state == LegState.AVAILABLE.value:
             now = context.clock()
             progress = Progress(context, now=now)
-            cause = Cause(Actor.RECIPIENT, assurance=reader.level)
+            cause = Cause(Actor.RECIPIENT, identification=reader.identification)
             progress.happen(dossier, Event.CONTENT_ACCESS_TRACKING, cause, leg=leg)
             periods.call_off_letters(progress, dossier)
             progress.write(session)
@@ -132,7 +147,7 @@ def document(context: Context, reader: Reader, delivery_id: str, position: int) 
         dossier, leg, _ = own(session, context, reader, delivery_id, lock=True)
         if leg.state == LegState.OPENED.value and not _handed_over(session, dossier, leg):
             progress = Progress(context, now=context.clock())
-            cause = Cause(Actor.RECIPIENT, assurance=reader.level)
+            cause = Cause(Actor.RECIPIENT, identification=reader.identification)
             progress.happen(dossier, Event.CONTENT_HANDOVER, cause, leg=leg)
             progress.write(session)
     return file
