@@ -22,6 +22,7 @@ from service.usecases.context import Context
 from service.usecases.mailbox import Reader
 from service.usecases.personal import find_hash
 from tests.engine_support import execute
+from tests.evidence_schema_support import VALIDATOR
 from tests.pipeline_support import Pipeline, TestDatabase
 
 LOGGED_IN = datetime(2026, 11, 23, 8, tzinfo=UTC)
@@ -107,7 +108,9 @@ def events(pipeline: Pipeline, sender: uuid.UUID, delivery: str) -> list[str]:
 def evidence(pipeline: Pipeline, sender: uuid.UUID, delivery: str, event: str) -> dict[str, Any]:
     """The record of the one evidence of this event."""
     (entry,) = [each for each in deliveries.evidence_list(pipeline.context, sender, delivery) if each.event == event]
-    record = deliveries.evidence_one(pipeline.context, sender, delivery, entry.id)["record"]
+    found = deliveries.evidence_one(pipeline.context, sender, delivery, entry.id)
+    VALIDATOR.validate(found)
+    record = found["record"]
     assert isinstance(record, dict)
     return record
 

@@ -9,6 +9,7 @@ from service.ledger.verify import verify_evidence
 from service.usecases import deliveries, dossiers, evidence, mailbox
 from service.usecases.evidence import Draft
 from tests.engine_support import execute
+from tests.evidence_schema_support import VALIDATOR
 from tests.pipeline_support import Pipeline, TestDatabase
 from tests.usecase_support import Sender, activate, deliver, events, with_post
 from tests.usecase_support import evidence as record_of
@@ -71,6 +72,7 @@ def test_every_evidence_of_both_ways_verifies_once_it_is_published(
         for entry in deliveries.evidence_list(pipeline.context, sender, each):
             assert entry.published
             document = deliveries.evidence_one(pipeline.context, sender, each, entry.id)
+            VALIDATOR.validate(document)
             checks = verify_evidence(document, pipeline.application.log_signer.vkeys)
             assert [check for check in checks if check.ok is False] == []
             assert any(check.ok for check in checks)
