@@ -7,6 +7,7 @@ from litestar import Controller, Response, get, post
 from litestar.concurrency import sync_to_thread
 from litestar.datastructures import ResponseHeader
 from litestar.params import FromPath, HeaderParameter, JSONBody, QueryParameter
+from litestar.response import Stream
 
 from service.api import files, uploads
 from service.api.calls import ApiRequest, acknowledged, attachment, context_of, scoped, tenant
@@ -220,6 +221,18 @@ class Deliveries(Controller):
         if files.wants_page(request):
             return files.pdf(deliveries.evidence_pdf(*asked))
         return files.evidence(deliveries.evidence_one(*asked))
+
+    @get(
+        "/{delivery_id:str}/bundle",
+        summary="Download all that proves a delivery",
+        operation_id="readBundle",
+        media_type=files.ZIP,
+        sync_to_thread=True,
+        **scoped(Scope.DELIVERIES_READ, 404, 409, also=files.BUNDLE_ANSWER),
+    )
+    def bundle(self, request: ApiRequest, delivery_id: FromPath[str]) -> Stream:
+        """Send one ZIP that can be checked without this service; its README says how, in the delivery's language."""
+        return files.bundle(deliveries.bundle(context_of(request), tenant(request), delivery_id))
 
 
 def _status(status: str | None) -> str | None:

@@ -14,6 +14,7 @@ from service.domain.evidence import WITHDRAWAL_REASONS
 from service.domain.evidence_record import Identification
 from service.domain.states import Actor, DeliveryState, Event, LegKind
 from service.usecases import dossiers, evidence
+from service.usecases.bundle import Bundle, made
 from service.usecases.context import Context
 from service.usecases.dossiers import Dossier
 from service.usecases.evidence_page import sealed_page
@@ -139,6 +140,19 @@ def evidence_pdf(context: Context, organisation_id: uuid.UUID, delivery_id: str,
         dossier = _own(session, context, organisation_id, delivery_id)
         found = evidence.whole(session, context, dossier.id, evidence_id)
     return sealed_page(context, dossier, found)
+
+
+def bundle(context: Context, organisation_id: uuid.UUID, delivery_id: str) -> Bundle:
+    """All that proves a delivery, in one ZIP.
+
+    Raises:
+        NotFound: no such delivery.
+        Conflict: ``evidence_none``, ask again in a moment.
+    """
+    with context.database.transaction(organisations=[organisation_id]) as session:
+        dossier = _own(session, context, organisation_id, delivery_id)
+        proofs = evidence.every(session, context, dossier.id)
+    return made(context, dossier, proofs)
 
 
 def cancel(context: Context, organisation_id: uuid.UUID, delivery_id: str) -> DeliveryView:

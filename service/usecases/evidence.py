@@ -67,6 +67,11 @@ def whole(session: Session, context: Context, delivery_id: uuid.UUID, evidence_i
     return sealed_evidence.whole(session, context, row)
 
 
+def every(session: Session, context: Context, delivery_id: uuid.UUID) -> list[dict[str, object]]:
+    """All evidence of a delivery, oldest first, each as of ``whole``."""
+    return [sealed_evidence.whole(session, context, row) for row in deliveries.evidence_of(session, delivery_id)]
+
+
 def _row(context: Context, draft: Draft) -> dict[str, Any]:
     delivery = draft.dossier.delivery
     evidence_id = new_id()

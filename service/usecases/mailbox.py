@@ -18,6 +18,7 @@ from service.domain.evidence_record import ActedFor, ActingBasis, Identification
 from service.domain.identifiers import RecipientKind
 from service.domain.states import Actor, Event, LegKind, LegState
 from service.usecases import dossiers, evidence, periods
+from service.usecases.bundle import Bundle, made
 from service.usecases.context import Context
 from service.usecases.deliveries import read_cursor, sealed_file
 from service.usecases.dossiers import Dossier
@@ -143,6 +144,30 @@ def document(context: Context, reader: Reader, delivery_id: str, position: int) 
         if leg.state != LegState.OPENED.value:
             raise Conflict("Open the message before reading its documents.", code="not_opened")
     file = sealed_file(context, dossier, position)
+    _hand_over(context, reader, delivery_id)
+    return file
+
+
+def bundle(context: Context, reader: Reader, delivery_id: str) -> Bundle:
+    """All that proves an opened message, in one ZIP; its documents are handed over by that.
+
+    Raises:
+        Conflict: ``not_opened``, open the message first.
+        NotFound: no such message.
+    """
+    with context.database.transaction(recipients=reader.hashes) as session:
+        dossier, leg, _ = _own(session, context, reader, delivery_id)
+        if leg.state != LegState.OPENED.value:
+            raise Conflict("Open the message before reading its documents.", code="not_opened")
+        proofs = evidence.every(session, context, dossier.id)
+    whole = made(context, dossier, proofs)
+    if whole.has_documents:
+        _hand_over(context, reader, delivery_id)
+    return whole
+
+
+def _hand_over(context: Context, reader: Reader, delivery_id: str) -> None:
+    """Evidence that documents are handed over now, the first time."""
     with context.database.transaction(recipients=reader.hashes) as session:
         dossier, leg, _ = own(session, context, reader, delivery_id, lock=True)
         if leg.state == LegState.OPENED.value and not _handed_over(session, dossier, leg):
@@ -150,7 +175,6 @@ def document(context: Context, reader: Reader, delivery_id: str, position: int) 
             cause = Cause(Actor.RECIPIENT, identification=reader.identification)
             progress.happen(dossier, Event.CONTENT_HANDOVER, cause, leg=leg)
             progress.write(session)
-    return file
 
 
 def evidence_list(context: Context, reader: Reader, delivery_id: str) -> list[EvidenceEntry]:
