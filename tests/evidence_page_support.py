@@ -17,8 +17,9 @@ from service.ledger import entry, evidence_proof, merkle
 from service.ledger.checkpoint import Checkpoint
 from service.ledger.evidence_proof import PublishedProof
 from service.ledger.proof import TlogProof
-from service.usecases.evidence_page.contents import Evidence, contents
+from service.usecases.evidence_page.contents import contents
 from service.usecases.evidence_page.rendering import render
+from service.usecases.evidence_page.told import Evidence
 from service.usecases.evidence_page.wording import wording
 from tests.ledger_support import leaves, signer
 from tests.signing_support import InProcessAuthority
