@@ -12,7 +12,7 @@ from service.db import deliveries
 from service.db.ids import DELIVERY, EVIDENCE, new_id, parse_id, public_id
 from service.domain.errors import NotFound
 from service.domain.evidence import AssuranceLevel, EvidenceEvent, External, Part, Party
-from service.domain.evidence_record import Identification, Letter, record
+from service.domain.evidence_record import Identification, LegalBasis, Letter, record
 from service.domain.states import Actor
 from service.ledger import sequencer
 from service.usecases import sealed_evidence
@@ -90,7 +90,7 @@ def _row(context: Context, draft: Draft) -> dict[str, Any]:
 
 def _record(context: Context, draft: Draft, evidence_id: uuid.UUID) -> dict[str, object]:
     dossier = draft.dossier
-    personal, organisation = dossier.personal, dossier.organisation
+    personal, organisation, terms = dossier.personal, dossier.organisation, dossier.terms
     return record(
         evidence_id=public_id(EVIDENCE, evidence_id),
         event=draft.event,
@@ -113,5 +113,6 @@ def _record(context: Context, draft: Draft, evidence_id: uuid.UUID) -> dict[str,
         external=draft.external,
         actor=draft.actor,
         identification=draft.identification,
+        legal_basis=LegalBasis(terms.basis, str(terms.version), terms.sha256) if terms.basis else None,
         letter=draft.letter,
     )

@@ -138,11 +138,7 @@ def document(context: Context, reader: Reader, delivery_id: str, position: int) 
         NotFound: no such message or document.
     """
     with context.database.transaction(recipients=reader.hashes) as session:
-        dossier, leg, _ = own(session, context, reader, delivery_id)
-        if LegState(leg.state) not in _READ:
-            raise _not_accepted()
-        if leg.state != LegState.OPENED.value:
-            raise Conflict("Open the message before reading its documents.", code="not_opened")
+        dossier = _opened(session, context, reader, delivery_id)
     file = sealed_file(context, dossier, position)
     _hand_over(context, reader, delivery_id)
     return file
@@ -156,14 +152,21 @@ def bundle(context: Context, reader: Reader, delivery_id: str) -> Bundle:
         NotFound: no such message.
     """
     with context.database.transaction(recipients=reader.hashes) as session:
-        dossier, leg, _ = _own(session, context, reader, delivery_id)
-        if leg.state != LegState.OPENED.value:
-            raise Conflict("Open the message before reading its documents.", code="not_opened")
+        dossier = _opened(session, context, reader, delivery_id)
         proofs = evidence.every(session, context, dossier.id)
     whole = made(context, dossier, proofs)
     if whole.has_documents:
         _hand_over(context, reader, delivery_id)
     return whole
+
+
+def _opened(session: Session, context: Context, reader: Reader, delivery_id: str) -> Dossier:
+    dossier, leg, _ = own(session, context, reader, delivery_id)
+    if LegState(leg.state) not in _READ:
+        raise _not_accepted()
+    if leg.state != LegState.OPENED.value:
+        raise Conflict("Open the message before reading its documents.", code="not_opened")
+    return dossier
 
 
 def _hand_over(context: Context, reader: Reader, delivery_id: str) -> None:

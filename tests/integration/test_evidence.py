@@ -15,7 +15,9 @@ from tests.usecase_support import Sender, activate, deliver, events, with_post
 from tests.usecase_support import evidence as record_of
 
 
-def test_a_record_says_who_what_when_and_by_which_rules(pipeline: Pipeline, organisation: Sender) -> None:
+def test_a_record_says_who_what_when_and_by_which_rules(
+    pipeline: Pipeline, organisation: Sender, database: TestDatabase
+) -> None:
     with_post(pipeline)
     sender, an = organisation("agentschap"), activate(pipeline)
     delivery = deliver(pipeline, sender, "an")
@@ -27,6 +29,12 @@ def test_a_record_says_who_what_when_and_by_which_rules(pipeline: Pipeline, orga
     assert record["event_key"] == f"{delivery}/0/SubmissionAcceptance/1"
     assert record["issuer"] == pipeline.context.issuer_name
     assert record["message_id"] == delivery
+    (terms,) = execute(database, "SELECT terms FROM delivery")[0]
+    assert record["legal_basis"] == {
+        "id": terms["basis"],
+        "version": str(terms["version"]),
+        "sha256": terms["sha256"],
+    }
     assert record["policy_id"] == "zending-ordinary/1"
     assert record["reasons"] == []
     assert record["external"] is None
