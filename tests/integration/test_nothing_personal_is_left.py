@@ -212,7 +212,8 @@ def test_nothing_personal_is_left_after_the_periods_and_the_ledger_still_verifie
     assert {"lookup.purpose", "submission.name", "submission_row.reference"} <= there[NAME] | there[REFERENCE]
     assert any("part" in place for place in there[TEXT]), "nobody looked into what was uploaded"
 
-    activation.revoke(pipeline.context, reader(pipeline))
+    for key in ("an", "bakery"):
+        activation.revoke(pipeline.context, reader(pipeline, key))
     rounds(pipeline, days=1)
     _only_the_content_goes_first(pipeline, database, own_temporary_folder, proofs)
     years_pass(pipeline, database, 12)
