@@ -4,7 +4,7 @@ import contextlib
 import os
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -169,7 +169,7 @@ def _build(settings: Settings, closing: contextlib.ExitStack, *, hands_in: bool,
     waker = Waker(celery, slots=settings.worker_slots)
     closing.callback(waker.close)
     scanner = _scanner(settings)
-    token_keys = _token_keys(settings)
+    token_keys, log_signer = _token_keys(settings), _log_signer(settings)
 
     def open_inspector() -> Inspector:
         return closing.enter_context(Inspector(_inspection(settings), scanner))
@@ -213,6 +213,8 @@ def _build(settings: Settings, closing: contextlib.ExitStack, *, hands_in: bool,
         receipts=Receipts(store, index),
         log_origin=settings.ledger_origin,
         signed_size=StoredHead(store, settings.ledger_origin).signed_size,
+        log_keys=lambda origin: replace(log_signer, origin=origin).vkeys,
+        roots=load_certificates(settings.trust_anchor),
         quiet_hours=settings.quiet_hours,
         signers=signers,
         consent=consent,
@@ -235,7 +237,7 @@ def _build(settings: Settings, closing: contextlib.ExitStack, *, hands_in: bool,
         ),
         verifier=TokenVerifier(issuer=issuer, audience=AUDIENCE, keys=token_keys),
         token_keys=token_keys,
-        log_signer=_log_signer(settings),
+        log_signer=log_signer,
         returns=_returns(settings, envelopes),
         closing=closing,
     )

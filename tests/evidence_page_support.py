@@ -10,13 +10,16 @@ import msgspec
 import pikepdf
 import pypdfium2
 
-from service.domain.evidence import REASONS, AssuranceLevel, EvidenceEvent, External, Part, Party, record
+from service.domain.evidence import REASONS, RELAYS, AssuranceLevel, EvidenceEvent, External, Part, Party
+from service.domain.evidence_record import Identification, LegalBasis, Letter, record
+from service.domain.states import Actor
 from service.ledger import entry, evidence_proof, merkle
 from service.ledger.checkpoint import Checkpoint
 from service.ledger.evidence_proof import PublishedProof
 from service.ledger.proof import TlogProof
-from service.usecases.evidence_page.contents import Evidence, contents
+from service.usecases.evidence_page.contents import contents
 from service.usecases.evidence_page.rendering import render
+from service.usecases.evidence_page.told import Evidence
 from service.usecases.evidence_page.wording import wording
 from tests.ledger_support import leaves, signer
 from tests.signing_support import InProcessAuthority
@@ -25,10 +28,16 @@ WHEN = datetime(2026, 11, 23, 13, 5, 12, 123456, tzinfo=UTC)
 EVIDENCE_ID = "evd_0199f0c24d6a7c3e8b1f5a2d9e4c7b60"
 DELIVERY_ID = "dlv_0199f0c24d6a7c3e8b1f5a2d9e4c7b60"
 SEALED, SUBMITTED = "ab" * 32, "cd" * 32
-_RELAYS = {
-    EvidenceEvent.RELAY_TO_NON_ERDS,
-    EvidenceEvent.RELAY_TO_NON_ERDS_FAILURE,
-    EvidenceEvent.RECEIVED_FROM_NON_ERDS,
+LOG_IN = Identification("https://aanmelden.example", AssuranceLevel.SUBSTANTIAL, WHEN - timedelta(minutes=4))
+LETTER = Letter("1a" * 32, "2b" * 32, "RX123456785BE", "3c" * 32, "4d" * 32)
+_ACTORS = {
+    EvidenceEvent.CONSIGNMENT_ACCEPTANCE: Actor.RECIPIENT,
+    EvidenceEvent.CONSIGNMENT_REJECTION: Actor.RECIPIENT,
+    EvidenceEvent.CONTENT_ACCESS_TRACKING: Actor.RECIPIENT,
+    EvidenceEvent.CONTENT_HANDOVER: Actor.RECIPIENT,
+    EvidenceEvent.CONSIGNMENT_WITHDRAWAL: Actor.SENDER,
+    EvidenceEvent.ACCEPTANCE_REJECTION_EXPIRY: Actor.CLOCK,
+    EvidenceEvent.RECEIVED_FROM_NON_ERDS: Actor.POST,
 }
 
 
@@ -39,9 +48,11 @@ def evidence(
     at: datetime = WHEN,
     parts: Sequence[Part] = (Part("main", SEALED, SUBMITTED),),
     stamped: bool = True,
+    identification: Identification = LOG_IN,
 ) -> dict[str, object]:
     """An evidence file of a log in memory, as the API sends it; failures have every reason that they can have."""
     report = "posted" if event is EvidenceEvent.RECEIVED_FROM_NON_ERDS else None
+    actor = _ACTORS.get(event, Actor.SERVICE)
     statement = record(
         evidence_id=EVIDENCE_ID,
         event=event,
@@ -55,7 +66,11 @@ def evidence(
         policy_id="zending-routing-1",
         leg=1,
         reasons=sorted(REASONS.get(event, ())),
-        external=External("Fictieve Drukkerij", "prt_0199f0c2", report) if event in _RELAYS else None,
+        external=External("Fictieve Drukkerij", "prt_0199f0c2", report) if event in RELAYS else None,
+        actor=actor,
+        identification=identification if actor is Actor.RECIPIENT else None,
+        legal_basis=LegalBasis("example-consent", "1", "5e" * 32),
+        letter=LETTER if event in RELAYS else None,
     )
     salt = entry.new_salt()
     leaf = entry.leaf_hash(str(statement["event_key"]), salt, statement)

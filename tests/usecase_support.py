@@ -22,8 +22,10 @@ from service.usecases.context import Context
 from service.usecases.mailbox import Reader
 from service.usecases.personal import find_hash
 from tests.engine_support import execute
+from tests.evidence_schema_support import VALIDATOR
 from tests.pipeline_support import Pipeline, TestDatabase
 
+LOGGED_IN = datetime(2026, 11, 23, 8, tzinfo=UTC)
 # What grows when something happens; the second run of a step must leave all of it alone.
 TABLES = (
     "delivery", "leg", "document", "delivery_event", "evidence", "ledger_pending", "ledger_leaf", "mailbox_item",
@@ -77,7 +79,14 @@ def reader(pipeline: Pipeline, key: str = "an", assurance: str | None = "substan
     known = RECIPIENTS[key]
     kind = RecipientKind(known.kind)
     assert known.number is not None
-    return Reader(find_hash(pipeline.context, RecipientId.parse(kind, known.number)), kind, assurance)
+    return Reader(
+        find_hash(pipeline.context, RecipientId.parse(kind, known.number)),
+        kind,
+        assurance,
+        provider="https://aanmelden.test",
+        person="an-opaque-id",
+        authenticated_at=LOGGED_IN,
+    )
 
 
 def activate(pipeline: Pipeline, key: str = "an", *, email: str = "an@voorbeeld.test", language: str = "nl") -> Reader:
@@ -107,7 +116,9 @@ def events(pipeline: Pipeline, sender: uuid.UUID, delivery: str) -> list[str]:
 def evidence(pipeline: Pipeline, sender: uuid.UUID, delivery: str, event: str) -> dict[str, Any]:
     """The record of the one evidence of this event."""
     (entry,) = [each for each in deliveries.evidence_list(pipeline.context, sender, delivery) if each.event == event]
-    record = deliveries.evidence_one(pipeline.context, sender, delivery, entry.id)["record"]
+    found = deliveries.evidence_one(pipeline.context, sender, delivery, entry.id)
+    VALIDATOR.validate(found)
+    record = found["record"]
     assert isinstance(record, dict)
     return record
 

@@ -7,6 +7,7 @@ from litestar import Controller, Response, get, post
 from litestar.concurrency import sync_to_thread
 from litestar.datastructures import ResponseHeader
 from litestar.params import FromPath, HeaderParameter, JSONBody, QueryParameter
+from litestar.response import Stream
 
 from service.api import files, uploads
 from service.api.calls import ApiRequest, acknowledged, attachment, context_of, scoped, tenant
@@ -16,7 +17,7 @@ from service.db.jobs import Lane
 from service.domain.errors import FieldError, Invalid
 from service.domain.states import DeliveryState, LegState
 from service.identity.scopes import Scope
-from service.usecases import deliveries
+from service.usecases import access, deliveries
 from service.usecases.admission import Sender
 from service.usecases.hand_in import hand_in
 from service.usecases.views import DeliveryPage, DeliveryView, HandedInView
@@ -147,7 +148,8 @@ class Deliveries(Controller):
     )
     def withdraw(self, request: ApiRequest, delivery_id: FromPath[str], data: JSONBody[Withdrawal]) -> DeliveryView:
         """Take back what is in the mailbox and unopened, or waits for its print batch."""
-        return deliveries.withdraw(context_of(request), tenant(request), delivery_id, data.reason)
+        by = access.identification_of(request.auth)
+        return deliveries.withdraw(context_of(request), tenant(request), delivery_id, data.reason, by=by)
 
     @get(
         "/{delivery_id:str}/document",
@@ -219,6 +221,18 @@ class Deliveries(Controller):
         if files.wants_page(request):
             return files.pdf(deliveries.evidence_pdf(*asked))
         return files.evidence(deliveries.evidence_one(*asked))
+
+    @get(
+        "/{delivery_id:str}/bundle",
+        summary="Download all that proves a delivery",
+        operation_id="readBundle",
+        media_type=files.ZIP,
+        sync_to_thread=True,
+        **scoped(Scope.DELIVERIES_READ, 404, 409, also=files.BUNDLE_ANSWER),
+    )
+    def bundle(self, request: ApiRequest, delivery_id: FromPath[str]) -> Stream:
+        """Send one ZIP that can be checked without this service; its README says how, in the delivery's language."""
+        return files.bundle(deliveries.bundle(context_of(request), tenant(request), delivery_id))
 
 
 def _status(status: str | None) -> str | None:

@@ -6,13 +6,24 @@ from urllib.parse import quote
 
 from litestar import Request, Response
 from litestar.openapi.datastructures import ResponseSpec
+from litestar.response import Stream
 
 from service.api.shapes import JSON, PDF, EvidenceFile
+from service.usecases.bundle import Bundle
 from service.usecases.views import File
 from service.web.errors import NotAcceptable
 
 PDF_ANSWER: Final = {
     200: ResponseSpec(bytes, description="The sealed PDF.", media_type=PDF, generate_examples=False),
+}
+ZIP: Final = "application/zip"
+BUNDLE_ANSWER: Final = {
+    200: ResponseSpec(
+        bytes,
+        description="Documents, evidence, proofs, certificates, keys, programs and how to check it all.",
+        media_type=ZIP,
+        generate_examples=False,
+    ),
 }
 EVIDENCE_ANSWER: Final = {
     200: ResponseSpec(
@@ -33,6 +44,13 @@ def disposition(kind: str, filename: str) -> str:
     plain = unicodedata.normalize("NFKD", filename).encode("ascii", "ignore").decode("ascii")
     plain = "".join(character if character.isprintable() and character not in '"\\%' else "_" for character in plain)
     return f"{kind}; filename=\"{plain or 'document.pdf'}\"; filename*=UTF-8''{quote(filename, safe='')}"
+
+
+def bundle(whole: Bundle) -> Stream:
+    """A ZIP, sent while it is packed."""
+    return Stream(
+        whole.stream(), media_type=ZIP, headers={"Content-Disposition": disposition("attachment", whole.filename)}
+    )
 
 
 def wants_page(request: Request[Any, Any, Any]) -> bool:

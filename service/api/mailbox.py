@@ -5,6 +5,7 @@ from typing import Any
 from litestar import Controller, Response, delete, get, post, put
 from litestar.handlers.base import BaseRouteHandler
 from litestar.params import FromPath, JSONBody
+from litestar.response import Stream
 
 from service.api import files
 from service.api.calls import ApiRequest, attachment, context_of, reader, scoped
@@ -145,6 +146,18 @@ class Messages(Controller):
         if files.wants_page(request):
             return files.pdf(mailbox.evidence_pdf(*asked))
         return files.evidence(mailbox.evidence_one(*asked))
+
+    @get(
+        "/{delivery_id:str}/bundle",
+        summary="Download all that proves an opened message",
+        operation_id="readMessageBundle",
+        media_type=files.ZIP,
+        sync_to_thread=True,
+        **scoped(Scope.MAILBOX_READ, 404, 409, also=files.BUNDLE_ANSWER),
+    )
+    def bundle(self, request: ApiRequest, delivery_id: FromPath[str]) -> Stream:
+        """Send one ZIP that can be checked without this service; its README says how, in the message's language."""
+        return files.bundle(mailbox.bundle(context_of(request), reader(request), delivery_id))
 
 
 async def few_codes(connection: Connection, _handler: BaseRouteHandler) -> None:

@@ -9,6 +9,7 @@ from service.api.mailbox import Activation, Messages
 from service.api.metrics import read_metrics
 from service.api.operations import Operations
 from service.api.recipients import Recipients
+from service.api.schemas import Schemas
 from service.api.signatures import SignatureRequests
 from service.api.submissions import Submissions
 from service.api.tokens import Tokens
@@ -27,6 +28,7 @@ def api_handlers() -> list[ControllerRouterHandler]:
         Messages,
         Activation,
         Ledger,
+        Schemas,
         Operations,
         HealthChecks,
         read_metrics,

@@ -1,7 +1,7 @@
 """Keys of creating requests: claimed under a lease, completed with the first answer."""
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -187,3 +187,44 @@ def _places(asked: Sequence[Request] | Sequence[Claim]) -> dict[str, list[Any]]:
         "routes": [each.route for each in asked],
         "keys": [each.key for each in asked],
     }
+
+
+# A hand-in's key is as old as its delivery: the times keep the search to a few pages of the table.
+_ANSWERS = text(
+    """
+    SELECT organisation_id, route, key, subject_id, answer FROM idempotency_key
+    WHERE subject_id = ANY (:ids) AND length(answer) > 0 AND created_at BETWEEN
+        (SELECT min(zending_id_time(id)) - interval '2 days' FROM unnest(CAST(:ids AS uuid[])) AS id)
+        AND (SELECT max(zending_id_time(id)) + interval '2 days' FROM unnest(CAST(:ids AS uuid[])) AS id)
+    FOR UPDATE
+    """
+)
+_REPLACE = text(
+    "UPDATE idempotency_key SET answer = :answer"
+    " WHERE organisation_id = :organisation AND route = :route AND key = :key"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """An answer that is kept for a subject."""
+
+    organisation_id: uuid.UUID
+    route: str
+    key: str
+    subject_id: uuid.UUID
+    answer: bytes
+
+
+def answers_of(session: Session, subjects: Collection[uuid.UUID]) -> list[Kept]:
+    """The answers that were given for these subjects, locked."""
+    if not subjects:
+        return []
+    return [Kept(*row) for row in session.execute(_ANSWERS, {"ids": list(subjects)})]
+
+
+def replace_answer(session: Session, kept: Kept, answer: bytes) -> None:
+    """Give another answer to the same request from now on."""
+    session.execute(
+        _REPLACE, {"answer": answer, "organisation": kept.organisation_id, "route": kept.route, "key": kept.key}
+    )

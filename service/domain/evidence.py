@@ -1,11 +1,6 @@
-"""Evidence: events by their ETSI EN 319 522 names, closed lists of reasons, and the record that is hashed and logged.
+"""The words of evidence: events by their ETSI EN 319 522 names, closed lists of reasons, parties and documents."""
 
-A record holds strings, integers, booleans, lists, dicts and None only, so that it has one canonical form (RFC 8785).
-It identifies people; it is stored encrypted, and only a salted hash of it enters the ledger.
-"""
-
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -15,10 +10,8 @@ from typing import Final
 from service.domain.addresses import ReturnReason
 from service.domain.errors import Invalid
 
-RECORD_VERSION: Final = 1
 _EVENT_URI: Final = "http://uri.etsi.org/19522/Event/"
 _OWN_URI: Final = "urn:x-zending:event:"
-_SHA256: Final = re.compile(r"[0-9a-f]{64}")
 
 
 class RecordRefused(Invalid):
@@ -93,21 +86,22 @@ REASONS: Final[Mapping[EvidenceEvent, frozenset[str]]] = MappingProxyType(
 """Why something failed or was taken back, as a closed list per event; every record of such an event names at least one.
 """
 
-# Not failures of this service, so a reason is welcome but not required.
-_OPTIONAL_REASONS: Final[Mapping[EvidenceEvent, frozenset[str]]] = MappingProxyType(
+OPTIONAL_REASONS: Final[Mapping[EvidenceEvent, frozenset[str]]] = MappingProxyType(
     {
         EvidenceEvent.CONSIGNMENT_REJECTION: frozenset({"refused_by_recipient", "refused_by_mandatary"}),
         EvidenceEvent.RECEIVED_FROM_NON_ERDS: frozenset(reason.value for reason in ReturnReason),
     }
 )
+"""Reasons of what is no failure of this service: welcome, not required."""
 
-_RELAYS: Final = frozenset(
+RELAYS: Final = frozenset(
     {
         EvidenceEvent.RELAY_TO_NON_ERDS,
         EvidenceEvent.RELAY_TO_NON_ERDS_FAILURE,
         EvidenceEvent.RECEIVED_FROM_NON_ERDS,
     }
 )
+"""Events that name an outside service."""
 
 
 class AssuranceLevel(StrEnum):
@@ -187,91 +181,3 @@ def rfc3339(moment: datetime) -> str:
     if moment.tzinfo is None:
         raise RecordRefused("A moment in an evidence record needs a time zone.")
     return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
-
-
-def record(
-    *,
-    evidence_id: str,
-    event: EvidenceEvent,
-    event_time: datetime,
-    issuer: str,
-    sender: Party,
-    recipients: Sequence[Party],
-    message_id: str,
-    submission_time: datetime,
-    parts: Sequence[Part],
-    policy_id: str,
-    leg: int | None = None,
-    attempt: int = 1,
-    reasons: Sequence[str] = (),
-    external: External | None = None,
-) -> dict[str, object]:
-    """The evidence record of one event (ETSI EN 319 522-2: the components this service records).
-
-    Args:
-        evidence_id: public id of the evidence.
-        event: what happened.
-        event_time: when it happened.
-        issuer: who runs this service and vouches for the record.
-        sender: the organisation.
-        recipients: at least one.
-        message_id: public id of the delivery.
-        submission_time: when the hand-in was acknowledged.
-        parts: at least one document.
-        policy_id: version of the rules that were applied.
-        leg: number of the leg; None for the delivery as a whole.
-        attempt: as in `event_key`.
-        reasons: words of `REASONS` (or return causes of the post); required on failures, in the order of weight.
-        external: required for relays and for what comes back from them.
-
-    Raises:
-        RecordRefused: a required component is missing, a reason is not of the closed list, or a digest is no SHA-256.
-    """
-    _check(event, recipients, parts, reasons, external)
-    return {
-        "version": RECORD_VERSION,
-        "evidence_id": evidence_id,
-        "event_key": event_key(message_id, leg, event, attempt),
-        "event": event.value,
-        "event_uri": event.uri,
-        "event_time": rfc3339(event_time),
-        "issuer": issuer,
-        "sender": _party(sender),
-        "recipients": [_party(recipient) for recipient in recipients],
-        "message_id": message_id,
-        "leg": leg,
-        "attempt": attempt,
-        "submission_time": rfc3339(submission_time),
-        "parts": [
-            {"role": part.role, "sha256": part.sha256, "submitted_sha256": part.submitted_sha256} for part in parts
-        ],
-        "policy_id": policy_id,
-        "external": None
-        if external is None
-        else {"name": external.name, "reference": external.reference, "report": external.report},
-        "reasons": list(reasons),
-    }
-
-
-def _party(party: Party) -> dict[str, object]:
-    return {"kind": party.kind, "id": party.id, "name": party.name, "assurance_level": party.assurance.value}
-
-
-def _check(
-    event: EvidenceEvent,
-    recipients: Sequence[Party],
-    parts: Sequence[Part],
-    reasons: Sequence[str],
-    external: External | None,
-) -> None:
-    if not recipients or not parts:
-        raise RecordRefused("An evidence record names at least one recipient and one document.")
-    if any(_SHA256.fullmatch(digest) is None for part in parts for digest in (part.sha256, part.submitted_sha256)):
-        raise RecordRefused("A digest in an evidence record is a SHA-256 in lower-case hexadecimal.")
-    if event in REASONS and not reasons:
-        raise RecordRefused("Evidence of a failure says why.", context={"event": event.value})
-    allowed = REASONS.get(event) or _OPTIONAL_REASONS.get(event, frozenset())
-    if not allowed.issuperset(reasons):
-        raise RecordRefused("A reason is not on the closed list of its event.", context={"event": event.value})
-    if (external is not None) != (event in _RELAYS):
-        raise RecordRefused("Relays, and only they, name the outside service.", context={"event": event.value})

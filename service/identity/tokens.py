@@ -90,6 +90,7 @@ class AccessToken:
         subject: opaque id of who acts: the client itself or a person.
         organisation: id of the organisation acted for; None for people in their own name.
         recipient: opaque reference of the recipient whose mailbox is meant; never a number.
+        identity_provider: issuer of the ID token that a person came with; None for programs.
         assurance_level: how surely the person was recognised (the provider's ``acr``); None for programs.
     """
 
@@ -104,6 +105,7 @@ class AccessToken:
     auth_time: datetime | None
     issued_at: datetime
     expires_at: datetime
+    identity_provider: str | None = None
 
     def require(self, scope: Scope) -> None:
         """Pass when the token allows ``scope``.
@@ -135,6 +137,7 @@ class TokenIssuer:
         recipient: str | None = None,
         assurance_level: str | None = None,
         auth_time: datetime | None = None,
+        identity_provider: str | None = None,
     ) -> IssuedToken:
         """Sign a token good from ``now`` for the issuer's lifetime; the arguments are :class:`AccessToken`'s."""
         lifetime, issued = int(self._lifetime.total_seconds()), int(now.timestamp())
@@ -154,6 +157,7 @@ class TokenIssuer:
             "recipient": recipient,
             "acr": assurance_level,
             "auth_time": int(auth_time.timestamp()) if auth_time else None,
+            "idp": identity_provider,
         }
         claims |= {name: value for name, value in optional.items() if value}
         header = {"alg": self._key.algorithm, "kid": self._key.kid, "typ": _TYPE}
@@ -225,6 +229,7 @@ class TokenVerifier:
             auth_time=_moment(claims["auth_time"]) if "auth_time" in claims else None,
             issued_at=_moment(claims["iat"]),
             expires_at=_moment(claims["exp"]),
+            identity_provider=claims.get("idp"),
         )
 
     def _key_of(self, signed: GuestProtocol) -> ECKey | OKPKey:

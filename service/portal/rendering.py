@@ -10,12 +10,13 @@ from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from litestar import Request, Response
-from litestar.response import Redirect
+from litestar.response import Redirect, Stream
 
 from service.bootstrap import Application
 from service.portal import formats, languages, wording
 from service.portal.languages import Words
 from service.portal.visitors import Visitor, spoken
+from service.usecases.bundle import Bundle
 from service.usecases.views import File
 from service.web import csrf
 
@@ -155,6 +156,12 @@ def file_response(file: File, *, download: bool) -> Response[bytes]:
         "Content-Disposition": f"{disposition}; filename*=UTF-8''{quote(file.filename, safe='')}",
     }
     return Response(file.content, media_type="application/pdf", headers=headers)
+
+
+def bundle_response(whole: Bundle) -> Stream:
+    """A ZIP to be kept, sent while it is packed."""
+    headers = {"Cache-Control": "no-store", "Content-Disposition": f'attachment; filename="{whole.filename}"'}
+    return Stream(whole.stream(), media_type="application/zip", headers=headers)
 
 
 def json_response(content: bytes, name: str) -> Response[bytes]:

@@ -11,6 +11,7 @@ from service.db import assertions
 from service.db.ids import ORGANISATION, parse_id, public_id
 from service.db.models import Client, Organisation, Staff
 from service.domain.errors import Forbidden
+from service.domain.evidence_record import ActedFor, ActingBasis, Identification
 from service.domain.identifiers import NumberInvalid, RecipientId, RecipientKind
 from service.identity.assertions import AssertionCredentials, believe
 from service.identity.base import Person
@@ -21,7 +22,7 @@ from service.identity.scopes import Scope, grant_scopes, known_scopes
 from service.identity.tokens import AccessToken, IssuedToken, TokenIssuer
 from service.usecases import audit, reindex
 from service.usecases.context import Context
-from service.usecases.mailbox import Reader
+from service.usecases.mailbox import Reader, level
 from service.usecases.personal import PLATFORM, find_hashes
 
 CLERK_SCOPES = frozenset(
@@ -136,6 +137,7 @@ def exchange(context: Context, tokens: TokenIssuer, person: Person, request: Exc
         recipient=None if known.reader is None else recipient_reference(known.reader),
         assurance_level=person.assurance_level,
         auth_time=person.auth_time,
+        identity_provider=person.issuer,
     )
     return Granted(token, scopes)
 
@@ -161,7 +163,15 @@ def reader_of(token: AccessToken) -> Reader:
     if not digest:
         raise Forbidden("This token belongs to nobody's mailbox.", code="not_a_recipient")
     written, *others = (bytes.fromhex(each) for each in digest.split("."))
-    return Reader(written, RecipientKind(kind), token.assurance_level, tuple(others))
+    return Reader(
+        written,
+        RecipientKind(kind),
+        token.assurance_level,
+        tuple(others),
+        provider=token.identity_provider,
+        person=token.subject,
+        authenticated_at=token.auth_time,
+    )
 
 
 def organisation_of(token: AccessToken) -> uuid.UUID:
@@ -173,6 +183,14 @@ def organisation_of(token: AccessToken) -> uuid.UUID:
     if token.organisation is None:
         raise Forbidden("This token acts for no organisation.", code="no_organisation")
     return parse_id(ORGANISATION, token.organisation)
+
+
+def identification_of(token: AccessToken) -> Identification | None:
+    """How the person was identified who acts for an organisation with a token; None for a program."""
+    if token.client_id != EXCHANGE_CLIENT:
+        return None
+    acted_for = ActedFor(ActingBasis.LOG_IN, token.subject)
+    return Identification(token.identity_provider, level(token.assurance_level), token.auth_time, acted_for)
 
 
 def operator_of(token: AccessToken) -> None:
@@ -205,7 +223,15 @@ def _reader(context: Context, person: Person) -> Reader | None:
                 continue
             reindex.follow(context, number)
             written, *others = find_hashes(context, number)
-            return Reader(written, kind, person.assurance_level, tuple(others))
+            return Reader(
+                written,
+                kind,
+                person.assurance_level,
+                tuple(others),
+                provider=person.issuer,
+                person=person.subject,
+                authenticated_at=person.auth_time,
+            )
     return None
 
 

@@ -5,12 +5,13 @@ from collections.abc import Mapping, Sequence
 
 from sqlalchemy.orm import Session
 
+from service.db import printing
 from service.db import recovery as rows
 from service.db.models import PrintLetter
 from service.domain.states import Actor, Event
 from service.usecases.context import Context
 from service.usecases.dossiers import Dossier
-from service.usecases.products import relay
+from service.usecases.products import evidenced, relay
 from service.usecases.progress import Cause, Progress
 
 
@@ -31,6 +32,7 @@ def adopt(
         return list(letters)
     rows_of = [known[letter.delivery_id, letter.leg, letter.attempt] for letter in adopted]
     rows.assign(session, rows_of)
+    batches = {each: printing.batch(session, each) for each in {row.batch_id for row in rows_of if row.batch_id}}
     for moment in sorted({row.at for row in rows_of}):
         progress = Progress(context, now=moment)
         for row in rows_of:
@@ -38,7 +40,9 @@ def adopt(
                 dossier = found[row.delivery_id]
                 leg = dossier.leg(row.leg)
                 progress.happen(dossier, Event.BATCHED, Cause(Actor.CLOCK), leg=leg)
-                cause = Cause(Actor.SERVICE, external=relay(context, row.batch_id))
+                # The copy that was printed is not the one that was made again after the restore.
+                letter = evidenced(None, batches[row.batch_id])
+                cause = Cause(Actor.SERVICE, external=relay(context, row.batch_id), letter=letter)
                 progress.happen(dossier, Event.RELAY_TO_NON_ERDS, cause, leg=leg)
         progress.write(session)
     return [letter for letter in letters if letter not in adopted]

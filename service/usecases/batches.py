@@ -38,7 +38,7 @@ from service.usecases.adoption import adopt
 from service.usecases.context import Context
 from service.usecases.dossiers import Dossier
 from service.usecases.personal import PLATFORM
-from service.usecases.products import read_product, relay
+from service.usecases.products import evidenced, read_product, relay
 from service.usecases.progress import Cause, Progress
 from service.usecases.receipts import BatchReceipt, LetterReceipt
 
@@ -305,7 +305,7 @@ def _content(context: Context, work: BatchWork) -> bytes:
             )
             if kept:
                 deliveries.keep(session, [batch.id], [prepared.path])
-                batch.path, batch.pages, batch.sheets = prepared.path, pages, sheets
+                batch.path, batch.pages, batch.sheets, batch.sha256 = prepared.path, pages, sheets, digest
     if batch.path is None:
         raise Conflict("Somebody else hands this batch over.", code="lease_lost")
     return context.vault.read(batch.path, PLATFORM, batch.id, ROLE)
@@ -374,10 +374,10 @@ def _record(session: Session, context: Context, work: BatchWork) -> None:
     rows.mark(session, work.batch.id, "handed_over", now=now)
     dossiers.lock_again(session, list(work.dossiers.values()))
     progress = Progress(context, now=now)
-    cause = Cause(Actor.SERVICE, external=relay(context, work.batch.id))
     for letter in work.letters:
         dossier = work.dossiers[letter.delivery_id]
         leg = dossier.leg(letter.leg)
         if leg.state == LegState.BATCHED.value:
+            cause = Cause(Actor.SERVICE, external=relay(context, work.batch.id), letter=evidenced(letter, work.batch))
             progress.happen(dossier, Event.RELAY_TO_NON_ERDS, cause, leg=leg)
     progress.write(session)

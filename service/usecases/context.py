@@ -1,9 +1,11 @@
 """What use cases are given: the parts that bootstrap wired, and nothing they could reach by themselves."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
+
+from cryptography import x509
 
 from printing.providers.base import PrintProvider
 from service.channels.base import MailboxChannel
@@ -79,6 +81,8 @@ class Context:
         receipts: what went out, told outside the database.
         log_origin: the name of the evidence log.
         signed_size: how many leaves were signed, as the head outside the database says; None before the first time.
+        log_keys: the public keys of a log by its name, ours or one that was closed here, as those who verify take them.
+        roots: the certificates that seals and time-stamps are traced to.
         quiet_hours: nobody is written to between 23:00 and 07:00.
         signers: decides whose certificates people may sign with; None where signing by people is not set up.
         consent: the remote service where people sign by their consent; None where none is set.
@@ -106,6 +110,8 @@ class Context:
     receipts: Receipts
     log_origin: str
     signed_size: Callable[[], int | None]
+    log_keys: Callable[[str], Sequence[str]]
+    roots: Sequence[x509.Certificate]
     quiet_hours: bool = True
     signers: SignerCheck | None = None
     consent: ConsentService | None = None

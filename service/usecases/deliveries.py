@@ -11,8 +11,10 @@ from service.db.ids import DELIVERY, parse_id, public_id
 from service.db.models import DeliveryRow
 from service.domain.errors import Conflict, Erased, FieldError, Invalid, NotFound, TransitionRefused
 from service.domain.evidence import WITHDRAWAL_REASONS
+from service.domain.evidence_record import Identification
 from service.domain.states import Actor, DeliveryState, Event, LegKind
 from service.usecases import dossiers, evidence
+from service.usecases.bundle import Bundle, made
 from service.usecases.context import Context
 from service.usecases.dossiers import Dossier
 from service.usecases.evidence_page import sealed_page
@@ -140,6 +142,19 @@ def evidence_pdf(context: Context, organisation_id: uuid.UUID, delivery_id: str,
     return sealed_page(context, dossier, found)
 
 
+def bundle(context: Context, organisation_id: uuid.UUID, delivery_id: str) -> Bundle:
+    """All that proves a delivery, in one ZIP.
+
+    Raises:
+        NotFound: no such delivery.
+        Conflict: ``evidence_none``, ask again in a moment.
+    """
+    with context.database.transaction(organisations=[organisation_id]) as session:
+        dossier = _own(session, context, organisation_id, delivery_id)
+        proofs = evidence.every(session, context, dossier.id)
+    return made(context, dossier, proofs)
+
+
 def cancel(context: Context, organisation_id: uuid.UUID, delivery_id: str) -> DeliveryView:
     """Take a delivery back, while nobody has it yet.
 
@@ -168,8 +183,10 @@ def take_back(progress: Progress, dossier: Dossier) -> bool:
     return True
 
 
-def withdraw(context: Context, organisation_id: uuid.UUID, delivery_id: str, reason: str) -> DeliveryView:
-    """Take back what is in the mailbox and unopened, or waits for its print batch; evidence says so and why.
+def withdraw(
+    context: Context, organisation_id: uuid.UUID, delivery_id: str, reason: str, *, by: Identification | None = None
+) -> DeliveryView:
+    """Take back what is in the mailbox and unopened, or waits for its print batch; evidence says so, why, and by whom.
 
     Raises:
         Invalid: ``reason_unknown``, not a word of the closed list.
@@ -189,8 +206,9 @@ def withdraw(context: Context, organisation_id: uuid.UUID, delivery_id: str, rea
         if not legs:
             raise _not_withdrawn(dossier)
         progress = Progress(context, now=now)
+        cause = Cause(Actor.SENDER, reasons=(reason,), identification=by)
         for leg in legs:
-            progress.happen(dossier, Event.CONSIGNMENT_WITHDRAWAL, Cause(Actor.SENDER, reasons=(reason,)), leg=leg)
+            progress.happen(dossier, Event.CONSIGNMENT_WITHDRAWAL, cause, leg=leg)
         progress.write(session)
         return delivery_view(context, dossier)
 

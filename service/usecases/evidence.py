@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -11,7 +11,9 @@ from sqlalchemy.orm import Session
 from service.db import deliveries
 from service.db.ids import DELIVERY, EVIDENCE, new_id, parse_id, public_id
 from service.domain.errors import NotFound
-from service.domain.evidence import AssuranceLevel, EvidenceEvent, External, Part, Party, record
+from service.domain.evidence import AssuranceLevel, EvidenceEvent, External, Part, Party
+from service.domain.evidence_record import Identification, LegalBasis, Letter, record
+from service.domain.states import Actor
 from service.ledger import sequencer
 from service.usecases import sealed_evidence
 from service.usecases.context import Context
@@ -20,16 +22,25 @@ from service.usecases.dossiers import Dossier
 
 @dataclass(frozen=True)
 class Draft:
-    """An event that leaves evidence."""
+    """An event that leaves evidence; ``identification`` is of the person who made it happen."""
 
     dossier: Dossier
     event: EvidenceEvent
     at: datetime
+    actor: Actor
     leg: int | None = None
     attempt: int = 1
     reasons: tuple[str, ...] = ()
     external: External | None = None
-    recipient_assurance: AssuranceLevel = field(default=AssuranceLevel.NONE)
+    identification: Identification | None = None
+    letter: Letter | None = None
+
+    @property
+    def recipient_assurance(self) -> AssuranceLevel:
+        """How the recipient's identity was established for this event."""
+        if self.actor is not Actor.RECIPIENT or self.identification is None:
+            return AssuranceLevel.NONE
+        return self.identification.level
 
 
 def write(session: Session, context: Context, drafts: Sequence[Draft]) -> None:
@@ -56,6 +67,11 @@ def whole(session: Session, context: Context, delivery_id: uuid.UUID, evidence_i
     return sealed_evidence.whole(session, context, row)
 
 
+def every(session: Session, context: Context, delivery_id: uuid.UUID) -> list[dict[str, object]]:
+    """All evidence of a delivery, oldest first, each as of ``whole``."""
+    return [sealed_evidence.whole(session, context, row) for row in deliveries.evidence_of(session, delivery_id)]
+
+
 def _row(context: Context, draft: Draft) -> dict[str, Any]:
     delivery = draft.dossier.delivery
     evidence_id = new_id()
@@ -74,7 +90,7 @@ def _row(context: Context, draft: Draft) -> dict[str, Any]:
 
 def _record(context: Context, draft: Draft, evidence_id: uuid.UUID) -> dict[str, object]:
     dossier = draft.dossier
-    personal, organisation = dossier.personal, dossier.organisation
+    personal, organisation, terms = dossier.personal, dossier.organisation, dossier.terms
     return record(
         evidence_id=public_id(EVIDENCE, evidence_id),
         event=draft.event,
@@ -95,4 +111,8 @@ def _record(context: Context, draft: Draft, evidence_id: uuid.UUID) -> dict[str,
         attempt=draft.attempt,
         reasons=draft.reasons,
         external=draft.external,
+        actor=draft.actor,
+        identification=draft.identification,
+        legal_basis=LegalBasis(terms.basis, str(terms.version), terms.sha256) if terms.basis else None,
+        letter=draft.letter,
     )

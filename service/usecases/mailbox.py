@@ -3,6 +3,7 @@
 import contextlib
 import uuid
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from sqlalchemy.orm import Session
 
@@ -13,9 +14,11 @@ from service.db.models import LegRow, MailboxItem
 from service.db.session import enter_delivery
 from service.domain.errors import Conflict, NotFound
 from service.domain.evidence import AssuranceLevel, EvidenceEvent
+from service.domain.evidence_record import ActedFor, ActingBasis, Identification
 from service.domain.identifiers import RecipientKind
 from service.domain.states import Actor, Event, LegKind, LegState
 from service.usecases import dossiers, evidence, periods
+from service.usecases.bundle import Bundle, made
 from service.usecases.context import Context
 from service.usecases.deliveries import read_cursor, sealed_file
 from service.usecases.dossiers import Dossier
@@ -40,17 +43,24 @@ _SEEN = _READ | _ANSWERED | {LegState.OFFERED}
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """Who reads: the keyed hash of their number, what kind of number it is, and how surely they were recognised.
+    """Who reads: the keyed hash of their number, what kind of number it is, and how the person was identified.
 
     Attributes:
         recipient_hash: what is written with.
+        assurance: how surely the person was recognised, as the provider writes it.
         others: under which their rows may stand too, while the index key is exchanged.
+        provider: who identified the person.
+        person: the provider's own id of them.
+        authenticated_at: when they logged in there.
     """
 
     recipient_hash: bytes = field(repr=False)
     kind: RecipientKind
     assurance: str | None = None
     others: tuple[bytes, ...] = field(default=(), repr=False)
+    provider: str | None = None
+    person: str = field(default="", repr=False)
+    authenticated_at: datetime | None = None
 
     @property
     def hashes(self) -> tuple[bytes, ...]:
@@ -58,11 +68,17 @@ class Reader:
         return (self.recipient_hash, *self.others)
 
     @property
-    def level(self) -> AssuranceLevel:
-        """The assurance as evidence names it."""
-        known = {level.value: level for level in AssuranceLevel}
-        # What is not known is not claimed.
-        return known.get((self.assurance or "").rsplit("/", 1)[-1].lower(), AssuranceLevel.NONE)
+    def identification(self) -> Identification:
+        """How the person was identified, as evidence names it; for a firm or an administration a person acts."""
+        acted_for = None if self.kind is RecipientKind.CITIZEN else ActedFor(ActingBasis.LOG_IN, self.person)
+        return Identification(self.provider, level(self.assurance), self.authenticated_at, acted_for)
+
+
+def level(assurance: str | None) -> AssuranceLevel:
+    """A provider's word for how surely it recognised somebody, as evidence names it."""
+    known = {level.value: level for level in AssuranceLevel}
+    # What is not known is not claimed.
+    return known.get((assurance or "").rsplit("/", 1)[-1].lower(), AssuranceLevel.NONE)
 
 
 def messages(context: Context, reader: Reader, *, cursor: str | None, limit: int) -> MessagePage:
@@ -105,7 +121,7 @@ def open_message(context: Context, reader: Reader, delivery_id: str) -> MessageV
         if leg.state == LegState.AVAILABLE.value:
             now = context.clock()
             progress = Progress(context, now=now)
-            cause = Cause(Actor.RECIPIENT, assurance=reader.level)
+            cause = Cause(Actor.RECIPIENT, identification=reader.identification)
             progress.happen(dossier, Event.CONTENT_ACCESS_TRACKING, cause, leg=leg)
             periods.call_off_letters(progress, dossier)
             progress.write(session)
@@ -122,20 +138,46 @@ def document(context: Context, reader: Reader, delivery_id: str, position: int) 
         NotFound: no such message or document.
     """
     with context.database.transaction(recipients=reader.hashes) as session:
-        dossier, leg, _ = own(session, context, reader, delivery_id)
-        if LegState(leg.state) not in _READ:
-            raise _not_accepted()
-        if leg.state != LegState.OPENED.value:
-            raise Conflict("Open the message before reading its documents.", code="not_opened")
+        dossier = _opened(session, context, reader, delivery_id)
     file = sealed_file(context, dossier, position)
+    _hand_over(context, reader, delivery_id)
+    return file
+
+
+def bundle(context: Context, reader: Reader, delivery_id: str) -> Bundle:
+    """All that proves an opened message, in one ZIP; its documents are handed over by that.
+
+    Raises:
+        Conflict: ``not_opened``, open the message first.
+        NotFound: no such message.
+    """
+    with context.database.transaction(recipients=reader.hashes) as session:
+        dossier = _opened(session, context, reader, delivery_id)
+        proofs = evidence.every(session, context, dossier.id)
+    whole = made(context, dossier, proofs)
+    if whole.has_documents:
+        _hand_over(context, reader, delivery_id)
+    return whole
+
+
+def _opened(session: Session, context: Context, reader: Reader, delivery_id: str) -> Dossier:
+    dossier, leg, _ = own(session, context, reader, delivery_id)
+    if LegState(leg.state) not in _READ:
+        raise _not_accepted()
+    if leg.state != LegState.OPENED.value:
+        raise Conflict("Open the message before reading its documents.", code="not_opened")
+    return dossier
+
+
+def _hand_over(context: Context, reader: Reader, delivery_id: str) -> None:
+    """Evidence that documents are handed over now, the first time."""
     with context.database.transaction(recipients=reader.hashes) as session:
         dossier, leg, _ = own(session, context, reader, delivery_id, lock=True)
         if leg.state == LegState.OPENED.value and not _handed_over(session, dossier, leg):
             progress = Progress(context, now=context.clock())
-            cause = Cause(Actor.RECIPIENT, assurance=reader.level)
+            cause = Cause(Actor.RECIPIENT, identification=reader.identification)
             progress.happen(dossier, Event.CONTENT_HANDOVER, cause, leg=leg)
             progress.write(session)
-    return file
 
 
 def evidence_list(context: Context, reader: Reader, delivery_id: str) -> list[EvidenceEntry]:

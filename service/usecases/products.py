@@ -7,7 +7,8 @@ import msgspec
 from printing.letters import Letter
 from printing.manifest import BatchKey
 from service.db.ids import BATCH, public_id
-from service.db.models import LegRow
+from service.db.models import LegRow, PrintBatch, PrintLetter
+from service.domain import evidence_record
 from service.domain.evidence import External
 from service.usecases.context import Context
 from service.usecases.dossiers import Dossier
@@ -41,3 +42,9 @@ def read_product(text: str) -> BatchKey:
 def relay(context: Context, batch_id: uuid.UUID) -> External:
     """The print house as evidence names it, with our batch as the reference."""
     return External(context.printing.provider, public_id(BATCH, batch_id))
+
+
+def evidenced(letter: PrintLetter | None, batch: PrintBatch | None) -> evidence_record.Letter:
+    """A letter as evidence binds it: its copy for print where that is known, and the batch's file."""
+    file = None if batch is None or batch.sha256 is None else batch.sha256.hex()
+    return evidence_record.Letter(None if letter is None else letter.sha256.hex(), batch_sha256=file)

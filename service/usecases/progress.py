@@ -21,7 +21,8 @@ from service.domain import calendar
 from service.domain import delivery as rules
 from service.domain.delivery import Delivery, Leg, Occurrence
 from service.domain.errors import TransitionRefused
-from service.domain.evidence import AssuranceLevel, External
+from service.domain.evidence import External
+from service.domain.evidence_record import Identification, Letter
 from service.domain.states import Actor, DeliveryState, Event, FollowUp, LegKind, LegState
 from service.domain.transitions import BY_EVENT, SCOPES, Transition
 from service.usecases import evidence
@@ -33,13 +34,14 @@ _CHANNELS = {LegKind.MAILBOX: "digital", LegKind.PAPER: "paper"}
 
 @dataclass(frozen=True)
 class Cause:
-    """Who made something happen, why, and through whom outside."""
+    """Who made something happen and how they were identified, why, and through whom outside, by which letter."""
 
     actor: Actor
     reasons: tuple[str, ...] = ()
     external: External | None = None
     attempt: int = 1
-    assurance: AssuranceLevel = AssuranceLevel.NONE
+    identification: Identification | None = None
+    letter: Letter | None = None
 
 
 def may_happen(dossier: Dossier, event: Event, leg: LegRow | None = None) -> bool:
@@ -161,11 +163,13 @@ class Progress:
                 dossier=dossier,
                 event=event,
                 at=self._now,
+                actor=cause.actor,
                 leg=None if leg is None else leg.number,
                 attempt=cause.attempt,
                 reasons=cause.reasons,
                 external=cause.external,
-                recipient_assurance=cause.assurance,
+                identification=cause.identification,
+                letter=cause.letter,
             )
             for event in row.evidence
         ]

@@ -76,7 +76,9 @@ def _answer(context: Context, reader: Reader, delivery_id: str, event: Event, do
             raise Conflict(sentence, code=code)
         progress = Progress(context, now=now)
         reasons = (_REFUSED_BY_RECIPIENT,) if event is Event.CONSIGNMENT_REJECTION else ()
-        progress.happen(dossier, event, Cause(Actor.RECIPIENT, reasons=reasons, assurance=reader.level), leg=leg)
+        progress.happen(
+            dossier, event, Cause(Actor.RECIPIENT, reasons=reasons, identification=reader.identification), leg=leg
+        )
         progress.write(session)
         answered = view(context, dossier, leg, item)
     context.wake([JobKind.ROUTE])

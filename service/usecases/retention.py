@@ -26,6 +26,7 @@ from service.domain import calendar
 from service.domain.errors import Invalid
 from service.domain.states import DeliveryState, LegKind, LegState
 from service.usecases.context import Context
+from service.usecases.kept_answers import erased_name, forget_file_names
 from service.usecases.personal import PLATFORM, seal_text
 from service.usecases.signatures import ending
 
@@ -274,12 +275,13 @@ def _contents(session: Session, context: Context, chunk: Sequence[DeliveryRow], 
             # What a sender called a file may tell as much as the file.
             row.filename = seal_text(
                 context,
-                f"document-{row.position}.pdf",
+                erased_name(row.position),
                 organisation=row.organisation_id,
                 year=years[row.delivery_id],
                 place=f"document.filename:{row.delivery_id}/{row.position}",
             )
     session.flush()
+    forget_file_names(session, context, years)
 
 
 _LETTING_GO: Final = {Stage.ORIGINAL: _originals, Stage.PRINT: _copies, Stage.CONTENT: _contents}

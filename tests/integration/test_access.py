@@ -10,6 +10,8 @@ from joserfc import jwt
 from joserfc.jwk import ECKey
 
 from service.domain.errors import Forbidden, NotFound
+from service.domain.evidence import AssuranceLevel
+from service.domain.evidence_record import ActedFor, ActingBasis, Identification
 from service.domain.identifiers import RecipientKind
 from service.identity.assertions import JWT_BEARER, AssertionCredentials, checked_jwks, read_assertion
 from service.identity.base import Person
@@ -147,9 +149,36 @@ def test_a_person_reads_their_own_mailbox_and_the_token_holds_no_number(
 ) -> None:
     granted = exchange(pipeline, person(national_number="85.07.30-033.28", assurance_level="substantial"))
     seen = token(pipeline, granted)
-    assert access.reader_of(seen) == reader(pipeline)
+    assert access.reader_of(seen).hashes == reader(pipeline).hashes
     assert granted.scopes == access.READER_SCOPES
     assert "85073003328" not in repr(seen) + granted.token.token
+
+
+@pytest.mark.parametrize(
+    ("numbers", "acts_for"),
+    [({"national_number": "85073003328"}, False), ({"enterprise_number": "0403019261"}, True)],
+)
+def test_how_a_person_logged_in_is_the_same_by_token_and_by_session(
+    pipeline: Pipeline, numbers: dict[str, str], *, acts_for: bool
+) -> None:
+    at = pipeline.now.replace(microsecond=0)
+    who = Person(issuer=ISSUER, subject="f3a9", auth_time=at, assurance_level="substantial", **numbers)  # type: ignore[arg-type]
+    by_session = access.profile(pipeline.context, who).reader
+    by_token = access.reader_of(token(pipeline, exchange(pipeline, who)))
+    assert by_session == by_token
+    acted_for = ActedFor(ActingBasis.LOG_IN, "f3a9") if acts_for else None
+    assert by_token.identification == Identification(ISSUER, AssuranceLevel.SUBSTANTIAL, at, acted_for)
+
+
+def test_a_clerk_is_identified_and_a_program_is_not(pipeline: Pipeline, organisation: Sender) -> None:
+    sender = organisation()
+    add_staff(pipeline, sender, "s", "clerk")
+    at = pipeline.now.replace(microsecond=0)
+    seen = token(pipeline, exchange(pipeline, Person(issuer=ISSUER, subject="s", auth_time=at, assurance_level="high")))
+    acted_for = ActedFor(ActingBasis.LOG_IN, "s")
+    assert access.identification_of(seen) == Identification(ISSUER, AssuranceLevel.HIGH, at, acted_for)
+    program = ask(pipeline, add_client(pipeline, sender, Scope.DELIVERIES_WRITE))
+    assert access.identification_of(token(pipeline, program)) is None
 
 
 @pytest.mark.parametrize(

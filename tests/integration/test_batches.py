@@ -86,10 +86,18 @@ def test_letters_of_a_batch_stand_by_postcode_and_the_manifest_tells_every_page(
         ]
         assert pages == list(range(1, len(pdf.pages) + 1))
         assert all(entry.first_page % 2 == 1 for entry in manifest.letters)
+    copies = {entry.id: entry.content_sha256 for entry in manifest.letters}
     for delivery, sender in zip(given, (first, second, first, second), strict=True):
         assert status(pipeline, sender, delivery) == "handed_over"
         record = evidence(pipeline, sender, delivery, "RelayToNonERDS")
         assert record["external"]["reference"].startswith("prt_")
+        assert record["letter"] == {
+            "print_sha256": copies[f"{delivery}-1"],
+            "batch_sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
+            "registered_number": None,
+            "posting_proof_sha256": None,
+            "receipt_sha256": None,
+        }
         assert deliveries.get(pipeline.context, sender, delivery).effective_at is not None
         told_events = [each.event for each in deliveries.timeline(pipeline.context, sender, delivery)]
         assert told_events[-2:] == ["batched", "RelayToNonERDS"]

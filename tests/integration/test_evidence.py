@@ -4,26 +4,37 @@ from typing import Any
 
 from service.db.ids import DELIVERY, parse_id
 from service.domain.evidence import EvidenceEvent
+from service.domain.states import Actor
 from service.ledger.verify import verify_evidence
 from service.usecases import deliveries, dossiers, evidence, mailbox
 from service.usecases.evidence import Draft
 from tests.engine_support import execute
+from tests.evidence_schema_support import VALIDATOR
 from tests.pipeline_support import Pipeline, TestDatabase
 from tests.usecase_support import Sender, activate, deliver, events, with_post
 from tests.usecase_support import evidence as record_of
 
 
-def test_a_record_says_who_what_when_and_by_which_rules(pipeline: Pipeline, organisation: Sender) -> None:
+def test_a_record_says_who_what_when_and_by_which_rules(
+    pipeline: Pipeline, organisation: Sender, database: TestDatabase
+) -> None:
     with_post(pipeline)
     sender, an = organisation("agentschap"), activate(pipeline)
     delivery = deliver(pipeline, sender, "an")
     seen = deliveries.get(pipeline.context, sender, delivery)
     record = record_of(pipeline, sender, delivery, "SubmissionAcceptance")
-    assert record["version"] == 1
+    assert record["version"] == 2
+    assert (record["actor"], record["identification"], record["letter"]) == ("service", None, None)
     assert record["event_uri"] == "http://uri.etsi.org/19522/Event/SubmissionAcceptance"
     assert record["event_key"] == f"{delivery}/0/SubmissionAcceptance/1"
     assert record["issuer"] == pipeline.context.issuer_name
     assert record["message_id"] == delivery
+    (terms,) = execute(database, "SELECT terms FROM delivery")[0]
+    assert record["legal_basis"] == {
+        "id": terms["basis"],
+        "version": str(terms["version"]),
+        "sha256": terms["sha256"],
+    }
     assert record["policy_id"] == "zending-ordinary/1"
     assert record["reasons"] == []
     assert record["external"] is None
@@ -42,6 +53,13 @@ def test_a_record_says_who_what_when_and_by_which_rules(pipeline: Pipeline, orga
     opened = record_of(pipeline, sender, delivery, "ContentAccessTracking")
     assert opened["event_key"] == f"{delivery}/1/ContentAccessTracking/1"
     assert opened["recipients"][0]["assurance_level"] == "substantial"
+    assert opened["actor"] == "recipient"
+    assert opened["identification"] == {
+        "provider": "https://aanmelden.test",
+        "level": "substantial",
+        "authenticated_at": "2026-11-23T08:00:00.000000Z",
+        "acted_for": None,
+    }
 
 
 def test_every_evidence_of_both_ways_verifies_once_it_is_published(
@@ -62,6 +80,7 @@ def test_every_evidence_of_both_ways_verifies_once_it_is_published(
         for entry in deliveries.evidence_list(pipeline.context, sender, each):
             assert entry.published
             document = deliveries.evidence_one(pipeline.context, sender, each, entry.id)
+            VALIDATOR.validate(document)
             checks = verify_evidence(document, pipeline.application.log_signer.vkeys)
             assert [check for check in checks if check.ok is False] == []
             assert any(check.ok for check in checks)
@@ -87,7 +106,7 @@ def test_the_same_event_is_written_once_and_queued_once(
         key = parse_id(DELIVERY, delivery)
         with pipeline.context.database.transaction(organisations=[sender]) as session:
             dossier = dossiers.load(session, pipeline.context, [key])[key]
-            draft = Draft(dossier, EvidenceEvent.SUBMISSION_ACCEPTANCE, pipeline.now, attempt=attempt)
+            draft = Draft(dossier, EvidenceEvent.SUBMISSION_ACCEPTANCE, pipeline.now, Actor.SERVICE, attempt=attempt)
             evidence.write(session, pipeline.context, [draft])
 
     write(1)

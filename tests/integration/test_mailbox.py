@@ -222,7 +222,7 @@ def test_an_item_whose_leg_is_none_of_the_mailboxs_is_nobodys(
     ],
 )
 def test_evidence_claims_no_more_assurance_than_was_given(said: str | None, level: AssuranceLevel) -> None:
-    assert mailbox.Reader(bytes(32), RecipientKind.CITIZEN, said).level is level
+    assert mailbox.Reader(bytes(32), RecipientKind.CITIZEN, said).identification.level is level
 
 
 def test_an_unknown_evidence_is_not_found(pipeline: Pipeline, organisation: Sender) -> None:

@@ -16,6 +16,7 @@ from service.db import ledger
 from service.db.ids import public_id
 from service.db.jobs import JobKind, Lane
 from service.domain.identifiers import RecipientId, RecipientKind
+from service.embedded.fictional import RECIPIENTS
 from service.ledger import merkle
 from service.ledger.verify import verify_evidence
 from service.usecases import (
@@ -50,8 +51,10 @@ EMAIL, OTHER_EMAIL, IBAN, REFERENCE = (
     "REF-HERKENBAAR",
 )
 NUMBERS = ("85073003328", "17073003384")
+PERSON = "persoon-herkenbaar-bij-de-aanmelddienst"
 TOKENS = tuple(
-    each.encode() for each in (NAME, STREET, PLACE, SUBJECT, FILE, TEXT, EMAIL, OTHER_EMAIL, IBAN, REFERENCE, *NUMBERS)
+    each.encode()
+    for each in (NAME, STREET, PLACE, SUBJECT, FILE, TEXT, EMAIL, OTHER_EMAIL, IBAN, REFERENCE, PERSON, *NUMBERS)
 )
 
 
@@ -139,18 +142,22 @@ def lead_lives(pipeline: Pipeline, sender: uuid.UUID) -> dict[str, str]:
     who = activate(pipeline, email=EMAIL)
     paper = {"type": "citizen", "id": NUMBERS[1], "name": NAME}
     postal = {"type": "postal", "name": NAME}
+    clerk = dataclasses.replace(activate(pipeline, "bakery", email=EMAIL), person=PERSON)
+    firm = {"type": "enterprise", "id": RECIPIENTS["bakery"].number, "name": NAME}
     ids = {
         "mailbox": handed_in(pipeline, sender),
         "paper": handed_in(pipeline, sender, recipient=paper),
         "registered": handed_in(pipeline, sender, registered=True),
         "postal": handed_in(pipeline, sender, recipient=postal),
         "listed": submitted(pipeline, sender),
+        "firm": handed_in(pipeline, sender, recipient=firm),
     }
     about = [("citizen", number) for number in NUMBERS]
     recipients.look_up(pipeline.context, sender, "client", about, f"Brief aan {NAME}")
     pipeline.work()
     mailbox.open_message(pipeline.context, who, ids["mailbox"])
     mailbox.document(pipeline.context, who, ids["mailbox"], 0)
+    mailbox.open_message(pipeline.context, clerk, ids["firm"])
     pipeline.close_batches()
     pipeline.work()
     ids["cancelled"] = handed_in(pipeline, sender)
@@ -185,7 +192,7 @@ def test_nothing_personal_is_left_after_the_periods_and_the_ledger_still_verifie
     ids = lead_lives(pipeline, sender)
     states = {way: status(pipeline, sender, each) for way, each in ids.items()}
     assert states == {"mailbox": "opened", "paper": "handed_over", "registered": "handed_over",
-                      "postal": "handed_over", "listed": "available", "cancelled": "cancelled",
+                      "postal": "handed_over", "listed": "available", "firm": "opened", "cancelled": "cancelled",
                       "rejected": "rejected"}  # fmt: skip
     pipeline.sequence()
     proofs = [
@@ -193,6 +200,10 @@ def test_nothing_personal_is_left_after_the_periods_and_the_ledger_still_verifie
         for each in ids.values()
         for entry in deliveries.evidence_list(pipeline.context, sender, each)
     ]
+    # Made on request, and kept nowhere.
+    assert b"".join(deliveries.bundle(pipeline.context, sender, ids["firm"]).stream())
+    record = next(iter(deliveries.evidence_list(pipeline.context, sender, ids["firm"]))).id
+    assert deliveries.evidence_pdf(pipeline.context, sender, ids["firm"], record).content
     with pipeline.context.database.transaction() as session:
         old = ledger.newest_checkpoint(session)
     # The search finds what is there: else finding nothing later would say nothing.
@@ -201,8 +212,10 @@ def test_nothing_personal_is_left_after_the_periods_and_the_ledger_still_verifie
     assert {"lookup.purpose", "submission.name", "submission_row.reference"} <= there[NAME] | there[REFERENCE]
     assert any("part" in place for place in there[TEXT]), "nobody looked into what was uploaded"
 
-    activation.revoke(pipeline.context, reader(pipeline))
+    for key in ("an", "bakery"):
+        activation.revoke(pipeline.context, reader(pipeline, key))
     rounds(pipeline, days=1)
+    _only_the_content_goes_first(pipeline, database, own_temporary_folder, proofs)
     years_pass(pipeline, database, 12)
     for _ in range(3):
         submissions.tidy(pipeline.context, upload_seconds=3600, keep_seconds=3600)
@@ -228,6 +241,26 @@ def test_nothing_personal_is_left_after_the_periods_and_the_ledger_still_verifie
     assert [each.path for each in pipeline.application.store.listing() if housekeeping.subject_of(each.path)] == []
 
     _still_verifies(pipeline, organisation("later"), proofs, old)
+
+
+def _only_the_content_goes_first(
+    pipeline: Pipeline, database: TestDatabase, temporary: Path, proofs: list[Any]
+) -> None:
+    """After the documents' period no copy and no name of a file is left; the evidence is there, unchanged."""
+    kept = execute(database, "SELECT record, salt, leaf_hash FROM evidence ORDER BY id")
+    rounds(pipeline, days=450)
+    for _ in range(3):
+        submissions.tidy(pipeline.context, upload_seconds=3600, keep_seconds=3600)
+        rounds(pipeline)
+        housekeeping.collect_orphans(pipeline.context, window=WINDOW)
+        while housekeeping.collect_removed(pipeline.context, window=WINDOW):
+            pass
+        pipeline.skew += WINDOW + timedelta(hours=1)
+    left = found(pipeline, database, temporary)
+    assert left.get(TEXT, set()) == left.get(FILE, set()) == set()
+    assert {"evidence.record"} <= left[PERSON] & left[NUMBERS[0]] & left[NAME]
+    assert execute(database, "SELECT record, salt, leaf_hash FROM evidence ORDER BY id") == kept
+    assert len(kept) == len(proofs)
 
 
 def _still_verifies(

@@ -5,6 +5,7 @@ import json
 import uuid
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import create_engine, select, text
@@ -60,6 +61,13 @@ def documents(pipeline: Pipeline, sender: uuid.UUID, delivery: str) -> dict[str,
 
 def holds(document: dict[str, object], signer: LogSigner) -> bool:
     return all(check.ok is not False for check in verify_evidence(document, signer.vkeys))
+
+
+def assert_binds_its_batch(pipeline: Pipeline, relayed: dict[str, Any]) -> None:
+    letter = relayed["record"]["letter"]
+    assert letter["print_sha256"] is None, "which copy was printed is not known any more"
+    files = pipeline.application.settings.print_folder.glob("*.ZIP")
+    assert letter["batch_sha256"] in {hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
 
 
 class Drill:
@@ -153,7 +161,9 @@ def test_after_a_restore_nothing_goes_out_twice_the_log_does_not_fork_and_the_di
     assert (printed(pipeline), len(drill.post.sent)) == (drill.printed, drill.sent), "what went out, went out once"
     for delivery in (drill.waiting, drill.raw):
         assert status(pipeline, sender, delivery) == "handed_over"
-        assert holds(documents(pipeline, sender, delivery)["RelayToNonERDS"], signer)
+        relayed = documents(pipeline, sender, delivery)["RelayToNonERDS"]
+        assert holds(relayed, signer)
+        assert_binds_its_batch(pipeline, relayed)
     assert "ConsignmentNotification" in documents(pipeline, sender, drill.message)
     # What was evidenced before is proved by the old log, and the new one states which head it follows.
     again = documents(pipeline, sender, drill.before)

@@ -1,5 +1,6 @@
 """What may go when its period is over, goes, and nothing else; interruptions and two schedulers change nothing."""
 
+import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -126,6 +127,23 @@ def test_documents_go_before_the_evidence_and_readers_are_told(
     entry = deliveries.evidence_list(pipeline.context, sender, delivery)[0]
     assert deliveries.evidence_one(pipeline.context, sender, delivery, entry.id)["record"]
     assert rows(database, "vault_object") == 0
+
+
+def test_the_same_request_gets_its_answer_without_the_names_of_files_that_are_erased(
+    pipeline: Pipeline, organisation: Sender, database: TestDatabase
+) -> None:
+    sender = organisation()
+    activate(pipeline)
+    first, again = (pipeline.hand_in(sender, "an", key="once", reference="REF-1") for _ in range(2))
+    pipeline.work()
+    rounds(pipeline, days=401)
+    later = pipeline.hand_in(sender, "an", key="once", reference="REF-1")
+    assert first.body == again.body
+    assert (later.status, later.delivery_id) == (first.status, first.delivery_id)
+    changed = json.loads(first.body)
+    changed["documents"][0]["filename"] = "document-0.pdf"
+    assert json.loads(later.body) == changed != json.loads(first.body)
+    assert rows(database, "delivery") == 1
 
 
 def test_what_was_cancelled_or_rejected_goes_sooner(pipeline: Pipeline, organisation: Sender) -> None:

@@ -10,7 +10,8 @@ import pytest
 from service.db.ids import DELIVERY, parse_id
 from service.db.jobs import JobKind
 from service.domain.errors import Invalid, NotFound, TransitionRefused
-from service.domain.evidence import WITHDRAWAL_REASONS
+from service.domain.evidence import WITHDRAWAL_REASONS, AssuranceLevel
+from service.domain.evidence_record import ActedFor, ActingBasis, Identification
 from service.usecases import activation, deliveries, mailbox
 from service.usecases.mailbox import Reader
 from tests.engine_support import execute
@@ -61,6 +62,17 @@ def test_what_is_in_the_mailbox_and_unopened_can_be_withdrawn_and_is_evidenced(
     pipeline.work()
     assert (status(pipeline, sender, delivery), waiting(database), len(post.sent)) == ("withdrawn", [], told)
     assert refused(pipeline, sender, delivery) == "too_late_to_withdraw"
+
+
+def test_the_evidence_says_how_the_clerk_was_identified_who_withdrew(pipeline: Pipeline, organisation: Sender) -> None:
+    sender = organisation()
+    delivery = deliver(pipeline, sender, "jan")
+    by = Identification("https://login.test", AssuranceLevel.HIGH, None, ActedFor(ActingBasis.LOG_IN, "f3a9"))
+    deliveries.withdraw(pipeline.context, sender, delivery, "sent_twice", by=by)
+    record = evidence(pipeline, sender, delivery, "ConsignmentWithdrawal")
+    assert record["actor"] == "sender"
+    assert record["identification"]["acted_for"]["id"] == record["sender"]["id"]
+    assert record["recipients"][0]["assurance_level"] == "none", "nobody identified the recipient"
 
 
 def test_a_letter_can_be_withdrawn_until_its_batch_is_closed(pipeline: Pipeline, organisation: Sender) -> None:

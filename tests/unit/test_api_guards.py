@@ -57,6 +57,7 @@ def test_only_these_calls_of_programs_are_public(wired: Application) -> None:
         "GET /.well-known/jwks.json",
         "GET /ledger/checkpoint",
         "GET /ledger/tile/{tile}",
+        "GET /v1/schemas/evidence",
         "GET /health/live",
         "GET /health/ready",
         "GET /openapi.json",

@@ -17,15 +17,25 @@ from service.domain.evidence import (
     Party,
     RecordRefused,
     event_key,
-    record,
     rfc3339,
 )
+from service.domain.evidence_record import (
+    ActedFor,
+    ActingBasis,
+    Identification,
+    LegalBasis,
+    Letter,
+    record,
+)
+from service.domain.states import Actor
 from tests.domain_support import NOON
 
 SENDER = Party("organisation", "0206731645", AssuranceLevel.SUBSTANTIAL, "Voorbeeldagentschap")
 RECIPIENT = Party("citizen", "85073003328", AssuranceLevel.HIGH, "An Peeters")
 MAIN = Part("main", "a" * 64, "b" * 64)
 PRINTER = External("print:directory", "prt_1")
+LOG_IN = Identification("https://aanmelden.test", AssuranceLevel.HIGH, NOON - timedelta(minutes=2))
+PAPER = Letter("1" * 64, "2" * 64, "RX123456785BE", "3" * 64, "4" * 64)
 RELAYS = {
     EvidenceEvent.RELAY_TO_NON_ERDS,
     EvidenceEvent.RELAY_TO_NON_ERDS_FAILURE,
@@ -44,6 +54,7 @@ def _record(event: EvidenceEvent, **changes: Any) -> dict[str, object]:
         "submission_time": NOON - timedelta(hours=1),
         "parts": [MAIN],
         "policy_id": "zending-routing-1",
+        "actor": Actor.SERVICE,
         "reasons": sorted(REASONS.get(event, ()))[:1],
         "external": PRINTER if event in RELAYS else None,
     }
@@ -65,7 +76,7 @@ def _leaves(value: object) -> Iterator[object]:
 def test_a_record_says_what_the_standard_asks_for() -> None:
     made = _record(EvidenceEvent.RELAY_TO_NON_ERDS, leg=2)
     assert made == {
-        "version": 1,
+        "version": 2,
         "evidence_id": "evd_1",
         "event_key": "dlv_1/2/RelayToNonERDS/1",
         "event": "RelayToNonERDS",
@@ -89,6 +100,10 @@ def test_a_record_says_what_the_standard_asks_for() -> None:
         "policy_id": "zending-routing-1",
         "external": {"name": "print:directory", "reference": "prt_1", "report": None},
         "reasons": [],
+        "actor": "service",
+        "identification": None,
+        "legal_basis": None,
+        "letter": None,
     }
 
 
@@ -172,7 +187,74 @@ def test_an_event_has_one_key_however_often_it_is_recorded() -> None:
     assert event_key("dlv_1", None, EvidenceEvent.SUBMISSION_ACCEPTANCE) == "dlv_1/0/SubmissionAcceptance/1"
 
 
+def _acts(event: EvidenceEvent = EvidenceEvent.CONSIGNMENT_ACCEPTANCE, **changes: Any) -> dict[str, Any]:
+    return _record(event, **({"actor": Actor.RECIPIENT, "identification": LOG_IN} | changes))
+
+
+def test_a_persons_act_says_how_they_were_identified_and_for_whom_they_acted() -> None:
+    assert _acts()["identification"] == {
+        "provider": "https://aanmelden.test",
+        "level": "high",
+        "authenticated_at": "2026-11-23T11:58:00.000000Z",
+        "acted_for": None,
+    }
+    for basis, mandate in ((ActingBasis.MANDATE, "mdt_1"), (ActingBasis.LOG_IN, None)):
+        acting = replace(LOG_IN, acted_for=ActedFor(basis, "f3a9", mandate))
+        assert _acts(identification=acting)["identification"]["acted_for"] == {
+            "kind": "citizen",
+            "id": "85073003328",
+            "basis": basis.value,
+            "person": "f3a9",
+            "mandate": mandate,
+        }
+        made = _acts(EvidenceEvent.CONSIGNMENT_WITHDRAWAL, actor=Actor.SENDER, identification=acting)
+        assert made["identification"]["acted_for"]["id"] == "0206731645", "a clerk acts for the sender"
+
+
+def test_what_a_provider_did_not_say_is_not_claimed() -> None:
+    known = _acts(identification=Identification(None, AssuranceLevel.NONE, None))["identification"]
+    assert (known["provider"], known["level"], known["authenticated_at"]) == (None, "none", None)
+
+
+@pytest.mark.parametrize("actor", [Actor.SERVICE, Actor.CLOCK, Actor.POST, Actor.OPERATOR])
+def test_only_persons_are_identified_and_no_recipient_acts_without(actor: Actor) -> None:
+    with pytest.raises(RecordRefused):
+        _acts(actor=actor)
+    with pytest.raises(RecordRefused):
+        _acts(identification=None)
+
+
+@pytest.mark.parametrize(("basis", "mandate"), [(ActingBasis.MANDATE, None), (ActingBasis.LOG_IN, "mdt_1")])
+def test_a_mandate_is_named_by_who_acts_by_one_and_by_nobody_else(basis: ActingBasis, mandate: str | None) -> None:
+    with pytest.raises(RecordRefused):
+        _acts(identification=replace(LOG_IN, acted_for=ActedFor(basis, "f3a9", mandate)))
+
+
+def test_the_legal_basis_and_the_letter_are_bound_by_their_digests() -> None:
+    basis = LegalBasis("example", "2026-1", "c" * 64)
+    made = _record(EvidenceEvent.RELAY_TO_NON_ERDS, legal_basis=basis, letter=PAPER)
+    assert made["legal_basis"] == {"id": "example", "version": "2026-1", "sha256": "c" * 64}
+    assert made["letter"] == {
+        "print_sha256": "1" * 64,
+        "batch_sha256": "2" * 64,
+        "registered_number": "RX123456785BE",
+        "posting_proof_sha256": "3" * 64,
+        "receipt_sha256": "4" * 64,
+    }
+    with pytest.raises(RecordRefused):
+        _record(EvidenceEvent.RELAY_TO_NON_ERDS, legal_basis=replace(basis, sha256="C" * 64))
+    for name in ("print_sha256", "batch_sha256", "posting_proof_sha256", "receipt_sha256"):
+        with pytest.raises(RecordRefused):
+            _record(EvidenceEvent.RELAY_TO_NON_ERDS, letter=replace(PAPER, **{name: "1" * 63}))
+
+
+def test_only_what_is_relayed_has_a_letter() -> None:
+    for event in set(EvidenceEvent) - RELAYS:
+        with pytest.raises(RecordRefused):
+            _record(event, letter=PAPER)
+
+
 def test_parties_never_show_themselves() -> None:
-    shown = f"{RECIPIENT} {RECIPIENT!r}"
+    shown = f"{RECIPIENT} {RECIPIENT!r} {ActedFor(ActingBasis.LOG_IN, '85073003328')!r}"
     assert "85073003328" not in shown
     assert "Peeters" not in shown

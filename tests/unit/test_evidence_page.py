@@ -2,6 +2,7 @@
 
 import re
 import string
+from dataclasses import replace
 from datetime import UTC, datetime
 from io import BytesIO
 from types import SimpleNamespace
@@ -17,17 +18,21 @@ from printing.typeset import face
 from service.domain.addresses import ReturnReason
 from service.domain.errors import Retryable
 from service.domain.evidence import REASONS, AssuranceLevel, EvidenceEvent, Part, Party
+from service.domain.evidence_record import ActedFor, ActingBasis, Identification
 from service.domain.identifiers import RecipientKind
+from service.domain.states import Actor
 from service.ledger.verify import verify_evidence
 from service.usecases.evidence_page import rendering, sealed_page
-from service.usecases.evidence_page.contents import Evidence, contents
+from service.usecases.evidence_page.contents import contents
 from service.usecases.evidence_page.rendering import EvidencePageFailed, render
 from service.usecases.evidence_page.sealed import EvidenceNotPublished
 from service.usecases.evidence_page.shown import shown
+from service.usecases.evidence_page.told import Evidence
 from service.usecases.evidence_page.wording import LANGUAGES, Wording, wording
 from signing.errors import TimeStampRefused, TimeStampUnavailable
 from tests.evidence_page_support import (
     EVIDENCE_ID,
+    LOG_IN,
     SEALED,
     SUBMITTED,
     WHEN,
@@ -73,7 +78,8 @@ def test_everything_a_record_can_hold_has_words(language: str) -> None:
     assert words.reasons.keys() == reasons | {"refused_by_recipient", "refused_by_mandatary"}
     assert words.kinds.keys() == {"organisation", *(kind.value for kind in RecipientKind)}
     levels = {level.value for level in AssuranceLevel} - {"none"}
-    assert words.levels.keys() == levels | {"none_sender", "none_recipient"}
+    assert words.levels.keys() == levels | {"none_sender", "none_recipient", "none_person"}
+    assert words.actors.keys() == set(Actor)
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -130,6 +136,65 @@ def test_a_page_states_its_record() -> None:
     ):
         assert said in text, said
     assert all(f"{key.name}+{key.id.hex()}" in text for key in signer().verifiers)
+
+
+@pytest.mark.parametrize(
+    ("identification", "said"),
+    [
+        (
+            LOG_IN,
+            (
+                "logged in at https://aanmelden.example Monday, 23 November 2026 at 14:01:12 (Belgian time, UTC+01:00) "
+                "UTC: 2026-11-23T13:01:12.123456Z Identified for this event with assurance level substantial"
+            ),
+        ),
+        (
+            Identification(None, AssuranceLevel.NONE, None),
+            (
+                "The log-in service was not recorded. The log-in service did not say when. The log-in service "
+                "named no level of assurance."
+            ),
+        ),
+        (
+            replace(LOG_IN, acted_for=ActedFor(ActingBasis.LOG_IN, "f3a9")),
+            (
+                "Acted for citizen, national number (INSZ/NISS) 85.07.30-033.28 as the log-in service states The "
+                "log-in service knows the person as f3a9."
+            ),
+        ),
+        (replace(LOG_IN, acted_for=ActedFor(ActingBasis.MANDATE, "f3a9", "mdt_7")), "by mandate mdt_7"),
+    ],
+)
+def test_a_page_says_how_somebody_was_identified_and_for_whom_they_acted(
+    identification: Identification, said: str
+) -> None:
+    assert said in text_of(page_of(evidence(identification=identification), "en"))
+
+
+def test_what_nobody_did_in_person_names_no_log_in() -> None:
+    text = text_of(page_of(evidence(EvidenceEvent.ACCEPTANCE_REJECTION_EXPIRY), "en"))
+    assert "Done by a period or a fixed time that ended" in text
+    assert "logged in" not in text
+
+
+def test_a_letter_is_bound_by_its_digests_and_the_posts_number() -> None:
+    text = text_of(page_of(evidence(EvidenceEvent.RECEIVED_FROM_NON_ERDS), "en"))
+    for said, digest in (("as printed", "1a"), ("file for the printer", "2b"), ("proof of posting", "3c")):
+        assert f"{said} {digest * 32}" in text
+    assert f"signed receipt {'4d' * 32}" in text
+    assert "Registered number RX123456785BE" in text
+    assert f"Legal basis example-consent, version 1 {'5e' * 32}" in text
+
+
+def test_a_record_of_version_1_has_its_page_still() -> None:
+    old: Any = evidence()
+    for name in ("actor", "identification", "legal_basis", "letter"):
+        old["record"].pop(name)
+    old["record"]["version"] = 1
+    text = text_of(page_of(old, "en"))
+    assert "An Peeters opened a delivery" in text
+    for label in ("Done by", "Identified logged", "Legal basis"):
+        assert label not in text
 
 
 def test_summer_time_is_told_as_such() -> None:

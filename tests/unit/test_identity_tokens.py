@@ -81,6 +81,7 @@ def test_everything_that_was_issued_comes_back(key: SigningKey) -> None:
         recipient="rcp_1",
         assurance_level="high",
         auth_time=NOW - timedelta(minutes=1),
+        identity_provider="https://login.voorbeeld.test",
     )
     assert issued.expires_in == 300
     assert _verifier(key).verify(issued.token, NOW) == AccessToken(
@@ -95,6 +96,7 @@ def test_everything_that_was_issued_comes_back(key: SigningKey) -> None:
         auth_time=NOW - timedelta(minutes=1),
         issued_at=NOW,
         expires_at=NOW + timedelta(seconds=300),
+        identity_provider="https://login.voorbeeld.test",
     )
 
 

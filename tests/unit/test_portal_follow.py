@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from service.usecases.bundle import Bundle
 from service.usecases.views import DeliveryPage, EventView, EvidenceEntry, File, ProblemView
 from tests.api_support import DELIVERY_ID
 from tests.portal_support import CLERK, NOW, TAX, Browser, House, delivery, field, house, texts
@@ -105,6 +106,22 @@ def test_files_are_kept_under_their_own_name(clerk: Browser, letter: dict[str, A
     proof = clerk.get(f"/letters/{DELIVERY_ID}/evidence/evd_1")
     assert proof.headers["content-disposition"] == 'attachment; filename="evd_1.json"'
     assert proof.json() == {"record": {"b": 1}}
+
+
+def test_everything_can_be_kept_in_one_file_once_there_is_proof(
+    clerk: Browser, letter: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = f"/letters/{DELIVERY_ID}/bundle"
+    assert f'href="{address}"' in clerk.get(f"/letters/{DELIVERY_ID}").text
+    whole = Bundle(f"{DELIVERY_ID}.zip", [("README.txt", b"how")])
+    monkeypatch.setattr("service.usecases.deliveries.bundle", lambda *_: whole)
+    kept = clerk.get(address)
+    assert kept.headers["content-type"] == "application/zip"
+    assert kept.headers["content-disposition"] == f'attachment; filename="{DELIVERY_ID}.zip"'
+    assert kept.headers["cache-control"] == "no-store"
+    assert kept.content == b"".join(whole.stream())
+    letter["view"], letter["proofs"] = delivery(status="received"), []
+    assert address not in clerk.get(f"/letters/{DELIVERY_ID}").text
 
 
 def test_a_letter_is_cancelled_only_after_a_question(

@@ -9,6 +9,7 @@ import pytest
 from service.domain.errors import Conflict, Invalid, QuotaExceeded, Retryable
 from service.portal.languages import words
 from service.usecases.activation import CONSENT_TEXT, CONSENT_VERSION, CodeWrong
+from service.usecases.bundle import Bundle
 from service.usecases.views import ActivationView, EvidenceEntry, File, MessagePage
 from tests.api_support import DELIVERY_ID
 from tests.portal_support import CITIZEN, NOW, READER, Browser, House, field, house, message, opened, texts
@@ -117,6 +118,19 @@ def test_an_opened_message_can_be_read_kept_and_proven(citizen: Browser, box: di
     assert box["calls"] == []
     assert citizen.get(f"{MESSAGE}/read/1").status_code == 404
     assert citizen.get(f"{MESSAGE}/evidence/evd_1").json() == {"record": {}}
+
+
+def test_everything_can_be_kept_in_one_file_once_the_message_is_opened(
+    citizen: Browser, box: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "/bundle" not in citizen.get(MESSAGE).text
+    box["message"] = opened()
+    assert f'href="{MESSAGE}/bundle"' in citizen.get(MESSAGE).text
+    whole = Bundle(f"{DELIVERY_ID}.zip", [("README.txt", b"how")])
+    monkeypatch.setattr("service.usecases.mailbox.bundle", lambda *_: whole)
+    kept = citizen.get(f"{MESSAGE}/bundle")
+    assert (kept.headers["content-type"], kept.content) == ("application/zip", b"".join(whole.stream()))
+    assert kept.headers["content-disposition"] == f'attachment; filename="{DELIVERY_ID}.zip"'
 
 
 def test_a_document_is_shown_within_our_pages_only_or_kept(citizen: Browser, box: dict[str, Any]) -> None:

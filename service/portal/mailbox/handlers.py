@@ -6,13 +6,13 @@ import msgspec
 from litestar import Request, Response, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath
-from litestar.response import Redirect
+from litestar.response import Redirect, Stream
 
 from service.domain.errors import Conflict, Invalid, NotFound, QuotaExceeded, Retryable
 from service.portal import languages
 from service.portal.forms import Form
 from service.portal.guards import RECIPIENT, few_codes, genuine
-from service.portal.rendering import SEE_OTHER, Portal, file_response, json_response, see_other
+from service.portal.rendering import SEE_OTHER, Portal, bundle_response, file_response, json_response, see_other
 from service.portal.wording import Wording
 from service.usecases import activation, mailbox
 from service.usecases.mailbox import Reader
@@ -88,6 +88,12 @@ def evidence(
     return json_response(msgspec.json.encode(found), f"{evidence_id}.json")
 
 
+@get("/mailbox/messages/{delivery_id:str}/bundle", guards=[RECIPIENT], sync_to_thread=True)
+def bundle(request: AnyRequest, portal: NamedDependency[Portal], delivery_id: FromPath[str]) -> Stream:
+    """All that proves an opened message in one file, to keep."""
+    return bundle_response(mailbox.bundle(portal.context, _reader(request), delivery_id))
+
+
 @get("/mailbox/activation", guards=[RECIPIENT], sync_to_thread=True)
 def settings(request: AnyRequest, portal: NamedDependency[Portal]) -> Response[str]:
     """Whether mail comes digitally, and how to change that."""
@@ -142,7 +148,7 @@ def stop(request: AnyRequest, portal: NamedDependency[Portal]) -> Response[Any]:
 
 
 HANDLERS: Final = [
-    overview, message, open_message, read, document, download, evidence,
+    overview, message, open_message, read, document, download, evidence, bundle,
     settings, begin, enter_code, confirm, ask_stop, stop,
 ]  # fmt: skip
 

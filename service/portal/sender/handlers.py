@@ -6,14 +6,14 @@ import msgspec
 from litestar import Response, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath
-from litestar.response import Redirect
+from litestar.response import Redirect, Stream
 
 from service.db.deliveries import Filters
 from service.domain.identifiers import NumberInvalid, RecipientId, RecipientKind
 from service.portal import wording
 from service.portal.forms import MARGIN, Form
 from service.portal.guards import CLERK, genuine
-from service.portal.rendering import SEE_OTHER, Portal, file_response, json_response, see_other
+from service.portal.rendering import SEE_OTHER, Portal, bundle_response, file_response, json_response, see_other
 from service.portal.sender import letters, sending
 from service.portal.sender.sending import AnyRequest, form_page, seat_of
 from service.portal.visitors import FORM_LIMIT, PASSIVE
@@ -122,6 +122,12 @@ def evidence(
     return json_response(msgspec.json.encode(found), f"{evidence_id}.json")
 
 
+@get("/letters/{delivery_id:str}/bundle", guards=[CLERK], sync_to_thread=True)
+def bundle(request: AnyRequest, portal: NamedDependency[Portal], delivery_id: FromPath[str]) -> Stream:
+    """All that proves a letter in one file, to keep."""
+    return bundle_response(deliveries.bundle(portal.context, seat_of(request).organisation_id, delivery_id))
+
+
 @get("/letters/{delivery_id:str}/cancel", guards=[CLERK], sync_to_thread=True)
 def ask_cancel(request: AnyRequest, portal: NamedDependency[Portal], delivery_id: FromPath[str]) -> Response[Any]:
     """Ask whether the letter shall really be taken back."""
@@ -150,7 +156,8 @@ def handlers(portal: Portal) -> list[Any]:
         sync_to_thread=True,
     )(send_letter)
     return [
-        overview, new_letter, check_number, send, sent, letter, progress, document, evidence, ask_cancel, cancel,
+        overview, new_letter, check_number, send, sent, letter, progress, document, evidence, bundle, ask_cancel,
+        cancel,
     ]  # fmt: skip
 
 

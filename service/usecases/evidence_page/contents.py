@@ -6,69 +6,17 @@ from typing import Final, Literal
 
 import msgspec
 
-from service.domain.evidence import EvidenceEvent, rfc3339
+from service.domain.evidence import rfc3339
+from service.domain.evidence_record import ActingBasis
 from service.usecases.evidence_page.place import Place, place
 from service.usecases.evidence_page.shown import MARK, shown
+from service.usecases.evidence_page.told import ActedFor, Evidence, Identification, Letter, Party, Record
 from service.usecases.evidence_page.wording import Wording
 
 ATTACHMENT: Final = "evidence.json"
 _VERIFY: Final = f"zending verify {ATTACHMENT} --trust authorities.pem --key 'KEY'"
 _INSZ: Final = 11
 _KBO: Final = 10
-
-
-class Party(msgspec.Struct, frozen=True):
-    """Sender or recipient, as the record has them."""
-
-    kind: str
-    id: str
-    name: str | None
-    assurance_level: str
-
-
-class Part(msgspec.Struct, frozen=True):
-    """One document, as the record has it."""
-
-    role: str
-    sha256: str
-    submitted_sha256: str
-
-
-class External(msgspec.Struct, frozen=True):
-    """An outside service, as the record has it."""
-
-    name: str
-    reference: str
-    report: str | None
-
-
-class Record(msgspec.Struct, frozen=True):
-    """The evidence record (see ``service.domain.evidence.record``)."""
-
-    evidence_id: str
-    event: EvidenceEvent
-    event_uri: str
-    event_time: datetime
-    issuer: str
-    sender: Party
-    recipients: list[Party]
-    message_id: str
-    leg: int | None
-    attempt: int
-    submission_time: datetime
-    parts: list[Part]
-    policy_id: str
-    external: External | None
-    reasons: list[str]
-
-
-class Evidence(msgspec.Struct, frozen=True):
-    """A record with what proves it, once published."""
-
-    record: Record
-    log_index: int
-    checkpoint: str
-    timestamp_token: str | None
 
 
 class Line(msgspec.Struct, frozen=True):
@@ -216,6 +164,8 @@ def _summary(record: Record, words: Wording) -> list[Fact]:
         facts.append(
             Fact(words.labels["reasons"], [Line(f"{words.reasons[reason]} ({reason})") for reason in record.reasons])
         )
+    if record.letter and record.letter.registered_number:
+        facts.append(Fact(words.labels["registered_number"], [Line(shown(record.letter.registered_number), "code")]))
     if record.external:
         reference = words.facts["reference"].format(reference=shown(record.external.reference))
         facts.append(
@@ -229,8 +179,36 @@ def _summary(record: Record, words: Wording) -> list[Fact]:
 def _parties(record: Record, words: Wording) -> Section:
     facts = [Fact(words.labels["sender"], _party(record.sender, words, "none_sender"))]
     facts += [Fact(words.labels["recipient"], _party(party, words, "none_recipient")) for party in record.recipients]
+    if record.actor is not None:
+        facts.append(Fact(words.labels["actor"], [Line(words.actors[record.actor])]))
+    if record.identification is not None:
+        facts += _identified(record.identification, words)
     facts.append(Fact(words.labels["issuer"], [Line(shown(record.issuer))]))
     return Section(words.headings["parties"], facts)
+
+
+def _identified(how: Identification, words: Wording) -> list[Fact]:
+    by = words.facts["log_in"].format(provider=shown(how.provider)) if how.provider else words.facts["no_provider"]
+    when = [Line(words.facts["no_log_in_time"])]
+    if how.authenticated_at is not None:
+        when = _moment(how.authenticated_at, words, "plain")
+    level = Line(words.levels["none_person" if how.level == "none" else how.level], "muted")
+    facts = [Fact(words.labels["identified"], [Line(by), *when, level])]
+    if how.acted_for is not None:
+        facts.append(Fact(words.labels["acted_for"], _acted_for(how.acted_for, words)))
+    return facts
+
+
+def _acted_for(party: ActedFor, words: Wording) -> list[Line]:
+    number = _number(party, words)
+    basis = words.facts["by_log_in"]
+    if party.basis is ActingBasis.MANDATE:
+        basis = words.facts["by_mandate"].format(mandate=shown(party.mandate or ""))
+    return [
+        Line(words.kinds[party.kind] + (f", {number}" if number else "")),
+        Line(basis),
+        Line(words.facts["person"].format(person=shown(party.person)), "muted"),
+    ]
 
 
 def _party(party: Party, words: Wording, unidentified: str) -> list[Line]:
@@ -241,7 +219,7 @@ def _party(party: Party, words: Wording, unidentified: str) -> list[Line]:
     return [*name, Line(kind), Line(words.levels[level], "muted")]
 
 
-def _number(party: Party, words: Wording) -> str:
+def _number(party: Party | ActedFor, words: Wording) -> str:
     """The number that identifies a party, in groups as people write it; empty where there is none."""
     number = party.id
     if not number:
@@ -263,14 +241,31 @@ def _documents(record: Record, words: Wording) -> Documents:
         if part.sha256 != part.submitted_sha256:
             digests.insert(0, Digest(words.labels["sealed"], part.sha256))
         rows.append(Document(name, digests))
+    paper = [] if record.letter is None else _paper(record.letter, words)
+    if paper:
+        rows.append(Document(words.facts["letter"], paper))
     columns = [words.labels[name] for name in ("document", "version", "digest")]
     return Documents(words.headings["documents"], columns, rows)
+
+
+def _paper(letter: Letter, words: Wording) -> list[Digest]:
+    known = {
+        "printed": letter.print_sha256,
+        "batch": letter.batch_sha256,
+        "posting_proof": letter.posting_proof_sha256,
+        "receipt": letter.receipt_sha256,
+    }
+    return [Digest(words.labels[label], digest) for label, digest in known.items() if digest]
 
 
 def _record(record: Record, words: Wording) -> Section:
     route = words.facts["whole"]
     if record.leg is not None:
         route = words.facts["route"].format(leg=record.leg, attempt=record.attempt)
+    legal_basis = []
+    if record.legal_basis is not None:
+        named = words.facts["basis"].format(id=shown(record.legal_basis.id), version=shown(record.legal_basis.version))
+        legal_basis = [Fact(words.labels["legal_basis"], [Line(named), Line(record.legal_basis.sha256, "code")])]
     return Section(
         words.headings["record"],
         _facts(
@@ -281,7 +276,8 @@ def _record(record: Record, words: Wording) -> Section:
             submission=_moment(record.submission_time, words, "plain"),
             route=[Line(route)],
             policy=[Line(shown(record.policy_id))],
-        ),
+        )
+        + legal_basis,
     )
 
 

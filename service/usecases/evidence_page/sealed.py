@@ -5,8 +5,9 @@ import msgspec
 from service.domain.errors import Conflict, Retryable
 from service.usecases.context import Context
 from service.usecases.dossiers import Dossier
-from service.usecases.evidence_page.contents import Evidence, contents
+from service.usecases.evidence_page.contents import contents
 from service.usecases.evidence_page.rendering import render
+from service.usecases.evidence_page.told import Evidence
 from service.usecases.evidence_page.wording import wording
 from service.usecases.views import File
 from signing.errors import SigningError

@@ -12,6 +12,7 @@ from babel import Locale
 from babel.dates import format_date
 
 from service.domain.evidence import EvidenceEvent
+from service.domain.states import Actor
 
 LANGUAGES: Final = ("nl", "fr", "de", "en")
 _FOLDER: Final = Path(__file__).with_name("words")
@@ -37,6 +38,7 @@ class Wording(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     kinds: dict[str, str]
     numbers: dict[str, str]
     levels: dict[str, str]
+    actors: dict[Actor, str]
     proves: dict[str, str]
     proves_not: dict[str, str]
     verify: dict[str, str]
