@@ -70,6 +70,7 @@ EVENTS: Final[Mapping[str, str]] = MappingProxyType(
         "ConsignmentRejection": N_("Refused by the recipient"),
         "AcceptanceRejectionExpiry": N_("The time to accept has passed"),
         "ContentAccessTracking": N_("Opened by the recipient"),
+        "read_by_mandatary": N_("Read by somebody who acts for the recipient"),
         "ContentHandover": N_("Documents handed to the recipient"),
         "ContentHandoverFailure": N_("The documents could not be handed to the recipient"),
         "ConsignmentWithdrawal": N_("Taken back by the sender"),
@@ -106,6 +107,30 @@ ACTORS: Final[Mapping[str, str]] = MappingProxyType(
     }
 )
 
+MANDATES: Final[Mapping[str, Status]] = MappingProxyType(
+    {
+        "given": Status(N_("Waits for its code"), N_("It starts once the code is entered."), "waiting"),
+        "accepted": Status(N_("In force"), N_("It can be used now."), "done"),
+        "revoked": Status(N_("Revoked"), N_("It was ended and can't be used any more."), "stopped"),
+        "ended": Status(N_("Ended"), N_("Its last day is over."), "stopped"),
+        "lapsed": Status(N_("Lapsed"), N_("The right code was not entered in time."), "stopped"),
+    }
+)
+"""Where a mandate stands."""
+
+MANDATE_ACTS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "given": N_("Mandate given"),
+        "accepted": N_("Mandate accepted with the code"),
+        "revoked": N_("Mandate ended"),
+        "opened": N_("Letter opened"),
+        "document_read": N_("Document read"),
+        "registered_mail_accepted": N_("Registered letter accepted"),
+        "registered_mail_refused": N_("Registered letter refused"),
+    }
+)
+"""What is done to a mandate, or under it."""
+
 REASONS: Final[Mapping[str, str]] = MappingProxyType(
     {
         "malware": N_("Something harmful was found in the document."),
@@ -124,6 +149,7 @@ REASONS: Final[Mapping[str, str]] = MappingProxyType(
         "refused_by_provider": N_("The print house did not take the letter."),
         "refused_by_recipient": N_("The recipient refused the letter."),
         "refused_by_mandatary": N_("Somebody who acts for the recipient refused the letter."),
+        "mandate_without_effect": N_("Somebody who may only read for the recipient read it."),
         "wrong_recipient": N_("It was meant for somebody else."),
         "wrong_document": N_("It had the wrong document."),
         "sent_twice": N_("It was sent twice."),
@@ -268,6 +294,17 @@ PROBLEMS: Final[Mapping[str, str]] = MappingProxyType(
         "revocation_unavailable": N_(
             "Nobody can say at the moment whether your certificate for signing is valid. Try again later."
         ),
+        # What can be wrong with a mandate.
+        "mandate_to_oneself": N_("This is your own number. Nobody needs a mandate from themselves."),
+        "last_day_over": N_("This day is over. Choose today or a later day."),
+        "mandate_senders": N_("Choose at least one sender, and not more than 50."),
+        "sender_unknown": N_("Choose senders from the list."),
+        "mandates_too_many": N_("You gave as many mandates as there can be. Revoke one first."),
+        "mandate_code_wrong": N_("This code is not right, or its time is over. Ask for a new one if it keeps failing."),
+        "mandate_over": N_("This mandate is over. You can't act for this person or firm any more."),
+        "mandate_without_effect": N_("This mandate is for reading only."),
+        "not_by_mandate": N_("This can't be done for somebody else."),
+        "mandator_differs": N_("You can give a mandate in your own name only."),
         "form_stale": N_("This form is too old. Open the page again and fill it in once more."),
         "log_in_refused": N_("You did not log in, or not all the way. You can try again."),
         "id_token_invalid": N_("The log-in could not be confirmed. You can try again."),
@@ -326,6 +363,15 @@ class Wording:
     def signer(self, code: str) -> Status:
         """How a state of a signer reads for the sender of the request."""
         return self._status(SIGNERS, code)
+
+    def mandate(self, code: str) -> Status:
+        """Where a mandate stands."""
+        found = MANDATES.get(code) or Status(code, "", "going")
+        return Status(self._say(found.label), self._say(found.sentence), found.tone)
+
+    def mandate_act(self, code: str) -> str:
+        """What was done to a mandate, or under it."""
+        return self._say(MANDATE_ACTS.get(code, code))
 
     def event(self, code: str) -> str:
         """What happened."""
