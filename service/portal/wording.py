@@ -107,30 +107,6 @@ ACTORS: Final[Mapping[str, str]] = MappingProxyType(
     }
 )
 
-MANDATES: Final[Mapping[str, Status]] = MappingProxyType(
-    {
-        "given": Status(N_("Waits for its code"), N_("It starts once the code is entered."), "waiting"),
-        "accepted": Status(N_("In force"), N_("It can be used now."), "done"),
-        "revoked": Status(N_("Revoked"), N_("It was ended and can't be used any more."), "stopped"),
-        "ended": Status(N_("Ended"), N_("Its last day is over."), "stopped"),
-        "lapsed": Status(N_("Lapsed"), N_("The right code was not entered in time."), "stopped"),
-    }
-)
-"""Where a mandate stands."""
-
-MANDATE_ACTS: Final[Mapping[str, str]] = MappingProxyType(
-    {
-        "given": N_("Mandate given"),
-        "accepted": N_("Mandate accepted with the code"),
-        "revoked": N_("Mandate ended"),
-        "opened": N_("Letter opened"),
-        "document_read": N_("Document read"),
-        "registered_mail_accepted": N_("Registered letter accepted"),
-        "registered_mail_refused": N_("Registered letter refused"),
-    }
-)
-"""What is done to a mandate, or under it."""
-
 REASONS: Final[Mapping[str, str]] = MappingProxyType(
     {
         "malware": N_("Something harmful was found in the document."),
@@ -363,15 +339,6 @@ class Wording:
     def signer(self, code: str) -> Status:
         """How a state of a signer reads for the sender of the request."""
         return self._status(SIGNERS, code)
-
-    def mandate(self, code: str) -> Status:
-        """Where a mandate stands."""
-        found = MANDATES.get(code) or Status(code, "", "going")
-        return Status(self._say(found.label), self._say(found.sentence), found.tone)
-
-    def mandate_act(self, code: str) -> str:
-        """What was done to a mandate, or under it."""
-        return self._say(MANDATE_ACTS.get(code, code))
 
     def event(self, code: str) -> str:
         """What happened."""
