@@ -1,6 +1,7 @@
 """Pages about mandates: a code that is shown once, whose mailbox a page is about, what is wrong told at its field."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
 
@@ -10,6 +11,7 @@ from service.db.ids import MANDATE, ORGANISATION, parse_id
 from service.domain.errors import Conflict, FieldError, Forbidden, Invalid
 from service.domain.identifiers import RecipientId, RecipientKind
 from service.domain.mandates import Terms
+from service.usecases.access import Profile
 from service.usecases.mandates import CodeWrong, Given, MandateActView, MandateView, SenderView
 from service.usecases.views import ActivationView, MessagePage
 from tests.api_support import DELIVERY_ID
@@ -47,6 +49,7 @@ def citizen(started: House, monkeypatch: pytest.MonkeyPatch) -> Browser:
 def world(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """The use cases behind the pages, as a dict to be changed."""
     state: dict[str, Any] = {"mandate": mandate(), "readers": [], "given": None, "error": None, "acts": []}
+    state["reader"] = READER
 
     def seen(result: Any) -> Any:
         def call(_context: Any, reader: Any, *_: Any, **__: Any) -> Any:
@@ -58,7 +61,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         return call
 
     def give(_context: Any, reader: Any, sides: Any, terms: Any) -> Given:
-        assert reader == READER
+        assert reader == state["reader"]
         state["given"] = (sides, terms)
         if state["error"] is not None:
             raise state["error"]
@@ -125,6 +128,18 @@ def test_the_code_is_in_one_answer_and_in_no_address(citizen: Browser, world: di
     assert (sides.mandatary.number, sides.mandatary.name) == ("94022722580", "Cem Aydin")
     assert terms == Terms(registered=True, last_day=date(2027, 12, 31))
     assert "ABCDE-23456" not in citizen.get("/mailbox/mandates").text
+
+
+def test_whoever_logged_in_for_a_firm_says_its_name(
+    started: House, world: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clerk = started.browser(monkeypatch, Profile(replace(READER, kind=RecipientKind.ENTERPRISE), ()))
+    clerk.client.cookies.set("zending_language", "en")
+    assert 'name="own_name"' in clerk.get("/mailbox/mandates/new").text
+    assert 'href="#own_name"' in clerk.post("/mailbox/mandates", FORM).text
+    world["reader"] = replace(READER, kind=RecipientKind.ENTERPRISE)
+    clerk.post("/mailbox/mandates", {**FORM, "own_name": "Bakkerij bv"})
+    assert world["given"][0].mandator.name == "Bakkerij bv"
 
 
 def test_what_may_be_done_is_what_was_chosen(citizen: Browser, world: dict[str, Any]) -> None:

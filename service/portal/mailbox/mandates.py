@@ -35,11 +35,12 @@ _FIELDS: Final = {
     "/mandatary/id": "number",
     "/mandatary/name": "name",
     "/mandatary/type": "kind",
+    "/mandator/name": "own_name",
     "/last_day": "last_day",
 }
 
 
-_ORDER: Final = ("kind", "number", "name", "which-some", "last_day")
+_ORDER: Final = ("kind", "number", "name", "own_name", "which-some", "last_day")
 
 
 @dataclass
@@ -49,6 +50,7 @@ class Filled:
     kind: str = RecipientKind.CITIZEN.value
     number: str = field(default="", repr=False)
     name: str = field(default="", repr=False)
+    own_name: str = field(default="", repr=False)
     which: str = "all"
     senders: list[str] = field(default_factory=list)
     registered: bool = False
@@ -75,6 +77,7 @@ def give(request: AnyRequest, portal: NamedDependency[Portal], form: NamedDepend
         kind=form.text("kind"),
         number=form.text("number"),
         name=form.text("name"),
+        own_name=form.text("own_name"),
         which=form.text("which"),
         senders=form.texts.get("sender", []),
         registered=form.text("registered") == "yes",
@@ -155,9 +158,11 @@ def _give(request: AnyRequest, portal: Portal, filled: Filled) -> mandates.Given
     if filled.which != "all" and not filled.senders:
         wrong.append(FieldError("/senders", "mandate_senders", "Choose at least one sender."))
     try:
-        mandatary = mandates.named(filled.kind, filled.number, filled.name, pointer="/mandatary")
-        name = person.name.strip()[:NAME_LENGTH] or own.value
-        sides = Sides(mandates.named(own.kind.value, own.value, name, pointer="/mandator"), mandatary)
+        name = filled.own_name if _asks_name(request) else person.name.strip()[:NAME_LENGTH]
+        sides = Sides(
+            mandates.named(own.kind.value, own.value, name, pointer="/mandator"),
+            mandates.named(filled.kind, filled.number, filled.name, pointer="/mandatary"),
+        )
     except Invalid as error:
         wrong += error.errors
     if wrong or sides is None:
@@ -173,6 +178,11 @@ def _give(request: AnyRequest, portal: Portal, filled: Filled) -> mandates.Given
 
 def _said(request: AnyRequest, portal: Portal) -> MandateWording:
     return MandateWording(languages.words(portal.visitor(request).language))
+
+
+def _asks_name(request: AnyRequest) -> bool:
+    """Whether the log-in says no name for whom it speaks: it names the person, not the firm they logged in for."""
+    return reader_of(request).kind is not RecipientKind.CITIZEN or not request.user.session.person.name.strip()
 
 
 def _overview(request: AnyRequest, portal: Portal, error: Invalid | None = None) -> Response[str]:
@@ -207,6 +217,7 @@ def _new(request: AnyRequest, portal: Portal, filled: Filled, error: Invalid | C
         status=200 if error is None else kind_of(error).status,
         filled=filled,
         kinds=KINDS,
+        asks_name=_asks_name(request),
         senders=mandates.senders(portal.context),
         # As they stand on the page.
         problems=dict(sorted(problems.items(), key=lambda each: _ORDER.index(each[0]))),
