@@ -21,6 +21,8 @@ CODE_TRIES: Final = 5
 MOST_MANDATES: Final = 50
 """How many a mandator may have standing or waiting at once."""
 MOST_SENDERS: Final = 50
+LONGEST: Final = timedelta(days=100 * 366)
+"""How far away a last day may be; a mandate without one goes on until it is revoked."""
 NAME_LENGTH: Final = 100
 # No 0, 1, I, L, O: nobody mistakes one for another. Ten of 31 are 49 bits.
 CODE_ALPHABET: Final = "23456789ABCDEFGHJKMNPQRSTUVWXYZ"
@@ -124,13 +126,15 @@ def give(mandator: RecipientId, mandatary: RecipientId, terms: Terms, now: datet
     """A mandate as it begins.
 
     Raises:
-        Invalid: to oneself, for a last day that is over, or for no sender at all; with a pointer to what is wrong.
+        Invalid: to oneself, for a last day that is over or too far away, or for no sender at all; with pointers.
     """
     found = []
     if mandatary == mandator:
         found.append(FieldError("/mandatary/id", "mandate_to_oneself", "Nobody needs a mandate from themselves."))
     if terms.last_day is not None and terms.last_day < calendar.local_date(now):
         found.append(FieldError("/last_day", "last_day_over", "The last day of the mandate is over."))
+    if terms.last_day is not None and terms.last_day > calendar.local_date(now) + LONGEST:
+        found.append(FieldError("/last_day", "last_day_far", "The last day of the mandate is too far away."))
     if terms.senders is not None and not 1 <= len(terms.senders) <= MOST_SENDERS:
         detail = f"A mandate is for all senders, or for 1 to {MOST_SENDERS} of them."
         found.append(FieldError("/senders", "mandate_senders", detail))

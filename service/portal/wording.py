@@ -273,6 +273,7 @@ PROBLEMS: Final[Mapping[str, str]] = MappingProxyType(
         # What can be wrong with a mandate.
         "mandate_to_oneself": N_("This is your own number. Nobody needs a mandate from themselves."),
         "last_day_over": N_("This day is over. Choose today or a later day."),
+        "last_day_far": N_("This day is too far away. Leave it empty if the mandate goes on until you end it."),
         "mandate_senders": N_("Choose at least one sender, and not more than 50."),
         "sender_unknown": N_("Choose senders from the list."),
         "mandates_too_many": N_("You gave as many mandates as there can be. Revoke one first."),

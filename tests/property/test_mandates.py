@@ -112,6 +112,8 @@ def test_nobody_mandates_themselves_nor_for_nothing() -> None:
     for mandatary, terms in (
         (AN, Terms()),
         (FIRM, Terms(last_day=date(2026, 2, 28))),
+        (FIRM, Terms(last_day=date.min)),
+        (FIRM, Terms(last_day=date.max)),
         (FIRM, Terms(senders=frozenset())),
         (FIRM, Terms(senders=frozenset(UUID(int=each) for each in range(mandates.MOST_SENDERS + 1)))),
     ):
@@ -121,6 +123,8 @@ def test_nobody_mandates_themselves_nor_for_nothing() -> None:
     assert found == [
         ("/mandatary/id", "mandate_to_oneself"),
         ("/last_day", "last_day_over"),
+        ("/last_day", "last_day_over"),
+        ("/last_day", "last_day_far"),
         ("/senders", "mandate_senders"),
         ("/senders", "mandate_senders"),
     ]
