@@ -37,6 +37,8 @@ ENCRYPTED: Final[Mapping[tuple[str, str], Place]] = {
     ("mailbox", "personal"): _of(None, "mailbox.personal:{recipient_hash}"),
     ("activation", "proof"): _of(None, "activation.proof:{id}"),
     ("activation_code", "personal"): _of(None, "activation_code.personal:{recipient_hash}"),
+    ("mandate", "personal"): _of(None, "mandate.personal:{id}"),
+    ("mandate_act", "personal"): _of(None, "mandate_act.personal:{id}"),
     ("web_session", "data"): _of(None, "web_session.data:{id_hash}"),
     ("signature_request", "personal"): _of("organisation_id", "signature_request.personal:{id}"),
     ("signature_document", "filename"): _of("organisation_id", "signature_document.filename:{request_id}/{position}"),
@@ -48,8 +50,9 @@ ENCRYPTED: Final[Mapping[tuple[str, str], Place]] = {
     ("submission_row", "content"): _of("organisation_id", "submission_row.content:{submission_id}/{number}"),
 }
 """Every encrypted column, and where its values say they belong."""
-PLAIN: Final = {"sha256", "submitted_sha256", "leaf_hash", "recipient_hash", "id_hash", "code_hash", "fingerprint",
-                "root", "hashes", "timestamp_token", "announced_sha256"}  # fmt: skip
+PLAIN: Final = {"sha256", "submitted_sha256", "leaf_hash", "recipient_hash", "mandator_hash", "mandatary_hash",
+                "id_hash", "code_hash", "fingerprint", "root", "hashes", "timestamp_token",
+                "announced_sha256"}  # fmt: skip
 """Columns of bytes that are hashes, or public."""
 
 

@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from litestar import Request, Response
@@ -11,6 +12,7 @@ from litestar.types import Guard
 
 from service.api.shapes import JSON
 from service.bootstrap import Application
+from service.db.ids import MANDATE, parse_id
 from service.domain.errors import NotFound
 from service.identity.scopes import Scope
 from service.identity.tokens import AccessToken
@@ -22,6 +24,9 @@ from service.web.problems import MEDIA_TYPE, Problem
 
 ApiRequest = Request[None, AccessToken, State]
 """A request whose guard has believed an access token (``request.auth``)."""
+
+ACTING_FOR: Final = "Zending-Acting-For"
+"""The header that names the mandate by which a call is made."""
 
 SECURITY: Final = "oauth2"
 """The security scheme's name in the OpenAPI document."""
@@ -99,12 +104,15 @@ def tenant(request: ApiRequest) -> uuid.UUID:
 
 
 def reader(request: ApiRequest) -> Reader:
-    """The recipient that the token was given to: the only one whose mailbox the caller sees.
+    """The recipient that the token was given to, and by which mandate they say to act, if by one.
 
     Raises:
         Forbidden: the token belongs to nobody's mailbox.
+        NotFound: what is said to be a mandate can't be one.
     """
-    return access.reader_of(request.auth)
+    who = access.reader_of(request.auth)
+    said = request.headers.get(ACTING_FOR)
+    return who if said is None else replace(who, acting_for=parse_id(MANDATE, said))
 
 
 def attachment(number: int) -> int:

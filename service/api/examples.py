@@ -81,6 +81,14 @@ OF_SCHEMAS: Final[dict[str, Any]] = {
     },
     "LookupRequest": {"purpose": "Tax assessments 2026", "recipients": [{"type": "citizen", "id": "85073003328"}]},
     "LookupResult": {"type": "citizen", "id": "85073003328", "channel": "digital"},
+    "MandateRequest": {
+        "mandator": {"id": "85073003328", "name": "An Peeters"},
+        "mandatary": {"type": "enterprise", "id": "0403019261", "name": "Boekhouding Voorbeeld bv"},
+        "senders": None,
+        "registered": True,
+        "legal_effect": False,
+        "last_day": "2027-12-31",
+    },
     "ActivationRequest": {"email": "an.peeters@example.org", "language": "nl"},
     "TokenAnswer": {
         "access_token": "eyJhbGciOiJFUzI1NiIsInR5cCI6ImF0K2p3dCJ9…",

@@ -1,4 +1,7 @@
-"""``/v1/mailbox``: the recipient's side, for people who come with an exchanged token."""
+"""``/v1/mailbox``: the recipient's side, for people who come with an exchanged token.
+
+Calls to messages may be made for another, by a mandate: by the header that ``calls.reader`` reads.
+"""
 
 from typing import Any
 
@@ -37,7 +40,7 @@ class Messages(Controller):
         summary="List messages, newest first",
         operation_id="listMessages",
         sync_to_thread=True,
-        **scoped(Scope.MAILBOX_READ, 422),
+        **scoped(Scope.MAILBOX_READ, 404, 422),
     )
     def page(self, request: ApiRequest, *, cursor: Cursor = None, limit: Limit = 50) -> MessagePage:
         """Show one page of the mailbox."""

@@ -15,6 +15,7 @@ from litestar.openapi.spec import Components, License, OAuthFlow, OAuthFlows, Se
 from service.api import examples
 from service.api.calls import CLIENT_SECURITY, SECURITY
 from service.api.contract_changes import breaking_changes
+from service.api.mandates import add_acting_for
 from service.api.routes import api_handlers
 from service.api.signature_contract import add_signature_bodies
 from service.api.submission_contract import add_submission_bodies
@@ -38,6 +39,7 @@ _TAGS: Final = {
     "Signatures": "Documents that people are asked to sign, with their identity card.",
     "Recipients": "Who can be reached digitally.",
     "Mailbox": "The recipient's side.",
+    "Mandates": "Acting for another: given with a code, scoped, revoked at once.",
     "Ledger": "The public log of evidence: hashes only.",
     "Operations": "Health; status, pauses, parked jobs and the audit trail for the platform's own people.",
 }
@@ -49,8 +51,8 @@ SCOPES: Final = {
     Scope.SIGNATURES_WRITE: "Ask for signatures and follow them.",
     Scope.OPERATIONS_READ: "Read how the service is (the platform's own people).",
     Scope.OPERATIONS_WRITE: "Pause, resume, retry, and end with a second person (the platform's own people).",
-    Scope.MAILBOX_READ: "Read the own mailbox.",
-    Scope.MAILBOX_WRITE: "Open messages, activate and revoke the own mailbox.",
+    Scope.MAILBOX_READ: "Read the own mailbox, and those one holds a mandate for.",
+    Scope.MAILBOX_WRITE: "Open messages, activate and revoke the own mailbox, give and accept mandates.",
 }
 
 
@@ -62,6 +64,7 @@ def document() -> dict[str, Any]:
     add_submission_bodies(plain)
     add_validation_bodies(plain)
     add_signature_bodies(plain)
+    add_acting_for(plain)
     _add_token_form(plain)
     _add_evidence_pages(plain)
     _add_examples(plain)

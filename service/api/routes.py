@@ -6,6 +6,7 @@ from service.api.deliveries import Deliveries
 from service.api.health import HealthChecks
 from service.api.ledger import Ledger
 from service.api.mailbox import Activation, Messages
+from service.api.mandates import Mandates
 from service.api.metrics import read_metrics
 from service.api.operations import Operations
 from service.api.recipients import Recipients
@@ -27,6 +28,7 @@ def api_handlers() -> list[ControllerRouterHandler]:
         Recipients,
         Messages,
         Activation,
+        Mandates,
         Ledger,
         Schemas,
         Operations,

@@ -180,7 +180,10 @@ def re_index(actor: str) -> None:
         found = reindex.standing(context)
     assert found is not None
     click.echo(f"{found.deliveries} deliveries were gone through; {found.unreadable} of them have no key any more.")
-    click.echo(f"Still found with the former key: {found.mailboxes} mailboxes; {found.lookups} look-ups from before.")
+    click.echo(
+        f"Still found with the former key: {found.mailboxes} mailboxes; {found.lookups} look-ups from before;"
+        f" {found.mandates} mandates, those among them whose code waits."
+    )
 
 
 @index.command("retire")

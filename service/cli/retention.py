@@ -107,6 +107,8 @@ def erase_person(kind: str, actor: str | None) -> None:
         f"Request {done.request}: "
         + ("the mailbox is closed and its address erased." if done.mailbox else "no mailbox.")
     )
+    if done.mandates:
+        click.echo(f"Mandates given or held, and ended now: {done.mandates}.")
     if done.proofs_until:
         click.echo(f"Proofs of consent are kept until {done.proofs_until}.")
     table = Table("kept", "documents until", "evidence until", "held")

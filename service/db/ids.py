@@ -14,6 +14,7 @@ EVIDENCE: Final = "evd"
 BATCH: Final = "prt"
 ORGANISATION: Final = "org"
 SIGNATURE_REQUEST: Final = "sgr"
+MANDATE: Final = "mdt"
 _TELLS_TIME: Final = 7
 
 

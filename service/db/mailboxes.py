@@ -139,17 +139,23 @@ _PAGE = text(
     SELECT item.delivery_id FROM mailbox_item item
     WHERE item.recipient_hash = :recipient AND item.deposited_at IS NOT NULL AND item.withdrawn_at IS NULL
       AND (CAST(:before AS uuid) IS NULL OR item.delivery_id < :before)
+      AND (CAST(:senders AS uuid[]) IS NULL OR item.organisation_id = ANY (CAST(:senders AS uuid[])))
     ORDER BY item.delivery_id DESC LIMIT :limit
     """
 )
 
 
 def page(
-    session: Session, recipients: Collection[bytes], *, before: uuid.UUID | None, limit: int
+    session: Session,
+    recipients: Collection[bytes],
+    *,
+    before: uuid.UUID | None,
+    limit: int,
+    senders: Collection[uuid.UUID] | None = None,
 ) -> Sequence[uuid.UUID]:
-    """The deliveries in a recipient's mailbox, under any of their hashes, newest first."""
+    """The deliveries in a recipient's mailbox, under any of their hashes, newest first; of these senders only."""
     # One by one: each is a walk along the index, and seldom there is more than one.
-    values = {"before": before, "limit": limit}
+    values = {"before": before, "limit": limit, "senders": None if senders is None else list(senders)}
     found = [each for own in recipients for each in session.scalars(_PAGE, values | {"recipient": own})]
     return sorted(found, reverse=True)[:limit]
 

@@ -23,6 +23,7 @@ _ELSEWHERE = text(
     " AND client_addr IS DISTINCT FROM inet_client_addr())"
 )
 _ORGANISATION_SCOPE = text("SELECT set_config('zending.organisations', :organisations, true)")
+_RECIPIENT_SCOPE = text("SELECT set_config('zending.recipients', :recipients, true)")
 _DELIVERY_SCOPE = text("SELECT set_config('zending.delivery', :delivery, true)")
 # A statement that waits longer than this for a lock, or runs longer, is a fault; the job or request is tried again.
 # A machine that vanished says no good-bye: after half a minute of silence the server ends its session, and so lets go
@@ -156,6 +157,11 @@ def _begin(connection: PGconn, scope: str) -> None:
 def enter_delivery(session: Session, delivery: uuid.UUID) -> None:
     """Let the running transaction see one delivery's rows too: for a recipient whose mailbox holds it."""
     session.execute(_DELIVERY_SCOPE, {"delivery": str(delivery)})
+
+
+def enter_mailbox(session: Session, recipients: Collection[bytes]) -> None:
+    """Let the running transaction see this recipient's rows instead: for who was found to have their mandate."""
+    session.execute(_RECIPIENT_SCOPE, {"recipients": ",".join(each.hex() for each in recipients)})
 
 
 def widen(session: Session, organisations: Collection[uuid.UUID]) -> None:

@@ -86,8 +86,12 @@ REASONS: Final[Mapping[EvidenceEvent, frozenset[str]]] = MappingProxyType(
 """Why something failed or was taken back, as a closed list per event; every record of such an event names at least one.
 """
 
+MANDATE_WITHOUT_EFFECT: Final = "mandate_without_effect"
+"""Read by somebody whose mandate is for reading only: the addressee has opened nothing."""
+
 OPTIONAL_REASONS: Final[Mapping[EvidenceEvent, frozenset[str]]] = MappingProxyType(
     {
+        EvidenceEvent.CONTENT_ACCESS_TRACKING: frozenset({MANDATE_WITHOUT_EFFECT}),
         EvidenceEvent.CONSIGNMENT_REJECTION: frozenset({"refused_by_recipient", "refused_by_mandatary"}),
         EvidenceEvent.RECEIVED_FROM_NON_ERDS: frozenset(reason.value for reason in ReturnReason),
     }

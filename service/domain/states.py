@@ -79,6 +79,7 @@ class Event(StrEnum):
     CONSIGNMENT_REJECTION = "ConsignmentRejection"
     ACCEPTANCE_REJECTION_EXPIRY = "AcceptanceRejectionExpiry"
     CONTENT_ACCESS_TRACKING = "ContentAccessTracking"
+    READ_BY_MANDATARY = "read_by_mandatary"
     CONTENT_HANDOVER = "ContentHandover"
     CONTENT_HANDOVER_FAILURE = "ContentHandoverFailure"
     PERIOD_EXTENSION = "PeriodExtension"

@@ -179,6 +179,15 @@ _MAILBOX: Final = (
     _row(Scope.MAILBOX, _L.AVAILABLE, Event.CONSIGNMENT_NOTIFICATION, _L.AVAILABLE, Actor.SERVICE),
     _row(Scope.MAILBOX, _L.AVAILABLE, Event.CONSIGNMENT_NOTIFICATION_FAILURE, _L.AVAILABLE, Actor.SERVICE),
     _row(Scope.MAILBOX, _L.AVAILABLE, Event.CONTENT_ACCESS_TRACKING, _L.OPENED, Actor.RECIPIENT),
+    # By a mandate without legal effect: who read it is evidenced, and for the addressee it stays unopened.
+    Transition(
+        Scope.MAILBOX,
+        _L.AVAILABLE,
+        Event.READ_BY_MANDATARY,
+        _L.AVAILABLE,
+        (Actor.RECIPIENT,),
+        evidence=(EvidenceEvent.CONTENT_ACCESS_TRACKING,),
+    ),
     _row(Scope.MAILBOX, _L.AVAILABLE, Event.WITHDRAWN, _L.WITHDRAWN, Actor.SERVICE),
     _row(Scope.MAILBOX, _L.AVAILABLE, Event.CONSIGNMENT_WITHDRAWAL, _L.WITHDRAWN, Actor.SENDER),
     # The recipient may be quicker than the notice.

@@ -1,6 +1,6 @@
 """How a language writes days, moments and sizes of files, in Belgium."""
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -15,9 +15,9 @@ _CLOCKS: Final = {"de": "HH:mm 'Uhr'"}
 _BYTE: Final = {"fr": "o"}
 
 
-def day(at: datetime, words: Words) -> str:
-    """A day, with its month in full."""
-    local = at.astimezone(ZONE)
+def day(at: date, words: Words) -> str:
+    """A day, or the day of a moment, with its month in full."""
+    local = at.astimezone(ZONE) if isinstance(at, datetime) else at
     said = str(format_date(local, "long", locale=words.locale))
     # In French the first of a month is an ordinal, which the patterns of dates don't know.
     return f"1er{said.removeprefix('1')}" if words.language == "fr" and local.day == 1 else said

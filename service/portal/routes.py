@@ -9,7 +9,7 @@ from litestar.di import Provide
 from service.bootstrap import Application
 from service.portal.errors import ErrorPages
 from service.portal.forms import Form
-from service.portal.mailbox import consent, signatures
+from service.portal.mailbox import consent, mandates, signatures
 from service.portal.mailbox import handlers as mailbox
 from service.portal.operator import handlers as operator
 from service.portal.public import handlers as public
@@ -33,6 +33,7 @@ def portal_handlers(application: Application) -> list[Router]:
             route_handlers=[
                 *public.HANDLERS,
                 *mailbox.HANDLERS,
+                *mandates.HANDLERS,
                 *signatures.HANDLERS,
                 *consent.HANDLERS,
                 *operator.HANDLERS,

@@ -1,5 +1,6 @@
 """Who may act: tokens for agencies' programs, tokens for people, and what a person may do here."""
 
+import contextlib
 import uuid
 from dataclasses import dataclass
 from datetime import datetime
@@ -210,29 +211,34 @@ def actor_of(context: Context, token: AccessToken) -> str:
     return f"client:{token.client_id}"
 
 
-def _reader(context: Context, person: Person) -> Reader | None:
+def recipient_of(person: Person) -> RecipientId | None:
+    """The number by which mail is addressed to whoever logged in; None where the log-in says none."""
     for kind, text in (
         (RecipientKind.CITIZEN, person.national_number),
         (RecipientKind.ENTERPRISE, person.enterprise_number),
         (RecipientKind.ADMINISTRATION, person.administration_code),
     ):
         if text:
-            try:
-                number = RecipientId.parse(kind, text)
-            except NumberInvalid:
-                continue
-            reindex.follow(context, number)
-            written, *others = find_hashes(context, number)
-            return Reader(
-                written,
-                kind,
-                person.assurance_level,
-                tuple(others),
-                provider=person.issuer,
-                person=person.subject,
-                authenticated_at=person.auth_time,
-            )
+            with contextlib.suppress(NumberInvalid):
+                return RecipientId.parse(kind, text)
     return None
+
+
+def _reader(context: Context, person: Person) -> Reader | None:
+    number = recipient_of(person)
+    if number is None:
+        return None
+    reindex.follow(context, number)
+    written, *others = find_hashes(context, number)
+    return Reader(
+        written,
+        number.kind,
+        person.assurance_level,
+        tuple(others),
+        provider=person.issuer,
+        person=person.subject,
+        authenticated_at=person.auth_time,
+    )
 
 
 def _staff(session: Session, person: Person) -> tuple[StaffRole, ...]:

@@ -16,6 +16,7 @@ from service.domain.errors import Conflict, Forbidden, Invalid, QuotaExceeded, R
 from service.domain.identifiers import RecipientKind
 from service.notifications.base import About, Language, Notice, NoticeKind, Result, checked_address
 from service.notifications.base import ActivationCode as CodeNotice
+from service.usecases import acting
 from service.usecases.context import Context
 from service.usecases.mailbox import Reader
 from service.usecases.notices import MailboxDetails
@@ -62,6 +63,7 @@ class Proof(msgspec.Struct, frozen=True):
 
 def state(context: Context, reader: Reader) -> ActivationView:
     """Whether the reader's mailbox is activated, and where notices go."""
+    acting.own_only(reader.acting_for)
     with context.database.transaction(recipients=reader.hashes) as session:
         row = mailboxes.own(session, reader.hashes)
         waiting = mailboxes.code(session, reader.hashes)
@@ -90,6 +92,7 @@ def begin(context: Context, reader: Reader, email: str, language: str) -> None:
         Retryable: the mail can't be sent at the moment.
         Conflict: ``email_refused``, the address takes no mail.
     """
+    acting.own_only(reader.acting_for)
     address = checked_address(email)
     if language not in CONSENT_TEXT:
         raise Invalid("The language is nl, fr, de or en.", code="language_unknown")
@@ -123,6 +126,7 @@ def confirm(context: Context, reader: Reader, code: str, *, consent_version: str
         CodeWrong: the code is wrong or too old; after five tries a new one is needed.
         Conflict: ``consent_outdated``, the text has changed since it was shown.
     """
+    acting.own_only(reader.acting_for)
     if consent_version != CONSENT_VERSION:
         raise Conflict("The text of the consent has changed. Read it again.", code="consent_outdated")
     now = context.clock()
@@ -143,6 +147,7 @@ def confirm(context: Context, reader: Reader, code: str, *, consent_version: str
 
 def revoke(context: Context, reader: Reader) -> ActivationView:
     """Take the consent back, at once; what is in the mailbox stays readable. Safe to repeat."""
+    acting.own_only(reader.acting_for)
     now = context.clock()
     with context.database.transaction(recipients=reader.hashes) as session:
         row = mailboxes.own(session, reader.hashes)

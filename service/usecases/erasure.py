@@ -18,7 +18,7 @@ from service.db.printing import every_organisation
 from service.db.session import widen
 from service.domain import calendar
 from service.domain.identifiers import RecipientId
-from service.usecases import activation, audit
+from service.usecases import activation, audit, mandates
 from service.usecases.context import Context
 from service.usecases.mailbox import Reader
 from service.usecases.notices import MailboxDetails
@@ -46,6 +46,7 @@ class Erasure:
     Attributes:
         request: its id in the audit trail, which names nobody.
         mailbox: there was one; it is revoked now and its address erased.
+        mandates: that they gave or held, and that were ended by this.
         proofs_until: the day on which the proofs of its consents go; None where there are none.
         kept: the newest deliveries in their mailbox, and the newest requests in which their turn to sign came, at most
             `MOST` of each. What went on paper only is not looked for: its sender knows it by its own reference.
@@ -55,6 +56,7 @@ class Erasure:
     mailbox: bool
     proofs_until: date | None
     kept: Sequence[Kept]
+    mandates: int = 0
 
 
 def erase(context: Context, recipient: RecipientId, periods: Periods, *, actor: str) -> Erasure:
@@ -71,12 +73,13 @@ def erase(context: Context, recipient: RecipientId, periods: Periods, *, actor: 
     written, *others = find_hashes(context, recipient)
     who = Reader(written, recipient.kind, others=tuple(others))
     activation.revoke(context, who)
+    ended = mandates.revoke_all(context, who)
     with context.database.transaction(recipients=who.hashes) as session:
         request = public_id("ers", new_id())
         until = _empty_mailbox(session, context, who, periods)
         kept = [*_kept(session, who, periods), *_kept_requests(session, context, who, periods)]
         audit.record(session, actor=actor, act="person.erase", subject=request, details={"kept": len(kept)})
-    return Erasure(request, until is not None, until, kept)
+    return Erasure(request, until is not None, until, kept, ended)
 
 
 def _empty_mailbox(session: Session, context: Context, who: Reader, periods: Periods) -> date | None:

@@ -12,7 +12,7 @@ from service.db import deliveries
 from service.db.ids import DELIVERY, EVIDENCE, new_id, parse_id, public_id
 from service.domain.errors import NotFound
 from service.domain.evidence import AssuranceLevel, EvidenceEvent, External, Part, Party
-from service.domain.evidence_record import Identification, LegalBasis, Letter, record
+from service.domain.evidence_record import ActingBasis, Identification, LegalBasis, Letter, record
 from service.domain.states import Actor
 from service.ledger import sequencer
 from service.usecases import sealed_evidence
@@ -39,6 +39,10 @@ class Draft:
     def recipient_assurance(self) -> AssuranceLevel:
         """How the recipient's identity was established for this event."""
         if self.actor is not Actor.RECIPIENT or self.identification is None:
+            return AssuranceLevel.NONE
+        acted_for = self.identification.acted_for
+        if acted_for is not None and acted_for.basis is ActingBasis.MANDATE:
+            # Somebody else was recognised.
             return AssuranceLevel.NONE
         return self.identification.level
 

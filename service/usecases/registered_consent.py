@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 from service.db import mailboxes
 from service.db.models import Mailbox
 from service.domain.errors import Conflict
-from service.usecases import activation
+from service.usecases import acting, activation
 from service.usecases.activation import Proof, prove
 from service.usecases.context import Context
 from service.usecases.mailbox import Reader
@@ -35,6 +35,7 @@ def agree(context: Context, reader: Reader, *, consent_version: str) -> Activati
         Conflict: ``consent_outdated``, the text has changed since it was shown; ``not_activated``, there is no active
             mailbox.
     """
+    acting.own_only(reader.acting_for)
     if consent_version != VERSION:
         raise Conflict("The text of the consent has changed. Read it again.", code="consent_outdated")
     now = context.clock()
@@ -50,6 +51,7 @@ def agree(context: Context, reader: Reader, *, consent_version: str) -> Activati
 
 def revoke(context: Context, reader: Reader) -> ActivationView:
     """Stop it, at once; what is in the mailbox stays there. Safe to repeat."""
+    acting.own_only(reader.acting_for)
     now = context.clock()
     with context.database.transaction(recipients=reader.hashes) as session:
         row = _locked(session, reader)

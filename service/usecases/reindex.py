@@ -15,13 +15,14 @@ from typing import Final
 import structlog
 from sqlalchemy.orm import Session
 
-from service.db import mailboxes
+from service.db import mailboxes, mandates
 from service.db import printing as print_rows
 from service.db import reindex as rows
 from service.db import signatures as signature_rows
 from service.db.models import DeliveryRow
 from service.domain.errors import Conflict
 from service.domain.identifiers import RecipientId, RecipientKind
+from service.usecases.acting import sides_of
 from service.usecases.context import Context
 from service.usecases.personal import PLATFORM, PLATFORM_YEAR, find_hashes, open_personal, open_value, seal_bytes
 from service.usecases.signatures.folders import person
@@ -41,6 +42,7 @@ class Standing:
         deliveries: how many were gone through.
         unreadable: of these, those whose key is lost or destroyed: they can be read by nobody, and stay as they are.
         mailboxes: that are not moved yet: nothing that is kept names their owner's number, who has to log in.
+        mandates: that are not moved yet, or whose code waits and was made with the former key.
         lookups: kept from before: those about people who are nobody's recipient keep the former hash.
     """
 
@@ -49,6 +51,7 @@ class Standing:
     unreadable: int
     mailboxes: int
     lookups: int
+    mandates: int = 0
 
 
 def round_(context: Context) -> bool:
@@ -67,6 +70,7 @@ def round_(context: Context) -> bool:
         session.expunge_all()
     if not chunk:
         _rehash_signers(context, organisations)
+        _move_mandates(context, key)
         with context.database.transaction() as session:
             rows.finish(session, key)
         return False
@@ -101,6 +105,23 @@ def _rehash_signers(context: Context, organisations: Sequence[uuid.UUID]) -> Non
         after = (chunk[-1].request_id, chunk[-1].position)
 
 
+def _move_mandates(context: Context, key: str) -> None:
+    """Give mandates the present key's hashes, a chunk at a time; safe to repeat. Each knows both its numbers."""
+    after: uuid.UUID | None = None
+    while True:
+        with context.database.transaction() as session:
+            chunk = mandates.to_move(session, key, after, limit=CHUNK)
+            for mandate, personal in chunk:
+                with contextlib.suppress(KeyLost, KeyDestroyed):
+                    sides = sides_of(context, mandate, personal)
+                    mandator = find_hashes(context, sides.mandator.recipient)[0]
+                    mandatary = find_hashes(context, sides.mandatary.recipient)[0]
+                    mandates.move(session, mandate, mandator, mandatary, key)
+        if not chunk:
+            return
+        after = chunk[-1][0]
+
+
 def follow(context: Context, recipient: RecipientId) -> None:
     """Move the mailbox of somebody who has logged in, where an exchange is under way; else nothing is done."""
     if context.index.former is None:
@@ -130,6 +151,7 @@ def standing(context: Context) -> Standing | None:
             walk.unreadable,
             rows.mailboxes_left(session, key),
             rows.lookups_before(session, walk.began_at),
+            mandates.left(session, key),
         )
 
 
@@ -149,6 +171,8 @@ def refuse_retiring(context: Context, window: timedelta, *, leave_lookups: bool 
         raise _needed("not all deliveries have been gone through: run 'zending keys index re-index' to its end.")
     if found.mailboxes:
         raise _needed(f"{found.mailboxes} mailboxes are still found with it: their owners have not logged in since.")
+    if found.mandates:
+        raise _needed(f"{found.mandates} mandates wait for their code, two weeks at most: run 're-index' again then.")
     if found.lookups and not leave_lookups:
         raise _needed(f"{found.lookups} look-ups from before are kept: wait until their period is over, or leave them.")
     if (ready := found.done_at + window) > context.clock():

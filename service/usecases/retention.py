@@ -15,7 +15,7 @@ from typing import Final
 import structlog
 from sqlalchemy.orm import Session
 
-from service.db import archive, signatures
+from service.db import archive, mandates, signatures
 from service.db import deliveries as rows
 from service.db import retention as due
 from service.db.models import DeliveryRow, LegRow, VaultObject
@@ -64,8 +64,8 @@ class Periods:
         window: how far back a restore may go; objects and keys outlive their rows by this.
         print_days: copies of letters; files of batches, from their hand-over.
         content_days: documents, in mailboxes and for senders; of signature requests, from their end.
-        ended_days: documents of deliveries that were cancelled or rejected.
-        mailbox_days: a mailbox that was given up and the proofs of its consents, from the revocation.
+        ended_days: documents of deliveries that were cancelled or rejected; mandates that nobody accepted.
+        mailbox_days: a mailbox that was given up and the proofs of its consents, from the revocation; mandates too.
         lookup_days: look-ups, and the access log that citizens see.
     """
 
@@ -352,6 +352,12 @@ def _end_others(session: Session, _context: Context, periods: Periods, now: date
         due.erase_codes(session, before=now, limit=CHUNK),
         due.erase_mailboxes(session, before=now - timedelta(days=periods.mailbox_days), limit=CHUNK),
         due.erase_lookups(session, before=now - timedelta(days=periods.lookup_days), limit=CHUNK),
+        mandates.erase(
+            session,
+            before=now - timedelta(days=periods.mailbox_days),
+            unused=now - timedelta(days=periods.ended_days),
+            limit=CHUNK,
+        ),
     )
     emptied = due.end_submissions(session, year=calendar.local_date(now).year, limit=SUBMISSIONS, now=now)
     return max(counts) == CHUNK or emptied == SUBMISSIONS

@@ -10,6 +10,7 @@ import pytest
 
 from tests import api_e2e_support as callers
 from tests.api_e2e_support import CLERK, OTHER_READER, OTHER_SENDER, READER, SENDER, Caller, hand_in, pdf
+from tests.mandate_support import give_over_http as given
 from tests.service_support import RunningService, delivery_for
 from tests.signatures_support import ask_over_http as ask
 from tests.signatures_support import person
@@ -35,6 +36,7 @@ class World:
     evidence_id: str
     submission_id: str
     request_id: str
+    mandate_id: str
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +58,8 @@ def world(service: RunningService) -> Iterator[World]:
     assert everyone[OWNER]("POST", f"/v1/mailbox/messages/{delivery_id}/open").status_code == 200
     evidence = service.until_evidence(delivery_id, "SubmissionAcceptance")["SubmissionAcceptance"]
     request_id = ask(service, person(READER))
-    yield World(everyone, delivery_id, evidence["record"]["evidence_id"], submission_id, request_id)
+    mandate_id = given(everyone[OWNER])["mandate"]["id"]
+    yield World(everyone, delivery_id, evidence["record"]["evidence_id"], submission_id, request_id, mandate_id)
     for caller in everyone.values():
         caller.close()
 
@@ -86,7 +89,7 @@ def everybody(status: int = 200) -> dict[str, int]:
 
 DELIVERY, MESSAGE = "/v1/deliveries/{delivery_id}", "/v1/mailbox/messages/{delivery_id}"
 ACTIVATION, SUBMISSION = "/v1/mailbox/activation", "/v1/submissions/{submission_id}"
-REQUEST = "/v1/signature-requests/{request_id}"
+REQUEST, MANDATES = "/v1/signature-requests/{request_id}", "/v1/mailbox/mandates"
 TABLE: Mapping[str, Mapping[str, int]] = {
     "POST /oauth/token": everybody(400),
     "GET /.well-known/jwks.json": everybody(),
@@ -146,6 +149,14 @@ TABLE: Mapping[str, Mapping[str, int]] = {
     f"GET {MESSAGE}/attachments/{{number}}": recipient(200),
     f"GET {MESSAGE}/evidence": recipient(200),
     f"GET {MESSAGE}/evidence/{{evidence_id}}": recipient(200),
+    f"POST {MANDATES}": recipient(400, 400),
+    f"POST {MANDATES}/accept": recipient(400, 400),
+    f"GET {MANDATES}/given": recipient(200, 200),
+    f"GET {MANDATES}/held": recipient(200, 200),
+    f"GET {MANDATES}/senders": recipient(200, 200),
+    f"GET {MANDATES}/{{mandate_id}}": recipient(200),
+    f"GET {MANDATES}/{{mandate_id}}/acts": recipient(200),
+    f"DELETE {MANDATES}/{{mandate_id}}": recipient(200),
     f"GET {ACTIVATION}": recipient(200, 200),
     f"PUT {ACTIVATION}": recipient(400, 400),
     # Not called by whoever may: it would end a mailbox that other tests use.
@@ -164,7 +175,7 @@ def test_the_table_has_every_call_of_the_contract() -> None:
 def test_everybody_gets_exactly_what_is_theirs(world: World, call: str) -> None:
     method, path = call.split(" ", 1)
     names = {"delivery_id": world.delivery_id, "evidence_id": world.evidence_id, "submission_id": world.submission_id}
-    names["request_id"] = world.request_id
+    names |= {"request_id": world.request_id, "mandate_id": world.mandate_id}
     path = path.format(**names, number=1, tile="x", job_id="job_" + "0" * 32, pause_id="pau_" + "0" * 32)
     # A body that no call takes: what is allowed ends at the body, what is not ends before it.
     body: dict[str, Any] = {} if method in ("GET", "DELETE", "HEAD") else {"content": b"{", "headers": _JSON}

@@ -9,9 +9,10 @@ from service.db.ids import new_id, public_id
 from service.domain.errors import Conflict, Erased, Invalid, NotFound
 from service.domain.identifiers import RecipientId, RecipientKind
 from service.embedded.fictional import RECIPIENTS
-from service.usecases import activation, deliveries, erasure, holds, retention
+from service.usecases import activation, deliveries, erasure, holds, mandates, retention
 from tests.engine_support import execute
 from tests.integration.test_retention import PERIODS, collect, rounds, rows, stored, years_pass
+from tests.mandate_support import accepted, give
 from tests.pipeline_support import Pipeline, TestDatabase
 from tests.usecase_support import Sender, activate, deliver, with_post
 
@@ -111,8 +112,13 @@ def test_a_person_who_asks_is_forgotten_as_far_as_the_law_lets_them(
     recipient = RecipientId.parse(RecipientKind.CITIZEN, RECIPIENTS["an"].number or "")
     with_post(pipeline)
     activation.begin(pipeline.context, who, "an.nieuw@voorbeeld.test", "nl")
+    mandate, _, held = accepted(pipeline), give(pipeline), accepted(pipeline, "lena", "an")
     done = erasure.erase(pipeline.context, recipient, PERIODS, actor="operator-1")
     assert done.mailbox
+    assert done.mandates == 3
+    assert {(each.id, each.state) for each in mandates.held(pipeline.context, who)} == {(held, "revoked")}
+    assert {each.state for each in mandates.given(pipeline.context, who)} == {"revoked"}
+    assert mandate in {each.id for each in mandates.given(pipeline.context, who)}
     assert [(each.subject, each.held) for each in done.kept] == [(delivery, True)]
     (kept,) = done.kept
     assert kept.documents_until == (pipeline.now + timedelta(days=400)).date()
@@ -123,15 +129,20 @@ def test_a_person_who_asks_is_forgotten_as_far_as_the_law_lets_them(
     assert rows(database, "activation_code") == 0
     assert [act for (act,) in execute(database, "SELECT act FROM activation ORDER BY at")] == ["activated", "revoked"]
     again = erasure.erase(pipeline.context, recipient, PERIODS, actor="operator-1")
-    assert again.kept == done.kept
+    assert (again.kept, again.mandates) == (done.kept, 0)
     assert rows(database, "activation") == 2, "one revocation, however often it is asked"
     told = execute(database, "SELECT act, subject, details::text FROM audit_entry WHERE act = 'person.erase'")
     assert len(told) == 2
     assert all(subject.startswith("ers_") for _, subject, _ in told)
-    pipeline.skew += timedelta(days=PERIODS.mailbox_days + 1)
+    pipeline.skew += timedelta(days=PERIODS.ended_days + 1)
+    while retention.run(pipeline.context, PERIODS):
+        pass
+    assert (rows(database, "mandate"), rows(database, "mandate_act")) == (2, 6), "the one never accepted is gone"
+    pipeline.skew += timedelta(days=PERIODS.mailbox_days)
     while retention.run(pipeline.context, PERIODS):
         pass
     assert rows(database, "mailbox") == rows(database, "activation") == 0
+    assert rows(database, "mandate") == rows(database, "mandate_act") == 0
 
 
 def test_a_person_without_a_mailbox_is_told_so(pipeline: Pipeline) -> None:

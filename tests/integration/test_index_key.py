@@ -13,13 +13,14 @@ from service.domain.errors import Conflict, Forbidden
 from service.domain.identifiers import RecipientId, RecipientKind
 from service.embedded.fictional import RECIPIENTS
 from service.identity.tokens import AccessToken
-from service.usecases import access, activation, audit, mailbox, recipients, reindex, repair
+from service.usecases import access, activation, audit, mailbox, mandates, recipients, reindex, repair
 from service.usecases.mailbox import Reader
 from service.usecases.personal import find_hash, find_hashes
 from service.usecases.receipts import NoticesReceipt, Receipts
 from service.vault import crypto
 from service.vault.keyring.file import FileKeyRing
 from tests.engine_support import execute
+from tests.mandate_support import accepted, as_holder, give
 from tests.pipeline_support import Pipeline, TestDatabase
 from tests.registered_support import agreed
 from tests.usecase_support import activate, at, deliver, own_messages, status, with_post
@@ -257,3 +258,26 @@ def test_nobody_is_moved_unless_an_exchange_was_begun(pipeline: Pipeline, databa
         pipeline.context.database.transaction() as session,
     ):
         reindex.rows.move(session, old, bytes(32), b"x", "none")
+
+
+def test_mandates_are_found_at_every_stage_and_a_code_that_waits_keeps_the_former_key(
+    world: tuple[Pipeline, uuid.UUID, str], database: TestDatabase
+) -> None:
+    pipeline, _, delivery = world
+    mandate, waiting = accepted(pipeline), give(pipeline)
+    for stage in (ring(pipeline).begin_index, ring(pipeline).promote_index, lambda: walk(pipeline)):
+        stage()
+        start_again(pipeline)
+        holder = as_holder(reader(pipeline, "cem"), mandate)
+        assert own_messages(pipeline, holder) == [delivery]
+        assert len(mandates.given(pipeline.context, reader(pipeline))) == 2
+    present = {find_hash(pipeline.context, number(key)) for key in ("an", "cem")}
+    columns = execute(database, "SELECT mandator_hash, mandatary_hash FROM mandate")
+    assert {bytes(each) for row in columns for each in row} == present
+    assert walk(pipeline).mandates == 1
+    with at(pipeline, datetime.now(UTC) + WINDOW * 2), pytest.raises(Conflict, match="1 mandates"):
+        reindex.refuse_retiring(pipeline.context, WINDOW, leave_lookups=True)
+    mandates.accept(pipeline.context, reader(pipeline, "cem"), waiting.code)
+    assert walk(pipeline).mandates == 0
+    with at(pipeline, datetime.now(UTC) + WINDOW * 2):
+        reindex.refuse_retiring(pipeline.context, WINDOW, leave_lookups=True)

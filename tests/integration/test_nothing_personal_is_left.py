@@ -24,11 +24,13 @@ from service.usecases import (
     deliveries,
     housekeeping,
     mailbox,
+    mandates,
     recipients,
     sessions,
     submission_uploads,
     submissions,
 )
+from service.usecases.acting import Named, Sides
 from service.usecases.admission import Sender as By
 from service.usecases.admission import Upload
 from service.usecases.hand_in import hand_in
@@ -37,6 +39,7 @@ from signing.errors import Unsealable
 from tests.engine_support import execute
 from tests.everything_support import ENCRYPTED, everything, files
 from tests.integration.test_retention import WINDOW, rounds, rows, years_pass
+from tests.mandate_support import EVERYTHING, as_holder
 from tests.pipeline_support import Pipeline, TestDatabase
 from tests.submission_support import all_rows, packed, upload
 from tests.tenancy_support import tables
@@ -158,6 +161,10 @@ def lead_lives(pipeline: Pipeline, sender: uuid.UUID) -> dict[str, str]:
     mailbox.open_message(pipeline.context, who, ids["mailbox"])
     mailbox.document(pipeline.context, who, ids["mailbox"], 0)
     mailbox.open_message(pipeline.context, clerk, ids["firm"])
+    sides = Sides(*(Named(RecipientKind.CITIZEN, number, NAME) for number in NUMBERS))
+    given = mandates.give(pipeline.context, who, sides, EVERYTHING)
+    mandates.accept(pipeline.context, reader(pipeline, "jan"), given.code)
+    mailbox.document(pipeline.context, as_holder(reader(pipeline, "jan"), given.mandate.id), ids["mailbox"], 0)
     pipeline.close_batches()
     pipeline.work()
     ids["cancelled"] = handed_in(pipeline, sender)
@@ -214,6 +221,7 @@ def test_nothing_personal_is_left_after_the_periods_and_the_ledger_still_verifie
 
     for key in ("an", "bakery"):
         activation.revoke(pipeline.context, reader(pipeline, key))
+    mandates.revoke_all(pipeline.context, reader(pipeline))
     rounds(pipeline, days=1)
     _only_the_content_goes_first(pipeline, database, own_temporary_folder, proofs)
     years_pass(pipeline, database, 12)

@@ -11,6 +11,8 @@ from sqlalchemy.orm import Session
 from sqlalchemy.types import TypeEngine
 
 from service.db import deliveries, ids, ledger, mailboxes, models, printing
+from service.db import mandates as _mandates  # noqa: F401  its tables must be known
+from service.db import reindex as _reindex  # noqa: F401  its tables must be known
 from service.db import retention as _retention  # noqa: F401  its tables must be known
 from service.db.base import Base
 from service.db.writing import values_of, write

@@ -31,12 +31,14 @@ ACROSS = {
 PERSONAL = {"personal", "recipient_hash", "filename", "record", "salt", "data", "answer", "proof", "secret_hash",
             "code_hash", "id_hash", "prepared", "outcome"}  # fmt: skip
 APPEND_ONLY = ("evidence", "delivery_event", "activation", "ledger_leaf", "lookup", "lookup_recipient", "audit_entry",
-               "signature_evidence")  # fmt: skip
+               "signature_evidence", "mandate_act")  # fmt: skip
 # About a delivery, and no business of who receives it.
 SENDERS_ONLY = {
     "archive", "legal_hold", "retention_later", "submission_row", "signature_document", "signature_hold",
     "signature_renewal", "signature_request", "verification_code",
 }  # fmt: skip
+# About a delivery in somebody's mailbox, and seen with the mandate only; see test_mandate_walls.
+BY_MANDATE = {"mandate_act"}
 # SQLSTATE: insufficient privilege, or a row that the policy does not let in.
 FORBIDDEN = "42501"
 ALICE, BOB = b"a" * 32, b"b" * 32
@@ -207,7 +209,7 @@ def test_a_sender_learns_of_a_mailbox_only_whether_it_is_activated(world: World)
 
 def test_a_delivery_that_was_entered_is_seen_with_what_belongs_to_it_and_no_other(world: World) -> None:
     with_delivery = {name for name, table in world.tables.items() if "delivery_id" in table.columns and table.walled}
-    with_delivery -= SENDERS_ONLY
+    with_delivery -= SENDERS_ONLY | BY_MANDATE
     assert {"leg", "document", "evidence", "delivery_event", "mailbox_item"} <= with_delivery
     for name in with_delivery:
         for scope in ({"delivery": world.my_delivery}, {"recipients": [b"c" * 32]}):
@@ -306,14 +308,19 @@ def test_security_definer_functions_are_few_and_hold_their_search_path(world: Wo
     )
     assert [(name, public) for name, _, public in found] == [
         ("zending_activated", False),
+        ("zending_activated_registered", False),
         ("zending_count_lookup", False),
         ("zending_erase_codes", False),
         ("zending_erase_deliveries", False),
         ("zending_erase_lookups", False),
         ("zending_erase_mailboxes", False),
+        ("zending_erase_mandates", False),
         ("zending_erase_signature_requests", False),
         ("zending_mailboxes_left", False),
         ("zending_make_partitions", False),
+        ("zending_mandates_left", False),
+        ("zending_mandates_to_move", False),
+        ("zending_move_mandate", False),
         ("zending_move_recipient", False),
         ("zending_sum_lookups", False),
         ("zending_verified", False),

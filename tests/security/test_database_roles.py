@@ -21,8 +21,8 @@ _APPLICATION = {
     ("select",): "alembic_version ledger_past ledger_past_checkpoint ledger_past_leaf ledger_past_tile lookup_hour",
     ADD: (
         "activation audit_entry client delivery_event end_proposal evidence gone_out ledger_checkpoint ledger_head"
-        " lane_use ledger_leaf ledger_tile legal_hold lookup lookup_recipient organisation organisation_limit outage"
-        " recovery signature_evidence signature_hold staff verification_code"
+        " lane_use ledger_leaf ledger_tile legal_hold lookup lookup_recipient mandate mandate_act organisation"
+        " organisation_limit outage recovery signature_evidence signature_hold staff verification_code"
     ),
     TAKE: "ledger_pending quota_use",
     CHANGE: (
@@ -55,6 +55,7 @@ COLUMNS = {
     "ledger_tile": "hashes width",
     "legal_hold": "ended_at ended_by",
     "signature_hold": "ended_at ended_by",
+    "mandate": "accepted_at code_hash code_key revoked_at revoked_by tries_left",
     "organisation": "contact document_types lookup_quota name return_address seal_profile",
     "organisation_limit": "burst changed_at daily_bytes daily_deliveries interactive_per_minute requests_per_second",
     "quota_use": "bytes deliveries",
@@ -68,10 +69,14 @@ FUNCTIONS = {
     "zending_erase_codes(timestamp with time zone,integer)",
     "zending_erase_deliveries(uuid[])",
     "zending_erase_lookups(timestamp with time zone,integer)",
+    "zending_erase_mandates(timestamp with time zone,timestamp with time zone,integer)",
     "zending_erase_mailboxes(timestamp with time zone,integer)",
     "zending_erase_signature_requests(uuid[])",
     "zending_count_lookup()",
     "zending_mailboxes_left(text)",
+    "zending_mandates_left(text)",
+    "zending_mandates_to_move(text,uuid,integer)",
+    "zending_move_mandate(uuid,bytea,bytea,text)",
     "zending_make_partitions(date,integer)",
     "zending_move_recipient(bytea,bytea,bytea,text)",
     "zending_verified(bytea)",
@@ -86,6 +91,7 @@ APPEND_ONLY = (
     "ledger_leaf",
     "lookup",
     "lookup_recipient",
+    "mandate_act",
     "signature_evidence",
 )
 

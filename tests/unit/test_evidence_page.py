@@ -75,7 +75,7 @@ def test_everything_a_record_can_hold_has_words(language: str) -> None:
     words = wording(language)
     assert words.events.keys() == set(EvidenceEvent)
     reasons = {reason for each in REASONS.values() for reason in each} | {reason.value for reason in ReturnReason}
-    assert words.reasons.keys() == reasons | {"refused_by_recipient", "refused_by_mandatary"}
+    assert words.reasons.keys() == reasons | {"refused_by_recipient", "refused_by_mandatary", "mandate_without_effect"}
     assert words.kinds.keys() == {"organisation", *(kind.value for kind in RecipientKind)}
     levels = {level.value for level in AssuranceLevel} - {"none"}
     assert words.levels.keys() == levels | {"none_sender", "none_recipient", "none_person"}

@@ -56,6 +56,7 @@ def address(path: str) -> str:
         "{evidence_id}": EVIDENCE_ID,
         "{request_id}": "sgr_" + "0" * 32,
         "{number}": "1",
+        "{mandate_id}": "mdt_" + "0" * 32,
         "{position}": "0",
         "{job_id}": "job_" + "0" * 32,
         "{pause_id}": "pau_" + "0" * 32,

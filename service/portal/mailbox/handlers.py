@@ -1,20 +1,27 @@
-"""The recipient's pages. Looking opens nothing; opening is a button of its own."""
+"""The recipient's pages. Looking opens nothing; opening is a button of its own.
 
+Below ``/mailbox/for/<mandate>`` they are about the mailbox of somebody who gave that mandate to whoever asks: the
+address says for whom, in each tab for itself, and each page says so at its top.
+"""
+
+from dataclasses import replace
 from typing import Any, Final
 
 import msgspec
-from litestar import Request, Response, get, post
+from litestar import Request, Response, Router, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath
 from litestar.response import Redirect, Stream
+from litestar.types import ControllerRouterHandler
 
+from service.db.ids import MANDATE, parse_id
 from service.domain.errors import Conflict, Invalid, NotFound, QuotaExceeded, Retryable
 from service.portal import languages
 from service.portal.forms import Form
 from service.portal.guards import RECIPIENT, few_codes, genuine
 from service.portal.rendering import SEE_OTHER, Portal, bundle_response, file_response, json_response, see_other
 from service.portal.wording import Wording
-from service.usecases import activation, mailbox
+from service.usecases import activation, mailbox, mandates
 from service.usecases.mailbox import Reader
 from service.usecases.views import ActivationView, MessageView
 from service.web.problems import kind_of
@@ -24,46 +31,50 @@ PER_PAGE: Final = 20
 AnyRequest = Request[Any, Any, Any]
 
 
-@get("/mailbox", guards=[RECIPIENT], sync_to_thread=True)
+@get("/", guards=[RECIPIENT], sync_to_thread=True)
 def overview(request: AnyRequest, portal: NamedDependency[Portal]) -> Response[str]:
     """The messages, newest first."""
     reader, after = _reader(request), request.query_params.get("after") or None
     page = mailbox.messages(portal.context, reader, cursor=after, limit=PER_PAGE)
-    state = activation.state(portal.context, reader)
-    return portal.page(request, "mailbox/messages.html", page=page, state=state, first=after is None)
+    # Whether and where mail comes digitally is no business of who acts for another.
+    state = activation.state(portal.context, reader) if reader.acting_for is None else None
+    return _page(request, portal, "mailbox/messages.html", page=page, state=state, first=after is None)
 
 
-@get("/mailbox/messages/{delivery_id:str}", guards=[RECIPIENT], sync_to_thread=True)
+@get("/messages/{delivery_id:str}", guards=[RECIPIENT], sync_to_thread=True)
 def message(request: AnyRequest, portal: NamedDependency[Portal], delivery_id: FromPath[str]) -> Response[str]:
     """One message: its envelope, and its documents once it is opened."""
     reader = _reader(request)
     found = mailbox.message(portal.context, reader, delivery_id)
     proofs = mailbox.evidence_list(portal.context, reader, delivery_id) if found.opened_at else []
-    return portal.page(request, "mailbox/message.html", message=found, proofs=proofs)
+    return _page(request, portal, "mailbox/message.html", message=found, proofs=proofs)
 
 
 @post(
-    "/mailbox/messages/{delivery_id:str}/open", guards=[RECIPIENT, genuine], status_code=SEE_OTHER, sync_to_thread=True
+    "/messages/{delivery_id:str}/open",
+    guards=[RECIPIENT, genuine],
+    status_code=SEE_OTHER,
+    sync_to_thread=True,
 )
 def open_message(request: AnyRequest, portal: NamedDependency[Portal], delivery_id: FromPath[str]) -> Response[Any]:
     """Open a message."""
     mailbox.open_message(portal.context, _reader(request), delivery_id)
-    return see_other(request, f"/mailbox/messages/{delivery_id}")
+    return see_other(request, f"{_base(request)}/messages/{delivery_id}")
 
 
-@get("/mailbox/messages/{delivery_id:str}/read/{position:int}", guards=[RECIPIENT], sync_to_thread=True)
+@get("/messages/{delivery_id:str}/read/{position:int}", guards=[RECIPIENT], sync_to_thread=True)
 def read(
     request: AnyRequest, portal: NamedDependency[Portal], delivery_id: FromPath[str], position: FromPath[int]
 ) -> Response[Any]:
     """A document within a page of ours, shown by the browser's own viewer."""
     found = mailbox.message(portal.context, _reader(request), delivery_id)
     if found.opened_at is None:
-        return Redirect(f"/mailbox/messages/{delivery_id}", status_code=SEE_OTHER)
+        return Redirect(f"{_base(request)}/messages/{delivery_id}", status_code=SEE_OTHER)
     _existing(found, position)
-    return portal.page(request, "mailbox/read.html", message=found, position=position)
+    return _page(request, portal, "mailbox/read.html", message=found, position=position)
 
 
-@get("/mailbox/messages/{delivery_id:str}/documents/{position:int}", guards=[RECIPIENT], sync_to_thread=True)
+@get("/messages/{delivery_id:str}/documents/{position:int}", guards=[RECIPIENT], sync_to_thread=True)
 def document(
     request: AnyRequest, portal: NamedDependency[Portal], delivery_id: FromPath[str], position: FromPath[int]
 ) -> Response[bytes]:
@@ -71,7 +82,7 @@ def document(
     return file_response(mailbox.document(portal.context, _reader(request), delivery_id, position), download=False)
 
 
-@get("/mailbox/messages/{delivery_id:str}/documents/{position:int}/download", guards=[RECIPIENT], sync_to_thread=True)
+@get("/messages/{delivery_id:str}/documents/{position:int}/download", guards=[RECIPIENT], sync_to_thread=True)
 def download(
     request: AnyRequest, portal: NamedDependency[Portal], delivery_id: FromPath[str], position: FromPath[int]
 ) -> Response[bytes]:
@@ -79,7 +90,7 @@ def download(
     return file_response(mailbox.document(portal.context, _reader(request), delivery_id, position), download=True)
 
 
-@get("/mailbox/messages/{delivery_id:str}/evidence/{evidence_id:str}", guards=[RECIPIENT], sync_to_thread=True)
+@get("/messages/{delivery_id:str}/evidence/{evidence_id:str}", guards=[RECIPIENT], sync_to_thread=True)
 def evidence(
     request: AnyRequest, portal: NamedDependency[Portal], delivery_id: FromPath[str], evidence_id: FromPath[str]
 ) -> Response[bytes]:
@@ -88,7 +99,7 @@ def evidence(
     return json_response(msgspec.json.encode(found), f"{evidence_id}.json")
 
 
-@get("/mailbox/messages/{delivery_id:str}/bundle", guards=[RECIPIENT], sync_to_thread=True)
+@get("/messages/{delivery_id:str}/bundle", guards=[RECIPIENT], sync_to_thread=True)
 def bundle(request: AnyRequest, portal: NamedDependency[Portal], delivery_id: FromPath[str]) -> Stream:
     """All that proves an opened message in one file, to keep."""
     return bundle_response(mailbox.bundle(portal.context, _reader(request), delivery_id))
@@ -147,8 +158,13 @@ def stop(request: AnyRequest, portal: NamedDependency[Portal]) -> Response[Any]:
     return see_other(request, "/mailbox/activation")
 
 
-HANDLERS: Final = [
+MAILBOX: Final[list[ControllerRouterHandler]] = [
     overview, message, open_message, read, document, download, evidence, bundle,
+]  # fmt: skip
+"""Below ``/mailbox``, and again below ``/mailbox/for/<mandate>``: by two routers, as a handler takes one path only."""
+HANDLERS: Final[list[ControllerRouterHandler]] = [
+    Router(path="/mailbox", route_handlers=MAILBOX),
+    Router(path="/mailbox/for/{mandate_id:str}", route_handlers=MAILBOX),
     settings, begin, enter_code, confirm, ask_stop, stop,
 ]  # fmt: skip
 
@@ -156,7 +172,21 @@ HANDLERS: Final = [
 def _reader(request: AnyRequest) -> Reader:
     reader = request.user.reader
     assert isinstance(reader, Reader)  # the guard saw to it
-    return reader
+    mandate = request.path_params.get("mandate_id")
+    return reader if mandate is None else replace(reader, acting_for=parse_id(MANDATE, mandate))
+
+
+def _base(request: AnyRequest) -> str:
+    """Where the pages of the mailbox are that is looked at."""
+    mandate = request.path_params.get("mandate_id")
+    return "/mailbox" if mandate is None else f"/mailbox/for/{mandate}"
+
+
+def _page(request: AnyRequest, portal: Portal, template: str, **values: Any) -> Response[str]:
+    """A page of a mailbox, which says whose it is where it is not the reader's own."""
+    mandate = request.path_params.get("mandate_id")
+    acting = None if mandate is None else mandates.get(portal.context, request.user.reader, mandate)
+    return portal.page(request, template, base=_base(request), acting=acting, **values)
 
 
 def _existing(message: MessageView, position: int) -> None:
