@@ -1,6 +1,6 @@
 """What use cases are given: the parts that bootstrap wired, and nothing they could reach by themselves."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -13,6 +13,7 @@ from service.db.session import Database
 from service.domain import legal_bases
 from service.domain.legal_basis import Register
 from service.inspection.inspector import Inspection
+from service.ledger.cosigning import KnownWitness
 from service.notifications.base import Notifier
 from service.usecases.desk import Desk
 from service.usecases.meters import Meter
@@ -79,6 +80,7 @@ class Context:
         receipts: what went out, told outside the database.
         log_origin: the name of the evidence log.
         signed_size: how many leaves were signed, as the head outside the database says; None before the first time.
+        witnesses: who cosigns the evidence log's checkpoints.
         quiet_hours: nobody is written to between 23:00 and 07:00.
         signers: decides whose certificates people may sign with; None where signing by people is not set up.
         consent: the remote service where people sign by their consent; None where none is set.
@@ -106,6 +108,7 @@ class Context:
     receipts: Receipts
     log_origin: str
     signed_size: Callable[[], int | None]
+    witnesses: Sequence[KnownWitness] = ()
     quiet_hours: bool = True
     signers: SignerCheck | None = None
     consent: ConsentService | None = None
