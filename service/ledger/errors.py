@@ -51,6 +51,12 @@ class LedgerKeysRefused(LedgerStopped):
     code = "ledger_keys_refused"
 
 
+class LedgerDiffers(ZendingError):
+    """Something that the ledger rests on is not what it must be; the sentence names it by numbers and ids."""
+
+    code = "ledger_differs"
+
+
 class WitnessUnusable(LedgerStopped):
     """A witness's folder is not one, or has lost what it must remember."""
 

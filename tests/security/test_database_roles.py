@@ -38,8 +38,8 @@ _APPLICATION = {
 }
 _READERS = (
     "audit_entry end_proposal gone_out heartbeat job ledger_checkpoint ledger_cosignature ledger_head ledger_leaf"
-    " ledger_past ledger_past_checkpoint ledger_past_leaf ledger_past_tile ledger_pending ledger_tile organisation pause"
-    " print_batch print_cutoff recovery step_tally"
+    " ledger_past ledger_past_checkpoint ledger_past_leaf ledger_past_tile ledger_pending ledger_tile organisation"
+    " pause print_batch print_cutoff recovery step_tally"
 )
 TABLES: dict[str, dict[str, tuple[str, ...]]] = {
     "zending_app": {name: rights for rights, names in _APPLICATION.items() for name in names.split()},
