@@ -6,6 +6,8 @@ from typing import Final
 import structlog
 from cryptography import x509
 
+from service.ledger.cosigning import KnownWitness, parse_witnesses
+from service.ledger.errors import NoteRefused
 from service.settings import Settings, SettingsRefused
 from signing.asking import Asking
 from signing.errors import RevocationUnavailable, SigningError
@@ -31,6 +33,18 @@ def time_stamps(settings: Settings) -> SeveralAuthorities:
 
     urls = settings.tsa_url.split()
     return SeveralAuthorities([HttpTimeStampAuthority(url, roots, timeout=_SECONDS) for url in urls], failed=failed)
+
+
+def witnesses(settings: Settings) -> tuple[KnownWitness, ...]:
+    """Who cosigns the evidence log's checkpoints.
+
+    Raises:
+        SettingsRefused: what is set can't be read.
+    """
+    try:
+        return parse_witnesses(settings.witnesses)
+    except NoteRefused as error:
+        raise SettingsRefused(f"ZENDING_WITNESSES can't be used: {error.detail}") from None
 
 
 def revocation(settings: Settings) -> OnlineRevocation:

@@ -83,6 +83,7 @@ class Settings(BaseSettings):
     remote_signing_client_secret: SecretStr | None = None
     remote_signing_name: str = Field("itsme", min_length=1, max_length=60)
     checkpoint_stamp_seconds: int = Field(60, ge=1)
+    witnesses: str = ""
 
     oidc_issuer: str
     oidc_client_id: str = "zending"

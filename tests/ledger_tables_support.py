@@ -8,7 +8,7 @@ from sqlalchemy import Engine, create_engine, select, text
 from sqlalchemy.orm import Session, sessionmaker
 
 from service.db import ledger as table
-from service.db import ledger_past
+from service.db import ledger_cosignatures, ledger_past
 from service.db.base import Base
 from service.ledger import entry, merkle, sequencer, verify
 from service.ledger.head_store import FileHeadStore
@@ -29,11 +29,12 @@ def server() -> Iterator[Engine]:
 @contextmanager
 def fresh_tables(engine: Engine) -> Iterator[Sessions]:
     """Sessions on freshly made tables."""
-    Base.metadata.create_all(engine, tables=[*table.TABLES, *ledger_past.TABLES])
+    tables = [*table.TABLES, ledger_cosignatures.TABLE, *ledger_past.TABLES]
+    Base.metadata.create_all(engine, tables=tables)
     yield sessionmaker(engine)
-    Base.metadata.drop_all(engine, tables=[*table.TABLES, *ledger_past.TABLES])
+    Base.metadata.drop_all(engine, tables=tables)
     with engine.begin() as connection:
-        for name in ("tile_grows", "leaf_stands", "head_grows", "checkpoint_stands"):
+        for name in ("tile_grows", "leaf_stands", "head_grows", "checkpoint_stands", "cosignature_stands"):
             connection.execute(text(f"DROP FUNCTION ledger_{name}()"))
 
 

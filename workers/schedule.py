@@ -3,8 +3,9 @@
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
+from functools import partial
 
 import structlog
 
@@ -12,6 +13,7 @@ from service import alive, logs, memory
 from service.bootstrap import Application, begin_watching, build, retention_periods
 from service.domain.errors import ZendingError
 from service.ledger import sequencer
+from service.ledger.cosigning import Asker
 from service.ledger.timestamps import stamp_checkpoints
 from service.settings import settings
 from service.usecases import access, archive, batches, bounces, housekeeping, pauses, periods, retention, submissions
@@ -21,6 +23,7 @@ from service.usecases.signatures import clock
 log = structlog.get_logger()
 
 SEQUENCE_LIMIT = 5000
+COSIGNED_AT_ONCE = 50
 
 
 def loops(application: Application) -> list[tuple[str, float, Callable[[], object]]]:
@@ -62,6 +65,7 @@ def loops(application: Application) -> list[tuple[str, float, Callable[[], objec
     return [
         ("sequence", 0.5, sequence),
         ("stamp", 1.0, stamp),
+        *_witness_loops(application),
         ("let_go", 1.0, lambda: pauses.let_go_rest(context)),
         ("wake", 1.0, lambda: housekeeping.wake_due(context)),
         ("cutoff", min(1.0, setting.print_cutoff_seconds / 4), lambda: batches.close_due(context)),
@@ -73,6 +77,21 @@ def loops(application: Application) -> list[tuple[str, float, Callable[[], objec
         ("bounces", 10.0, lambda: bounces.read_all(context, application.returns)),
         ("mend", 30.0, lambda: housekeeping.try_stored_again(context)),
     ]
+
+
+def _witness_loops(application: Application) -> Iterator[tuple[str, float, Callable[[], object]]]:
+    """A loop for each witness: one that does not answer keeps nobody else waiting."""
+    context = application.context
+
+    def cosign(asker: Asker) -> None:
+        for _ in range(COSIGNED_AT_ONCE):
+            if asker.ask(context.database.session, context.clock) is None:
+                return
+
+    for witness in context.witnesses:
+        asker = Asker(witness)
+        application.closing.callback(asker.close)
+        yield f"witness {witness.name}", 1.0, partial(cosign, asker)
 
 
 def run_loop(name: str, seconds: float, once: Callable[[], object], stop: threading.Event) -> None:

@@ -175,7 +175,9 @@ class Round:
         for each in row.evidence:
             document = calls.one_evidence(row.delivery["id"], each["id"])
             write_durably(folder / f"{each['event']}.json", json.dumps(document, ensure_ascii=False, indent=1))
-            checks = verify_evidence(document, self._house.ledger_keys, issuers)
+            # The time-stamp comes up to an interval after the checkpoint: it is demanded where it is there.
+            stamped = document.get("timestamp_token") is not None
+            checks = verify_evidence(document, self._house.ledger_keys, issuers if stamped else [])
             sound.append(all(check.ok is not False for check in checks))
         row.verified = all(sound)
 

@@ -1,4 +1,8 @@
-"""``zending ledger``: how the log of evidence stands, and a new one after a restore."""
+"""``zending ledger``: how the log of evidence stands, whether it is whole, and a new one after a restore."""
+
+import sys
+from dataclasses import asdict
+from typing import NoReturn
 
 import click
 from sqlalchemy import create_engine
@@ -67,3 +71,55 @@ def open_new_log(origin: str, closing: str, actor: str) -> None:
         f"The log {closing} is closed at {opened.follows.size} signed leaves; {origin} is open and linked to it."
     )
     click.echo(f"Set ZENDING_LEDGER_ORIGIN={origin} for every process, start them, and publish the new verifier keys.")
+
+
+@ledger.command()
+@click.option("--records-only", is_flag=True, help="Do not read the documents that are kept, which takes long.")
+@click.option("--former-key", "former", multiple=True, help="Verifier key of a closed log whose keys were others.")
+def fsck(former: tuple[str, ...], *, records_only: bool) -> None:
+    """Compute everything anew that evidence rests on, and name the first thing that differs.
+
+    Exit status 0: nothing differs. 1: something does. 2: it could not be looked at.
+    """
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from service.domain.errors import ZendingError
+    from service.ledger.errors import LedgerDiffers, NoteRefused
+    from service.ledger.notes import VerifierKey
+    from service.settings import SettingsRefused
+    from service.usecases import ledger_check
+    from signing.trust import load_certificates
+
+    try:
+        keys = [VerifierKey.parse(text) for text in former]
+        setting = settings()
+        application = build(setting)
+    except (NoteRefused, SettingsRefused) as error:
+        _cannot(str(error))
+    try:
+        head = StoredHead(application.store, application.context.log_origin)
+        looked = ledger_check.check(
+            application.context,
+            application.log_signer,
+            head,
+            load_certificates(setting.trust_anchor),
+            contents=not records_only,
+            former=keys,
+        )
+    except LedgerDiffers as error:
+        click.echo(f"DIFFERS: {error.detail}")
+        sys.exit(1)
+    except ZendingError as error:
+        _cannot(f"{error.detail} ({error.code})")
+    except SQLAlchemyError as error:
+        _cannot(f"the database can't be read ({type(error).__name__}).")
+    finally:
+        application.close()
+    for name, count in asdict(looked).items():
+        click.echo(f"{name}: {count}")
+    click.echo("Nothing differs.")
+
+
+def _cannot(why: str) -> NoReturn:
+    click.echo(f"It could not be looked at: {why}", err=True)
+    sys.exit(2)

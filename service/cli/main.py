@@ -21,7 +21,7 @@ _ELSEWHERE = {
     name: f"service.cli.{name.replace('-', '_')}"
     for name in (
         *("backup", "clients", "demo", "keys", "ledger", "legal-bases", "ops", "organisations"),
-        *("recovery", "restore", "retention", "verify"),
+        *("recovery", "restore", "retention", "verify", "witness"),
     )
 }
 

@@ -1,15 +1,13 @@
 """``zending verify``: sealed documents and evidence judged offline, with public keys only."""
 
 import base64
-import hashlib
 import json
 import os
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import click
 from cryptography import x509
@@ -18,6 +16,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from service.cli.verify_pdf import FORMS, Judging, written
 from service.ledger.verify import Check, verify_evidence
 from signing.errors import SigningError
+from signing.history import revision_digests
 from signing.timestamps import verify_token
 from signing.trust import load_certificates
 from signing.trusted_lists import TrustedListRefused, TrustedLists, load_lists
@@ -95,7 +94,7 @@ def verify(
     for file in files:
         content = file.read_bytes()
         if _is_pdf(content):
-            digests[file] = _digests(content)
+            digests[file] = revision_digests(content)
             results.append((file, judging.checks(judging.judge(content))))
         else:
             checks, record = _check_evidence(content, trust)
@@ -195,24 +194,6 @@ def _authority(document: dict[str, Any], trust: Trust) -> Check:
     except (SigningError, ValueError, TypeError):
         return Check("authority", False, "the time-stamp is not by an authority that you trust")
     return Check("authority", True, f"a trusted authority says it existed at {moment:%Y-%m-%d %H:%M:%S} UTC")
-
-
-_END: Final = re.compile(rb"%%EOF(?:\r\n|\r|\n)?")
-
-
-def _digests(pdf: bytes) -> tuple[str, ...]:
-    """SHA-256 of the file, then of what it was before each later addition, newest first.
-
-    A document that is kept for long gets newer time-stamps behind it; evidence names it as it was then.
-    """
-    state, done, found = hashlib.sha256(), 0, []
-    # A file may end with its last line or with that line's end.
-    for end in sorted({end for match in _END.finditer(pdf) for end in (match.start() + len(b"%%EOF"), match.end())}):
-        state.update(pdf[done:end])
-        done = end
-        found.append(state.hexdigest())
-    state.update(pdf[done:])
-    return tuple(dict.fromkeys([state.hexdigest(), *reversed(found)]))
 
 
 def _named(digests: tuple[str, ...], records: dict[Path, dict[str, Any]]) -> Check:

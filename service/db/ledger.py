@@ -203,7 +203,7 @@ class StoredCheckpoint:
     timestamp_token: bytes | None
 
 
-_CHECKPOINT = (
+CHECKPOINT = (
     LedgerCheckpoint.size,
     LedgerCheckpoint.root,
     LedgerCheckpoint.note,
@@ -355,7 +355,7 @@ def add_checkpoint(session: Session, *, size: int, root: bytes, note: str, at: d
 
 def newest_checkpoint(session: Session, *, stamped: bool = False) -> StoredCheckpoint | None:
     """The checkpoint of the largest tree; with ``stamped`` among those that have a time-stamp token."""
-    query = select(*_CHECKPOINT).order_by(LedgerCheckpoint.size.desc()).limit(1)
+    query = select(*CHECKPOINT).order_by(LedgerCheckpoint.size.desc()).limit(1)
     if stamped:
         query = query.where(LedgerCheckpoint.timestamp_token.is_not(None))
     row = session.execute(query).one_or_none()
@@ -365,7 +365,7 @@ def newest_checkpoint(session: Session, *, stamped: bool = False) -> StoredCheck
 def earliest_stamped_checkpoint(session: Session, *, covering: int) -> StoredCheckpoint | None:
     """The smallest time-stamped checkpoint whose tree holds the leaf with index ``covering``."""
     row = session.execute(
-        select(*_CHECKPOINT)
+        select(*CHECKPOINT)
         .where(LedgerCheckpoint.size > covering, LedgerCheckpoint.timestamp_token.is_not(None))
         .order_by(LedgerCheckpoint.size)
         .limit(1)

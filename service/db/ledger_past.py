@@ -136,16 +136,26 @@ def logs(session: Session) -> list[LedgerPast]:
 
 
 _CLOSE = (
-    "LOCK TABLE ledger_head, ledger_leaf, ledger_tile, ledger_checkpoint, ledger_pending IN ACCESS EXCLUSIVE MODE",
+    """
+    LOCK TABLE ledger_head, ledger_leaf, ledger_tile, ledger_checkpoint, ledger_cosignature, ledger_pending
+    IN ACCESS EXCLUSIVE MODE
+    """,
     "INSERT INTO ledger_past_leaf SELECT :number, index, evidence_id, leaf_hash FROM ledger_leaf",
     "INSERT INTO ledger_past_tile SELECT :number, level, number, hashes FROM ledger_tile",
-    "INSERT INTO ledger_past_checkpoint SELECT :number, size, root, note, at, timestamp_token FROM ledger_checkpoint",
+    # Nothing is added to a closed log's checkpoints: what witnesses signed becomes a part of the note.
+    """
+    INSERT INTO ledger_past_checkpoint
+    SELECT :number, size, root, note || coalesce(
+               (SELECT string_agg(line, '' ORDER BY key) FROM ledger_cosignature s WHERE s.size = c.size), ''),
+           at, timestamp_token
+    FROM ledger_checkpoint c
+    """,
     # What no kept checkpoint covers can't be proved in the closed log: it goes into the new one too.
     """
     INSERT INTO ledger_pending (evidence_id, leaf_hash)
     SELECT evidence_id, leaf_hash FROM ledger_leaf WHERE index >= :signed ORDER BY index ON CONFLICT DO NOTHING
     """,
-    "TRUNCATE ledger_leaf, ledger_tile, ledger_head, ledger_checkpoint",
+    "TRUNCATE ledger_leaf, ledger_tile, ledger_head, ledger_checkpoint, ledger_cosignature",
 )
 
 

@@ -51,6 +51,30 @@ class LedgerKeysRefused(LedgerStopped):
     code = "ledger_keys_refused"
 
 
+class LedgerDiffers(ZendingError):
+    """Something that the ledger rests on is not what it must be; the sentence names it by numbers and ids."""
+
+    code = "ledger_differs"
+
+
+class WitnessUnusable(LedgerStopped):
+    """A witness's folder is not one, or has lost what it must remember."""
+
+    code = "witness_unusable"
+
+
+class WitnessContradicts(LedgerStopped):
+    """A witness has seen another log than the one in this database, or says so."""
+
+    code = "witness_contradicts"
+
+
+class WitnessAnswerRefused(Retryable):
+    """What a witness answered is no cosignature of ours; only cosignatures wait."""
+
+    code = "witness_answer_refused"
+
+
 class LedgerRaced(Retryable):
     """Another sequencer moved the head first; nothing is lost, the rows are taken next time."""
 

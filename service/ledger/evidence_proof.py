@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from sqlalchemy.orm import Session
 
 from service.db import ledger as table
+from service.db import ledger_cosignatures as cosignatures
 from service.db import ledger_past as past_table
 from service.ledger import merkle
 from service.ledger import tiles as tile_paths
@@ -46,8 +47,10 @@ def proof_for(session: Session, evidence_id: uuid.UUID) -> PublishedProof | None
     hashes = merkle.inclusion_proof(index, checkpoint.size, table.tiles(session, merkle.tiles_of(ranges)))
     # What we hand out must hold: a damaged tile is our failure, not the verifier's surprise.
     merkle.verify_inclusion(leaf_hash, index, checkpoint.size, checkpoint.root, hashes)
-    proof = TlogProof(index, tuple(hashes), checkpoint.note)
-    return PublishedProof(index, leaf_hash, str(proof), checkpoint.note, checkpoint.timestamp_token)
+    note = checkpoint.note + cosignatures.lines(session, checkpoint.size)
+    return PublishedProof(
+        index, leaf_hash, str(TlogProof(index, tuple(hashes), note)), note, checkpoint.timestamp_token
+    )
 
 
 def _past_proof(session: Session, past: past_table.PastLeaf) -> PublishedProof | None:
@@ -93,9 +96,9 @@ def document(
 
 
 def newest_note(session: Session) -> str | None:
-    """The newest signed checkpoint, as ``/ledger/checkpoint`` serves it."""
+    """The newest signed checkpoint, as ``/ledger/checkpoint`` serves it: with the cosignatures there are by now."""
     found = table.newest_checkpoint(session)
-    return None if found is None else found.note
+    return None if found is None else found.note + cosignatures.lines(session, found.size)
 
 
 def tile(session: Session, wanted: TilePath) -> bytes | None:

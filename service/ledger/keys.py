@@ -1,4 +1,4 @@
-"""The log's two private keys: Ed25519 for today's verifiers, ML-DSA-44 for the day when curves no longer hold."""
+"""Two private keys of a log or a witness: Ed25519 for today's verifiers, ML-DSA-44 for when curves no longer hold."""
 
 import contextlib
 import os
@@ -19,6 +19,7 @@ from service.ledger.head_store import sync_folder
 
 ED25519_FILE = "ledger-ed25519.pem"
 ML_DSA_44_FILE = "ledger-mldsa44.pem"
+_WITNESS_FILES = ("witness-ed25519.pem", "witness-mldsa44.pem")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +64,7 @@ def generate(folder: Path, origin: str) -> LogSigner:
 
     A key that is already there stays; of two callers at once, both get the keys of whoever was first.
     """
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    _write_once(folder / ED25519_FILE, Ed25519PrivateKey.generate())
-    _write_once(folder / ML_DSA_44_FILE, MLDSA44PrivateKey.generate())
+    _make_pair(folder, ED25519_FILE, ML_DSA_44_FILE)
     return load(folder, origin)
 
 
@@ -75,12 +74,37 @@ def load(folder: Path, origin: str) -> LogSigner:
     Raises:
         LedgerKeysRefused: a key is missing, of another kind, or open to other users of the machine.
     """
-    first, second = _read(folder / ED25519_FILE), _read(folder / ML_DSA_44_FILE)
+    return LogSigner(origin, *_read_pair(folder, ED25519_FILE, ML_DSA_44_FILE))
+
+
+def generate_witness(folder: Path, name: str) -> tuple[notes.SigningKey, notes.SigningKey]:
+    """Make both keys of the witness ``name`` in ``folder``; as ``generate``."""
+    _make_pair(folder, *_WITNESS_FILES)
+    return load_witness(folder, name)
+
+
+def load_witness(folder: Path, name: str) -> tuple[notes.SigningKey, notes.SigningKey]:
+    """Read both keys of the witness ``name``, which make cosignatures only; raises as ``load``."""
+    first, second = _read_pair(folder, *_WITNESS_FILES)
+    return (
+        notes.SigningKey(name, notes.KeyType.COSIGNATURE_ED25519, first),
+        notes.SigningKey(name, notes.KeyType.COSIGNATURE_ML_DSA_44, second),
+    )
+
+
+def _make_pair(folder: Path, ed25519: str, ml_dsa_44: str) -> None:
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    _write_once(folder / ed25519, Ed25519PrivateKey.generate())
+    _write_once(folder / ml_dsa_44, MLDSA44PrivateKey.generate())
+
+
+def _read_pair(folder: Path, ed25519: str, ml_dsa_44: str) -> tuple[Ed25519PrivateKey, MLDSA44PrivateKey]:
+    first, second = _read(folder / ed25519), _read(folder / ml_dsa_44)
     if not isinstance(first, Ed25519PrivateKey) or not isinstance(second, MLDSA44PrivateKey):
         raise LedgerKeysRefused(
-            f"{ED25519_FILE} must hold an Ed25519 key and {ML_DSA_44_FILE} an ML-DSA-44 key.", why="wrong_kind"
+            f"{ed25519} must hold an Ed25519 key and {ml_dsa_44} an ML-DSA-44 key.", why="wrong_kind"
         )
-    return LogSigner(origin, first, second)
+    return first, second
 
 
 def _read(path: Path) -> object:

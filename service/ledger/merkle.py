@@ -266,10 +266,7 @@ class GrowingTree:
         for leaf in leaves:
             self._put(0, self.size, leaf, changed, touched)
             self.size += 1
-        for level in touched:
-            if self._rows[level]:
-                changed[level, (self.size >> (TILE_HEIGHT * level)) // TILE_WIDTH] = bytes(self._rows[level])
-        return changed
+        return changed | {tile: hashes for tile, hashes in self.edge().items() if tile[0] in touched}
 
     def _put(self, level: int, position: int, value: bytes, changed: dict[TileId, bytes], touched: set[int]) -> None:
         if level == len(self._rows):
@@ -282,6 +279,14 @@ class GrowingTree:
             row.clear()
             changed[level, position // TILE_WIDTH] = full
             self._put(level + 1, position // TILE_WIDTH, _fold(full), changed, touched)
+
+    def edge(self) -> dict[TileId, bytes]:
+        """The tiles that are partly filled now: those that ``edge_tiles`` names."""
+        return {
+            (level, (self.size >> (TILE_HEIGHT * level)) // TILE_WIDTH): bytes(row)
+            for level, row in enumerate(self._rows)
+            if row
+        }
 
     def root(self) -> bytes:
         """The root over all leaves so far."""

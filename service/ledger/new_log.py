@@ -92,6 +92,11 @@ def check_link(link: bytes, leaf: bytes, note: str, keys: tuple[notes.VerifierKe
     return merkle.leaf_hash(link) == leaf and quoted in link
 
 
+def link_id(origin: str) -> uuid.UUID:
+    """What stands in the place of an evidence's id for the first leaf of the log ``origin``, if that is a link."""
+    return uuid.uuid5(_NAMESPACE, origin)
+
+
 def _last(head_store: HeadStore, signer: LogSigner) -> tuple[str, Checkpoint]:
     content = head_store.read()
     if content is None:
@@ -107,7 +112,7 @@ def _begin(session: Session, origin: str, link: bytes) -> None:
     leaf = merkle.leaf_hash(link)
     tree = merkle.GrowingTree(0, {})
     tiles = tree.extend([leaf])
-    session.add(table.LedgerLeaf(index=0, evidence_id=uuid.uuid5(_NAMESPACE, origin), leaf_hash=leaf))
+    session.add(table.LedgerLeaf(index=0, evidence_id=link_id(origin), leaf_hash=leaf))
     session.flush()
     table.save_tiles(session, tiles)
     session.add(table.LedgerHead(id=1, size=1, root=tree.root(), signed_size=0, log_origin=origin))

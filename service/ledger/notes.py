@@ -35,6 +35,13 @@ class KeyType(IntEnum):
     COSIGNATURE_ML_DSA_44 = 0x06
 
 
+def check_name(name: str) -> None:
+    """Refuse what can't be a key's name (C2SP signed-note) or can't stand in an ML-DSA cosignature."""
+    if not name or "+" in name or any(letter.isspace() or letter < " " for letter in name):
+        raise NoteRefused("A key's name is not empty and has no space and no plus sign.")
+    _short(name.encode())
+
+
 @dataclass(frozen=True, slots=True)
 class VerifierKey:
     """A public key under a name, written ``<name>+<hex key id>+<base64(type ‖ public key)>``."""
@@ -44,8 +51,7 @@ class VerifierKey:
     public: bytes
 
     def __post_init__(self) -> None:
-        if not self.name or "+" in self.name or any(letter.isspace() for letter in self.name):
-            raise NoteRefused("A key's name is not empty and has no space and no plus sign.")
+        check_name(self.name)
         try:
             _public_key(self.type, self.public)
         except ValueError as error:
@@ -100,7 +106,7 @@ class SigningKey:
         seconds = int(at.timestamp())
         signature = self.private.sign(_message(self.name, self.type, text, seconds))
         stamp = b"" if self.type is KeyType.ED25519 else seconds.to_bytes(_TIME, "big")
-        return f"— {self.name} {base64.b64encode(self.verifier.id + stamp + signature).decode()}\n"
+        return str(Signature(self.name, self.verifier.id, stamp + signature))
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +116,10 @@ class Signature:
     name: str
     key_id: bytes
     value: bytes
+
+    def __str__(self) -> str:
+        """The line, with its newline."""
+        return f"— {self.name} {base64.b64encode(self.key_id + self.value).decode()}\n"
 
 
 @dataclass(frozen=True, slots=True)

@@ -94,12 +94,12 @@ def publish(
         if not table.try_lock(session, table.PUBLISHER_LOCK):
             return None
         head = _head_of(session, signer.origin)
-        stored = _stored(head_store, signer)
+        stored = stored_head(head_store, signer)
         newest = table.newest_checkpoint(session)
         _refuse_fork(session, head, stored, newest)
-        if stored is not None and (newest is None or newest.size < stored[0].size):
-            # A crash came between head store and commit: what was signed then is published now.
-            found, note = stored
+        if stored is not None and (newest is None or newest.size < stored.checkpoint.size):
+            # A crash came between head store and commit: what was signed then is published now, as of then.
+            found, note, now = stored.checkpoint, stored.note, stored.at
         elif newest is not None and newest.size == head.size:
             return None
         else:
@@ -130,7 +130,7 @@ def tick(
     with session_factory() as session:
         open_log(session, signer.origin)
         _refuse_fork(
-            session, _head_of(session, signer.origin), _stored(head_store, signer), table.newest_checkpoint(session)
+            session, _head_of(session, signer.origin), stored_head(head_store, signer), table.newest_checkpoint(session)
         )
         sequenced = sequence(session, limit=limit)
         session.commit()
@@ -160,27 +160,41 @@ def _head_of(session: Session, origin: str) -> table.Head:
     return head
 
 
-def _stored(head_store: HeadStore, signer: LogSigner) -> tuple[Checkpoint, str] | None:
-    """The last signed head, which our own keys must have signed."""
+@dataclass(frozen=True, slots=True)
+class StoredNote:
+    """The last signed head, outside the database; ``at`` is when it was signed."""
+
+    checkpoint: Checkpoint
+    note: str
+    at: datetime
+
+
+def stored_head(head_store: HeadStore, signer: LogSigner) -> StoredNote | None:
+    """The last signed head, which our own keys must have signed.
+
+    Raises:
+        LedgerForked: they have not.
+    """
     content = head_store.read()
     if content is None:
         return None
     try:
         note = content.decode()
-        found = checkpoints.parse(notes.open_note(note, signer.verifiers).text)
-    except (NoteRefused, UnicodeDecodeError) as error:
+        opened = notes.open_note(note, signer.verifiers)
+        found, (at,) = checkpoints.parse(opened.text), [each.at for each in opened.verified if each.at is not None]
+    except (NoteRefused, ValueError) as error:
         raise LedgerForked(
             "The head kept outside the database was not signed with this log's keys; nothing will be signed until the "
             "right head is put back.",
             why="foreign_head",
         ) from error
-    return found, note
+    return StoredNote(found, note, at)
 
 
 def _refuse_fork(
     session: Session,
     head: table.Head,
-    stored: tuple[Checkpoint, str] | None,
+    stored: StoredNote | None,
     newest: table.StoredCheckpoint | None,
 ) -> None:
     """Check that the head continues both the stored head and the newest checkpoint."""
@@ -192,7 +206,7 @@ def _refuse_fork(
         )
     signed = [(newest.size, newest.root)] if newest is not None else []
     if stored is not None:
-        signed.append((stored[0].size, stored[0].root))
+        signed.append((stored.checkpoint.size, stored.checkpoint.root))
     for size, root in sorted(set(signed)):
         _check_continues(session, head, size, root)
 

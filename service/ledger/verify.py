@@ -204,9 +204,9 @@ def verify_evidence(
 ) -> list[Check]:
     """Every check of one evidence document; it holds when none has ``ok`` False.
 
-    Every key of ``vkeys`` must have signed, and one must be the log's own; ``tsa_issuers`` may vouch for time-stamps.
+    Every key of ``vkeys`` must have signed, a witness's too, and one must be the log's; so must one of ``tsa_issuers``.
     """
-    keys, token = list(vkeys), document.get("timestamp_token")
+    keys, issuers, token = list(vkeys), list(tsa_issuers), document.get("timestamp_token")
     names = {key.strip().split("+")[0] for key in keys}
     bad, good = "record or salt was changed: the leaf hash differs", "record and salt give the leaf hash"
     checks = [
@@ -215,8 +215,8 @@ def verify_evidence(
         *[attempt("checkpoint", lambda key=key: check_key(document["checkpoint"], key)) for key in keys],  # type: ignore[misc]
     ]
     if token is None:
-        return [*checks, Check("time-stamp", None, "no token: the time rests on the log's word")]
-    issuers, text = list(tsa_issuers), str(document.get("checkpoint")).rpartition("\n\n")[0] + "\n"
+        return [*checks, Check("time-stamp", False if issuers else None, "no token: the time rests on the log's word")]
+    text = str(document.get("checkpoint")).rpartition("\n\n")[0] + "\n"
     checks.append(attempt("time-stamp", lambda: check_token(unbase64(token), text, issuers)))
     return checks if issuers else [*checks, Check("authority", None, "whether to trust it (give --tsa-ca)")]
 

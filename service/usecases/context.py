@@ -15,6 +15,7 @@ from service.db.session import Database
 from service.domain import legal_bases
 from service.domain.legal_basis import Register
 from service.inspection.inspector import Inspection
+from service.ledger.cosigning import KnownWitness
 from service.notifications.base import Notifier
 from service.usecases.desk import Desk
 from service.usecases.meters import Meter
@@ -83,6 +84,7 @@ class Context:
         signed_size: how many leaves were signed, as the head outside the database says; None before the first time.
         log_keys: the public keys of a log by its name, ours or one that was closed here, as those who verify take them.
         roots: the certificates that seals and time-stamps are traced to.
+        witnesses: who cosigns the evidence log's checkpoints.
         quiet_hours: nobody is written to between 23:00 and 07:00.
         signers: decides whose certificates people may sign with; None where signing by people is not set up.
         consent: the remote service where people sign by their consent; None where none is set.
@@ -112,6 +114,7 @@ class Context:
     signed_size: Callable[[], int | None]
     log_keys: Callable[[str], Sequence[str]]
     roots: Sequence[x509.Certificate]
+    witnesses: Sequence[KnownWitness] = ()
     quiet_hours: bool = True
     signers: SignerCheck | None = None
     consent: ConsentService | None = None

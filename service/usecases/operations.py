@@ -5,7 +5,7 @@ monitoring.
 """
 
 import socket
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -14,10 +14,12 @@ from typing import Final
 from sqlalchemy.orm import Session
 
 from service.db import archive, printing, queues, vitals
+from service.db import ledger_cosignatures as cosignatures
 from service.db.jobs import JobKind, Lane
 from service.db.operations import Heartbeat
 from service.db.session import widen
 from service.domain.alarms import ALARMS, Finding, Sample, judge
+from service.ledger.cosigning import KnownWitness
 from service.usecases.archive import LATE
 from service.usecases.context import Context
 from service.usecases.heartbeats import SILENT_AFTER, disks
@@ -108,6 +110,7 @@ def measure(context: Context, promises: Promises) -> list[Sample]:
         return [
             *_queues(session, promises, lags.now),
             *_lags(lags),
+            *_witnesses(session, context.witnesses, lags.now),
             Sample("zending_notices_bounced", vitals.bounced(session)),
             Sample("zending_seals_not_renewed", archive.overdue(session, before=context.clock() - LATE)),
             *_life(session, lags.now),
@@ -138,6 +141,13 @@ def _lags(lags: vitals.Lags) -> Iterable[Sample]:
     yield Sample("zending_batch_open_seconds", lags.batch or 0.0, labels)
     yield Sample("zending_cutoff_late_seconds", lags.cutoff or 0.0)
     yield Sample("zending_oldest_pause_seconds", lags.pause or 0.0)
+
+
+def _witnesses(session: Session, witnesses: Sequence[KnownWitness], now: datetime) -> Iterable[Sample]:
+    for witness in witnesses:
+        since = cosignatures.waiting_since(session, witness.key_texts)
+        waited = 0.0 if since is None else max(0.0, (now - since).total_seconds())
+        yield Sample("zending_ledger_uncosigned_seconds", waited, {"witness": witness.name})
 
 
 def _life(session: Session, now: datetime) -> Iterable[Sample]:

@@ -48,8 +48,8 @@ def columns(
     salt, organisation = entry.new_salt(), owner.organisation_id
     kek = context.keyring.wrap_key(organisation, owner.retention_year)
     return {
-        "record": crypto.encrypt(kek, msgspec.json.encode(statement), _place(table, organisation, "record", evidence)),
-        "salt": crypto.encrypt(kek, salt, _place(table, organisation, "salt", evidence)),
+        "record": crypto.encrypt(kek, msgspec.json.encode(statement), place(table, organisation, "record", evidence)),
+        "salt": crypto.encrypt(kek, salt, place(table, organisation, "salt", evidence)),
         "leaf_hash": entry.leaf_hash(str(statement["event_key"]), salt, statement),
     }
 
@@ -57,8 +57,8 @@ def columns(
 def whole(session: Session, context: Context, row: Row) -> dict[str, object]:
     """One evidence with its salt and leaf hash, and its proof where there is one, as it leaves the service."""
     table = row.__tablename__
-    salt = crypto.decrypt(context.keyring, row.salt, _place(table, row.organisation_id, "salt", row.id))
-    raw = crypto.decrypt(context.keyring, row.record, _place(table, row.organisation_id, "record", row.id))
+    salt = crypto.decrypt(context.keyring, row.salt, place(table, row.organisation_id, "salt", row.id))
+    raw = crypto.decrypt(context.keyring, row.record, place(table, row.organisation_id, "record", row.id))
     return evidence_proof.document(
         msgspec.json.decode(raw, type=dict[str, object]), salt, row.leaf_hash, evidence_proof.proof_for(session, row.id)
     )
@@ -73,5 +73,6 @@ def listed(session: Session, rows: Sequence[Row]) -> list[dict[str, Any]]:
     ]
 
 
-def _place(table: str, organisation: uuid.UUID, column: str, evidence: uuid.UUID) -> bytes:
+def place(table: str, organisation: uuid.UUID, column: str, evidence: uuid.UUID) -> bytes:
+    """What an encrypted column of an evidence is bound to."""
     return f"{organisation}|{table}.{column}:{evidence}".encode()

@@ -46,6 +46,7 @@ HELP: Final[Mapping[str, str]] = {
     "zending_ledger_pending_seconds": "How long the oldest evidence has waited to be put into the ledger.",
     "zending_ledger_unsigned_seconds": "Since when the ledger has grown without a signed checkpoint.",
     "zending_ledger_unstamped_seconds": "Since when checkpoints were signed without a time-stamp.",
+    "zending_ledger_uncosigned_seconds": "Since when checkpoints were signed that a witness has not cosigned.",
     "zending_batch_open_seconds": "How long the oldest closed print batch has waited for its hand-over.",
     "zending_cutoff_late_seconds": "How long ago a print cut-off should have been that was not.",
     "zending_oldest_pause_seconds": "How long the oldest pause has lasted.",

@@ -7,13 +7,13 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from service.cli.verify import _digests
 from service.db.ids import DELIVERY, parse_id
 from service.db.jobs import JobKind
 from service.usecases import archive, deliveries, housekeeping, operations
 from service.usecases.operations import Promises
 from signing.archive import Kept
 from signing.errors import CertificateRevoked, SigningError, TimeStampUnavailable
+from signing.history import revision_digests
 from signing.report import Kind
 from signing.trust import load_certificates
 from signing.validate import validate
@@ -75,8 +75,8 @@ def test_a_seal_is_renewed_half_a_year_before_its_certificate_ends(
     assert seen.documents[0].size == len(after)
     assert status(pipeline, sealed.sender, sealed.delivery) == "to_print"
     # What was evidenced stays true of the file's beginning, where zending verify finds it.
-    assert hashlib.sha256(before).hexdigest() in _digests(after)
-    assert _digests(after)[0] == hashlib.sha256(after).hexdigest()
+    assert hashlib.sha256(before).hexdigest() in revision_digests(after)
+    assert revision_digests(after)[0] == hashlib.sha256(after).hexdigest()
     record = evidence(pipeline, sealed.sender, sealed.delivery, "SubmissionAcceptance")
     assert record["parts"][0]["sha256"] == hashlib.sha256(after[: len(before)]).hexdigest()
 

@@ -40,6 +40,7 @@ APPLICATION_RIGHTS = (
     "SELECT, INSERT, UPDATE (width, hashes) ON ledger_tile",
     "SELECT, INSERT, UPDATE (size, root, signed_size, updated_at) ON ledger_head",
     "SELECT, INSERT, UPDATE (timestamp_token) ON ledger_checkpoint",
+    "SELECT, INSERT ON ledger_cosignature",
     "SELECT ON ledger_past, ledger_past_leaf, ledger_past_tile, ledger_past_checkpoint",
 )
 

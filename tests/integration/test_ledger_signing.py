@@ -1,6 +1,7 @@
 """Heads that are signed on a real PostgreSQL: nothing forked, whatever crashes, is restored or is changed."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ from sqlalchemy import Engine, delete, text, update
 from sqlalchemy.exc import DBAPIError
 
 from service.db import ledger as table
-from service.ledger import checkpoint, evidence_proof, notes, sequencer
+from service.ledger import checkpoint, notes, sequencer
 from service.ledger.errors import LedgerForked, LedgerNotOpened
 from service.ledger.head_store import FileHeadStore
 from tests.ledger_support import NOW, ORIGIN, leaves, signer
@@ -78,13 +79,14 @@ def test_a_crash_after_the_head_store_publishes_the_note_that_was_signed(
             tick(sessions, store)
     signed = store.read()
     put(sessions, leaves(1, of="later"))
-    found = tick(sessions, store).checkpoint
+    found = sequencer.tick(sessions, signer(), store, NOW + timedelta(hours=1)).checkpoint
     assert found is not None
     assert found.size == 2
     with sessions() as session:
-        note = evidence_proof.newest_note(session)
-    assert note is not None
-    assert note.encode() == signed
+        newest = table.newest_checkpoint(session)
+    assert newest is not None
+    # Published as it was signed, and as of when.
+    assert (newest.note.encode(), newest.at) == (signed, NOW)
     later = tick(sessions, store).checkpoint
     assert later is not None
     assert later.size == 3

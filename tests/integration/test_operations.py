@@ -14,9 +14,12 @@ from service.db.jobs import JobKind, Lane
 from service.domain.alarms import Finding
 from service.engine.steps import run_chunk
 from service.engine.tallies import Account, Tallies
+from service.ledger.cosigning import KnownWitness
+from service.ledger.keys import generate_witness
 from service.usecases import heartbeats, operations
 from tests.engine_support import Bench, execute, organisations, put
 from tests.pipeline_support import Pipeline, TestDatabase
+from tests.usecase_support import change
 
 PROMISES = operations.Promises(seal=60, mailbox=120, bulk=14400, hand_over=3600, cutoff=86400)
 
@@ -141,6 +144,23 @@ def test_each_condition_is_found_in_the_rows(
     execute(database, statement)
     assert set(findings(healthy)) - {"JobsFailing"} == {code} - {"JobsFailing"}
     assert code in findings(healthy)
+
+
+def test_a_witness_that_cosigns_nothing_is_told(healthy: Pipeline, database: TestDatabase, tmp_path: Path) -> None:
+    keys = [key.verifier for key in generate_witness(tmp_path / "w", "w.example/w")]
+    change(healthy, witnesses=(KnownWitness("https://w.example", tuple(keys)),))
+    assert findings(healthy) == {}
+    put_checkpoint = (
+        "INSERT INTO ledger_checkpoint (size, root, note, at, timestamp_token)"
+        " VALUES ({}, decode(repeat('00', 32), 'hex'), 'x', now() - interval '{} minutes', 'x')"
+    )
+    execute(database, put_checkpoint.format(5, 50))
+    assert set(findings(healthy)) == {"LedgerUncosigned"}
+    assert "w.example/w" in findings(healthy)["LedgerUncosigned"].what
+    execute(database, f"INSERT INTO ledger_cosignature VALUES ('w.example/w+{keys[1].id.hex()}', 5, 'x', now())")
+    assert findings(healthy) == {}
+    execute(database, put_checkpoint.format(6, 20))
+    assert findings(healthy) == {}
 
 
 def test_waiting_by_rule_is_nothing_wrong(healthy: Pipeline, database: TestDatabase) -> None:

@@ -24,7 +24,7 @@ from tests.tools_support import program
 RULES = CHECKOUT / "docs" / "alarms.yaml"
 LABELS = {
     "kind": "seal", "lane": "interactive", "role": "worker", "host": "h", "disk": "store", "profile": "tax",
-    "part": "database", "needed": "yes", "code": "some_code",
+    "part": "database", "needed": "yes", "code": "some_code", "witness": "w.example/1",
 }  # fmt: skip
 USED = {
     "zending_part_up": ("part", "needed"),
@@ -37,6 +37,7 @@ USED = {
     "zending_promise_seconds": ("kind", "lane"),
     "zending_jobs_parked": ("kind",),
     "zending_certificate_left_seconds": ("profile",),
+    "zending_ledger_uncosigned_seconds": ("witness",),
     "zending_disk_free_ratio": ("host", "disk"),
     "zending_returned_mail_aside": ("host",),
     "zending_returned_mail_oldest_seconds": ("host",),
@@ -62,6 +63,7 @@ SAYS = {
     "LedgerBehind": "Evidence has waited for 1m 1s to be put into the ledger.",
     "LedgerUnsigned": "The ledger has grown, and no checkpoint was signed for 1m 1s.",
     "LedgerUnstamped": "No checkpoint got a time-stamp for 30m 1s though the ledger has grown.",
+    "LedgerUncosigned": "The witness w.example/1 has cosigned nothing for 30m 1s though the ledger has grown.",
     "CertificateExpired": "The seal profile tax seals for 1d 23h 59m 59s more.",
     "CertificateExpiring": "The seal profile tax seals for 29d 23h 59m 59s more.",
     "DiskFull": "On h, 4% of the store disk is free.",

@@ -20,8 +20,9 @@ EVERYTHING = ("delete", "insert", "select", "update")
 _APPLICATION = {
     ("select",): "alembic_version ledger_past ledger_past_checkpoint ledger_past_leaf ledger_past_tile lookup_hour",
     ADD: (
-        "activation audit_entry client delivery_event end_proposal evidence gone_out ledger_checkpoint ledger_head"
-        " lane_use ledger_leaf ledger_tile legal_hold lookup lookup_recipient mandate mandate_act organisation"
+        "activation audit_entry client delivery_event end_proposal evidence gone_out lane_use ledger_checkpoint"
+        " ledger_cosignature ledger_head ledger_leaf ledger_tile legal_hold lookup lookup_recipient mandate mandate_act"
+        " organisation"
         " organisation_limit outage recovery signature_evidence signature_hold staff verification_code"
     ),
     TAKE: "ledger_pending quota_use",
@@ -37,9 +38,9 @@ _APPLICATION = {
     ("usage",): "print_batch_number",
 }
 _READERS = (
-    "audit_entry end_proposal gone_out heartbeat job ledger_checkpoint ledger_head ledger_leaf ledger_past"
-    " ledger_past_checkpoint ledger_past_leaf ledger_past_tile ledger_pending ledger_tile organisation pause"
-    " print_batch print_cutoff recovery step_tally"
+    "audit_entry end_proposal gone_out heartbeat job ledger_checkpoint ledger_cosignature ledger_head ledger_leaf"
+    " ledger_past ledger_past_checkpoint ledger_past_leaf ledger_past_tile ledger_pending ledger_tile organisation"
+    " pause print_batch print_cutoff recovery step_tally"
 )
 TABLES: dict[str, dict[str, tuple[str, ...]]] = {
     "zending_app": {name: rights for rights, names in _APPLICATION.items() for name in names.split()},

@@ -18,7 +18,7 @@ BY_NAME = {alarm.name: alarm for alarm in ALARMS}
 def sample_beyond(alarm: Alarm, by: float) -> list[Sample]:
     """Samples that lie ``by`` beyond an alarm's bound; with a negative number, on its good side."""
     labels = {"kind": "seal", "lane": "interactive", "role": "worker", "host": "h", "disk": "store", "profile": "tax",
-              "part": "database", "needed": "yes", "code": "some_code"} | dict(alarm.where)  # fmt: skip
+              "part": "database", "needed": "yes", "code": "some_code", "witness": "w"} | dict(alarm.where)  # fmt: skip
     if isinstance(alarm.beyond, str):
         return [Sample(alarm.metric, 60 + by, labels), Sample(alarm.beyond, 60, labels)]
     return [Sample(alarm.metric, alarm.beyond + (-by if alarm.below else by), labels)]

@@ -11,8 +11,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from lxml import etree
 
-from service.cli.verify import _digests, _named
+from service.cli.verify import _named
 from service.cli.verify import verify as command
+from signing.history import revision_digests
 from tests.longterm_support import SIGNED, certify, house, renewed, sign
 from tests.signing_support import plain_pdf
 from tests.trusted_list_support import Service, list_xml, operator, qualified, signed_list
@@ -138,9 +139,9 @@ def test_evidence_is_found_for_what_a_file_was_before_something_was_added(end: b
     before = b"%PDF-1.7 sealed %%EOF" + end
     after = before + b"newer time-stamp\n%%EOF\n"
     records = {Path("e"): {"event": "SubmissionAcceptance", "parts": [{"sha256": hashlib.sha256(before).hexdigest()}]}}
-    found = _named(_digests(after), records)
+    found = _named(revision_digests(after), records)
     assert found.ok
     assert "before what was added later" in found.detail
-    assert "before" not in _named(_digests(before), records).detail
-    assert _named(_digests(b"x" + after), records).ok is False
-    assert _named(_digests(before[:-1]), records).ok is False
+    assert "before" not in _named(revision_digests(before), records).detail
+    assert _named(revision_digests(b"x" + after), records).ok is False
+    assert _named(revision_digests(before[:-1]), records).ok is False
