@@ -18,11 +18,12 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from bench.running import activate
-from service.bootstrap import build, make_keys
+from service.bootstrap import build
 from service.embedded.fictional import RECIPIENTS, TAX, people_for_provider
 from service.embedded.postgres import DATABASE
 from service.embedded.seeding import place_seal
 from service.embedded.stack import Stack
+from service.own_keys import make_keys
 from service.settings import read_settings
 from service.usecases import organisations
 from tests.pipeline_support import fresh_database

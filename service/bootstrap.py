@@ -1,7 +1,6 @@
 """The only wiring: settings in, a whole application out."""
 
 import contextlib
-import os
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -13,7 +12,7 @@ from urllib.parse import unquote, urlsplit
 from celery import Celery
 
 from printing.providers.directory import DirectoryProvider
-from service import authorities, outgoing, tracing, validators
+from service import authorities, outgoing, own_keys, tracing, validators
 from service.channels.internal import InternalChannel
 from service.db.migrations import SchemaTooOld, refuse_older
 from service.db.session import CONNECT_SECONDS, Database
@@ -26,8 +25,6 @@ from service.identity.tokens import (
     SigningKey,
     TokenIssuer,
     TokenVerifier,
-    load_signing_key,
-    new_signing_key_pem,
 )
 from service.inspection.inspector import Inspection, Inspector
 from service.inspection.limits import InspectionLimits
@@ -35,11 +32,11 @@ from service.inspection.scanners.base import MalwareScanner
 from service.inspection.scanners.clamd import ClamdScanner
 from service.inspection.scanners.none import NoScanner
 from service.inspection.validator import Validator
-from service.ledger import keys as ledger_keys
 from service.ledger.keys import LogSigner
 from service.notifications.envelopes import Envelopes
 from service.notifications.maildir import Maildir
 from service.notifications.smtp import SmtpNotifier
+from service.own_keys import SEALS
 from service.seals.making import maker
 from service.seals.refused import RefusedPins
 from service.seals.sealers import Sealers, in_files
@@ -52,7 +49,6 @@ from service.usecases.operations import Promises
 from service.usecases.receipts import Receipts
 from service.usecases.retention import Periods
 from service.vault import crypto
-from service.vault.durable import write_all
 from service.vault.keyring.base import IndexKeys
 from service.vault.keyring.file import FileKeyRing
 from service.vault.objects.address import is_for_one_machine, is_there, open_store
@@ -64,11 +60,6 @@ from signing.revocation import RevocationSource
 from signing.timestamps import LARGEST_STAMP, TimeStampAuthority
 from signing.trust import load_certificates
 
-TOKEN_KEY: Final = "tokens.pem"  # noqa: S105  a file name
-# Keys of tokens that verify and never sign: the next one before its time, the former one after it.
-TOKEN_KEYS_BESIDE: Final = ("tokens-next.pem", "tokens-former.pem")
-LEDGER_KEYS: Final = "ledger"
-SEALS: Final = "seals"
 REFUSED_PINS: Final = "refused-pins"
 AUDIENCE: Final = "zending"
 OPERATORS_SECONDS: Final = 2
@@ -169,7 +160,7 @@ def _build(settings: Settings, closing: contextlib.ExitStack, *, hands_in: bool,
     waker = Waker(celery, slots=settings.worker_slots)
     closing.callback(waker.close)
     scanner = _scanner(settings)
-    token_keys, log_signer = _token_keys(settings), _log_signer(settings)
+    token_keys, log_signer = own_keys.token_keys(settings), own_keys.log_signer(settings)
 
     def open_inspector() -> Inspector:
         return closing.enter_context(Inspector(_inspection(settings), scanner))
@@ -276,52 +267,6 @@ def begin_watching(application: Application, role: str) -> None:
     application.closing.callback(beating.close)
     tracing.begin(settings.traces_url, role=role, share=settings.traces_share)
     application.closing.callback(tracing.end)
-
-
-def make_keys(folder: Path, origin: str) -> LogSigner:
-    """Make the keys a new installation needs (tokens, ledger, key ring) where they are missing; keep what is there."""
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    target = folder / TOKEN_KEY
-    if not target.exists():
-        _write_private(target, new_signing_key_pem())
-    FileKeyRing(folder / "keyring").index_keys()
-    (folder / SEALS).mkdir(exist_ok=True, mode=0o700)
-    return ledger_keys.generate(folder / LEDGER_KEYS, origin)
-
-
-def _write_private(target: Path, content: bytes) -> None:
-    draft = target.with_suffix(f".{os.getpid()}.new")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    try:
-        write_all(descriptor, content)
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-    with contextlib.suppress(FileExistsError):
-        # Linking never overwrites: of two that start at once, both use the first one's key.
-        os.link(draft, target)
-    draft.unlink()
-
-
-def _token_keys(settings: Settings) -> list[SigningKey]:
-    """The keys that may have signed an access token, the one that signs first."""
-    beside = [settings.keys_folder / name for name in TOKEN_KEYS_BESIDE]
-    files = [settings.keys_folder / TOKEN_KEY, *(file for file in beside if file.exists())]
-    try:
-        return [load_signing_key(file.read_bytes()) for file in files]
-    except (OSError, ValueError):
-        raise SettingsRefused(
-            "ZENDING_KEYS_FOLDER has no usable key for access tokens (tokens.pem): run 'zending keys' once."
-        ) from None
-
-
-def _log_signer(settings: Settings) -> LogSigner:
-    try:
-        return ledger_keys.load(settings.keys_folder / LEDGER_KEYS, settings.ledger_origin)
-    except Exception as error:
-        raise SettingsRefused(
-            "ZENDING_KEYS_FOLDER has no usable keys for the ledger (ledger/): run 'zending keys' once."
-        ) from error
 
 
 def _store(settings: Settings, database: Database, *, operating: bool) -> ObjectStore:

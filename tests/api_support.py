@@ -12,9 +12,10 @@ from litestar import Litestar
 from litestar.testing import TestClient
 
 from service.app import framed, make_litestar
-from service.bootstrap import Application, build, make_keys
+from service.bootstrap import Application, build
 from service.db.ids import ORGANISATION, public_id
 from service.identity.scopes import Scope
+from service.own_keys import make_keys
 from service.settings import Mode, read_settings
 from tests.signing_support import pki
 

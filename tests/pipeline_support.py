@@ -13,7 +13,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from service.bootstrap import Application, build, make_keys
+from service.bootstrap import Application, build
 from service.db.jobs import JobKind, Lane
 from service.db.session import Database
 from service.domain.states import Actor
@@ -24,6 +24,7 @@ from service.embedded.stack import Stack
 from service.engine.steps import Step, run_chunk
 from service.ledger import sequencer
 from service.ledger.timestamps import stamp_checkpoints
+from service.own_keys import make_keys
 from service.settings import read_settings
 from service.usecases import batches, organisations
 from service.usecases.admission import Sender, Upload

@@ -3,9 +3,10 @@
 import json
 import uuid
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from service.db.ids import DELIVERY, parse_id
+from service.domain import calendar
 from service.usecases import periods, registered_consent
 from service.usecases.mailbox import Reader
 from tests.engine_support import execute
@@ -48,6 +49,11 @@ def clock(pipeline: Pipeline, moment: datetime) -> None:
     with at(pipeline, moment):
         periods.round_(pipeline.context)
         pipeline.work()
+
+
+def days(pipeline: Pipeline, count: int) -> datetime:
+    """Ten in the morning, so many days from today in Brussels."""
+    return calendar.begins(calendar.local_date(pipeline.now) + timedelta(days=count)) + timedelta(hours=10)
 
 
 def legs(database: TestDatabase, delivery: str) -> list[tuple[str, str, bool | None]]:

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
-from service.bootstrap import make_keys
 from service.cli.demo_calls import CALLBACK, Calls, agency, person
 from service.cli.demo_mailbox import activate
 from service.embedded.fictional import PEOPLE, RECIPIENTS, Recipient, people_for_provider
@@ -19,6 +18,7 @@ from service.embedded.privileges import CannotStart
 from service.embedded.seeding import SeededClient, seed
 from service.embedded.stack import Stack
 from service.embedded.supervisor import Pids
+from service.own_keys import make_keys
 
 SETTINGS: Final = {
     "ZENDING_ISSUER_NAME": "Zending (demonstration)",

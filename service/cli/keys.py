@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @click.pass_context
 def keys(context: click.Context, folder: Path, origin: str) -> None:
     """Make the keys of a new installation where they are missing, and print the ledger's verifier keys."""
-    from service.bootstrap import make_keys
+    from service.own_keys import make_keys
 
     if context.invoked_subcommand is None:
         for line in make_keys(folder, origin).vkeys:
@@ -118,9 +118,9 @@ def tokens(context: click.Context, stage: str) -> None:
     next: a new key is made and published, and does not sign yet. promote: it signs, the former one still verifies.
     retire: the former one is removed; its tokens, minutes old, are no longer believed.
     """
-    from service.bootstrap import TOKEN_KEY, TOKEN_KEYS_BESIDE
     from service.cli.backup_archive import write_file
     from service.identity.tokens import new_signing_key_pem
+    from service.own_keys import TOKEN_KEY, TOKEN_KEYS_BESIDE
 
     assert context.parent is not None
     folder: Path = context.parent.params["folder"]

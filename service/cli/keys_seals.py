@@ -213,7 +213,7 @@ def _told(names: list[str]) -> str:
 
 
 def _seals_folder(context: click.Context) -> Path:
-    from service.bootstrap import SEALS
+    from service.own_keys import SEALS
 
     above: click.Context | None = context
     while above is not None:

@@ -9,7 +9,8 @@ from sqlalchemy import select, text, update
 from sqlalchemy.orm import Session
 
 from service.db.base import among
-from service.db.models import DeliveryEvent, EvidenceRow, Mailbox
+from service.db.mailbox_models import Mailbox
+from service.db.models import DeliveryEvent, EvidenceRow
 from service.domain.states import Event
 
 _FAILURES: Final = (Event.CONSIGNMENT_NOTIFICATION_FAILURE.value, Event.NOTIFICATION_FOR_ACCEPTANCE_FAILURE.value)

@@ -9,7 +9,7 @@ from sqlalchemy import select, text, update
 from sqlalchemy.orm import Session
 
 from service.db.base import among
-from service.db.models import Activation, ActivationCode, Lookup, Mailbox, MailboxItem
+from service.db.mailbox_models import Activation, ActivationCode, Lookup, Mailbox, MailboxItem
 
 # Many hashes travel as one value: written out as an array, a thousand take the driver longer than the query takes.
 _HASHES = """

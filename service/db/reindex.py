@@ -8,7 +8,8 @@ from sqlalchemy import func, select, text
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from service.db.base import Base
-from service.db.models import DeliveryRow, Lookup
+from service.db.mailbox_models import Lookup
+from service.db.models import DeliveryRow
 
 
 class IndexWalk(Base):

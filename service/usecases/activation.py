@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from service.db import mailboxes
 from service.db.ids import new_id
-from service.db.models import Activation, ActivationCode, Mailbox
+from service.db.mailbox_models import Activation, ActivationCode, Mailbox
 from service.domain.errors import Conflict, Forbidden, Invalid, QuotaExceeded, Retryable
 from service.domain.identifiers import RecipientKind
 from service.notifications.base import About, Language, Notice, NoticeKind, Result, checked_address

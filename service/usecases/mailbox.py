@@ -14,7 +14,8 @@ from sqlalchemy.orm import Session
 from service.db import deliveries as rows
 from service.db import mailboxes, mandates
 from service.db.ids import DELIVERY, MANDATE, parse_id, public_id
-from service.db.models import LegRow, MailboxItem
+from service.db.mailbox_models import MailboxItem
+from service.db.models import LegRow
 from service.db.session import enter_delivery
 from service.domain.errors import Conflict, NotFound
 from service.domain.evidence import MANDATE_WITHOUT_EFFECT, AssuranceLevel, EvidenceEvent

@@ -8,7 +8,7 @@ from typing import Any
 from service.channels.base import Consent
 from service.db import mailboxes
 from service.db.ids import new_id
-from service.db.models import Lookup
+from service.db.mailbox_models import Lookup
 from service.domain.errors import FieldError, Invalid, QuotaExceeded
 from service.domain.identifiers import NumberInvalid, RecipientId, RecipientKind
 from service.usecases.context import Context

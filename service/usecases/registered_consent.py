@@ -6,7 +6,7 @@ from typing import Final
 from sqlalchemy.orm import Session
 
 from service.db import mailboxes
-from service.db.models import Mailbox
+from service.db.mailbox_models import Mailbox
 from service.domain.errors import Conflict
 from service.usecases import acting, activation
 from service.usecases.activation import Proof, prove

@@ -13,7 +13,7 @@ from sqlalchemy import text
 
 from service.db import mailboxes
 from service.db.ids import new_id
-from service.db.models import Lookup
+from service.db.mailbox_models import Lookup
 from service.embedded.postgres import DATABASE
 from service.embedded.stack import Stack
 from tests.engine_support import execute, organisations

@@ -8,13 +8,13 @@ import pytest
 from click.testing import CliRunner
 from sqlalchemy import text
 
-from service.bootstrap import make_keys
 from service.cli.main import zending
 from service.domain.errors import Unauthenticated
 from service.identity.clients import SecretCredentials
 from service.identity.grants import ClientCredentialsRequest
 from service.identity.scopes import Scope
 from service.identity.tokens import TokenIssuer, TokenVerifier, load_signing_key
+from service.own_keys import make_keys
 from service.usecases import access, organisations
 from tests.embedded_support import CHECKOUT
 from tests.pipeline_support import Pipeline, TestDatabase
