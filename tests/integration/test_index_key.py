@@ -236,7 +236,7 @@ def test_receipts_of_the_former_key_are_believed_and_of_no_other(pipeline: Pipel
 
 def test_a_token_finds_its_owners_rows_under_every_key(pipeline: Pipeline) -> None:
     promoted(pipeline)
-    who = reader(pipeline)
+    who = replace(reader(pipeline), person="an")
     issued = pipeline.application.tokens.issue(
         now=datetime.now(UTC), subject="an", client_id="c", scopes=[], recipient=access.recipient_reference(who),
         assurance_level="substantial",
