@@ -9,6 +9,7 @@ import msgspec
 from service.domain.errors import NotFound
 from service.domain.legal_basis import Entry
 from service.usecases.context import Context
+from service.usecases.views import EffectRuleView, LegalBasisView
 
 
 class DaysView(msgspec.Struct, frozen=True):
@@ -17,13 +18,6 @@ class DaysView(msgspec.Struct, frozen=True):
     usual: int
     least: int
     most: int
-
-
-class EffectRuleView(msgspec.Struct, frozen=True):
-    """What legal effect is counted from; ``working_days`` is 0 where the moment of the event counts."""
-
-    event: str
-    working_days: int
 
 
 class EntryView(msgspec.Struct, frozen=True):
@@ -98,3 +92,9 @@ def entry_view(entry: Entry) -> EntryView:
         fallback={ending.value: way.value for ending, way in entry.fallback.items()},
         effect=[EffectRuleView(rule.on.value, rule.working_days) for rule in entry.effect],
     )
+
+
+def named(context: Context, basis: LegalBasisView | None) -> EntryView | None:
+    """The entry that a delivery names, if it names one that is still in the register."""
+    entry = None if basis is None else context.register.version(basis.id, basis.version)
+    return None if entry is None else entry_view(entry)
