@@ -20,6 +20,7 @@ from service.identity.scopes import Scope
 from service.usecases import access, deliveries
 from service.usecases.admission import Sender
 from service.usecases.hand_in import hand_in
+from service.usecases.preview import PreviewView, preview
 from service.usecases.views import DeliveryPage, DeliveryView, HandedInView
 
 STATUSES: Final = tuple(
@@ -84,6 +85,23 @@ class Deliveries(Controller):
             body = await uploads.read_hand_in(request, limits)
             done = await sync_to_thread(hand_in, context_of(request), sender, body.raw, body.uploads, key=key)
         return acknowledged(done.status, done.body, f"/v1/deliveries/{done.delivery_id}")
+
+    @post(
+        "/preview",
+        status_code=200,
+        summary="Read what would happen to a delivery",
+        operation_id="previewDelivery",
+        response_description="What it would be sent under, what would happen when, and what is wrong with it.",
+        **scoped(Scope.DELIVERIES_WRITE, 413, 422),
+    )
+    async def preview(self, request: ApiRequest) -> Response[PreviewView]:
+        """Show what would happen to a hand-in with this JSON, its files apart; nothing is kept.
+
+        The recipient is not looked up: the ways with and without a mailbox both stand in the answer. What a hand-in
+        would be refused for is an answer too, in `problems`.
+        """
+        raw = await request.body()
+        return Response(await sync_to_thread(preview, context_of(request), tenant(request), raw), media_type=JSON)
 
     @get(
         summary="List deliveries, newest first",

@@ -15,6 +15,7 @@ from litestar.openapi.spec import Components, License, OAuthFlow, OAuthFlows, Se
 from service.api import examples
 from service.api.calls import CLIENT_SECURITY, SECURITY
 from service.api.contract_changes import breaking_changes
+from service.api.legal_bases import add_legal_basis_file
 from service.api.mandates import add_acting_for
 from service.api.routes import api_handlers
 from service.api.signature_contract import add_signature_bodies
@@ -40,6 +41,7 @@ _TAGS: Final = {
     "Recipients": "Who can be reached digitally.",
     "Mailbox": "The recipient's side.",
     "Mandates": "Acting for another: given with a code, scoped, revoked at once.",
+    "Legal bases": "What deliveries are sent under, and what has legal effect when.",
     "Ledger": "The public log of evidence: hashes only.",
     "Operations": "Health; status, pauses, parked jobs and the audit trail for the platform's own people.",
 }
@@ -65,6 +67,7 @@ def document() -> dict[str, Any]:
     add_validation_bodies(plain)
     add_signature_bodies(plain)
     add_acting_for(plain)
+    add_legal_basis_file(plain)
     _add_token_form(plain)
     _add_evidence_pages(plain)
     _add_examples(plain)
@@ -136,6 +139,15 @@ def _add_hand_in(plain: dict[str, Any]) -> None:
                     "attachment": {"contentType": "application/pdf"},
                 },
                 "examples": {"citizen": {"summary": "A letter to a citizen", "value": {"delivery": examples.HAND_IN}}},
+            }
+        },
+    }
+    plain["paths"]["/v1/deliveries/preview"]["post"]["requestBody"] = {
+        "required": True,
+        "content": {
+            "application/json": {
+                "schema": {"$ref": "#/components/schemas/DeliveryRequest"},
+                "examples": {"registered": {"value": examples.HAND_IN | {"registered": True}}},
             }
         },
     }

@@ -5,6 +5,7 @@ from litestar.types import ControllerRouterHandler
 from service.api.deliveries import Deliveries
 from service.api.health import HealthChecks
 from service.api.ledger import Ledger
+from service.api.legal_bases import LegalBases
 from service.api.mailbox import Activation, Messages
 from service.api.mandates import Mandates
 from service.api.metrics import read_metrics
@@ -31,6 +32,7 @@ def api_handlers() -> list[ControllerRouterHandler]:
         Mandates,
         Ledger,
         Schemas,
+        LegalBases,
         Operations,
         HealthChecks,
         read_metrics,

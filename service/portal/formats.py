@@ -23,6 +23,13 @@ def day(at: date, words: Words) -> str:
     return f"1er{said.removeprefix('1')}" if words.language == "fr" and local.day == 1 else said
 
 
+def weekday(at: datetime, words: Words) -> str:
+    """A day with the day of the week, for what has to be done by then."""
+    local = at.astimezone(ZONE)
+    said = str(format_date(local, "full", locale=words.locale))
+    return said.replace(" 1 ", " 1er ", 1) if words.language == "fr" and local.day == 1 else said
+
+
 def moment(at: datetime, words: Words) -> str:
     """A day and the time by the Belgian clock."""
     clock = format_time(at, _CLOCKS.get(words.language, "HH:mm"), tzinfo=ZONE, locale=words.locale)

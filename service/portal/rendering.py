@@ -15,6 +15,7 @@ from litestar.response import Redirect, Stream
 from service.bootstrap import Application
 from service.portal import formats, languages, wording
 from service.portal.languages import Words
+from service.portal.registered_words import Registered
 from service.portal.visitors import Visitor, spoken
 from service.usecases.bundle import Bundle
 from service.usecases.views import File
@@ -84,6 +85,8 @@ class Portal:
                 here=_here(request),
                 csrf=self._proof(visitor),
                 words=wording.Wording(languages.words(visitor.language)),
+                registered=Registered(languages.words(visitor.language)),
+                now=self.context.clock(),
                 **values,
             )
         )
@@ -118,6 +121,7 @@ class Portal:
         )
         environment.filters |= {
             "day": lambda at: formats.day(at, words),
+            "weekday": lambda at: formats.weekday(at, words),
             "moment": lambda at: formats.moment(at, words),
             "size": lambda size: formats.size(size, words),
         }

@@ -9,10 +9,11 @@ from litestar.di import Provide
 from service.bootstrap import Application
 from service.portal.errors import ErrorPages
 from service.portal.forms import Form
-from service.portal.mailbox import consent, mandates, signatures
+from service.portal.mailbox import consent, mandates, registered_consent, signatures
 from service.portal.mailbox import handlers as mailbox
 from service.portal.operator import handlers as operator
 from service.portal.public import handlers as public
+from service.portal.public import legal_bases
 from service.portal.rendering import Portal
 from service.portal.sender import handlers as sender
 from service.portal.sender import signature_requests
@@ -32,8 +33,10 @@ def portal_handlers(application: Application) -> list[Router]:
             path="/",
             route_handlers=[
                 *public.HANDLERS,
+                *legal_bases.HANDLERS,
                 *mailbox.HANDLERS,
                 *mandates.HANDLERS,
+                *registered_consent.HANDLERS,
                 *signatures.HANDLERS,
                 *consent.HANDLERS,
                 *operator.HANDLERS,

@@ -217,6 +217,17 @@ PROBLEMS: Final[Mapping[str, str]] = MappingProxyType(
         "document_not_sealed": N_("The document is not sealed yet. Try again in a moment."),
         "document_rejected": N_("This letter was never sealed, so there is no sealed document."),
         "not_opened": N_("Open the message first."),
+        "not_accepted": N_("This registered mail was not accepted, so it stays closed."),
+        "no_offer": N_("This mail needs no answer: you can open it."),
+        "already_accepted": N_("This registered mail was accepted before, so it can't be refused any more."),
+        "already_refused": N_("This registered mail was refused before, so it can't be accepted any more."),
+        "offer_expired": N_("The time to answer was over before your answer came."),
+        "offer_withdrawn": N_("The sender took this registered mail back before your answer came."),
+        "not_activated": N_("Switch your mailbox on first."),
+        "registered_mode_not_allowed": N_("This kind of document can't be sent in this way. Choose another one."),
+        "acceptance_days_not_allowed": N_("This number of days is not possible. Look at the least and the most."),
+        "fallback_not_allowed": N_("Only registered mail can go on by registered letter."),
+        "prospect_unseen": N_("Read what will happen to this registered mail, then send it."),
         "activation_code_wrong": N_(
             "This code is not right, or it is too old. Look at the newest e-mail, or ask for a new code."
         ),

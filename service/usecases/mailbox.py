@@ -31,6 +31,7 @@ from service.usecases.context import Context
 from service.usecases.deliveries import read_cursor, sealed_file
 from service.usecases.dossiers import Dossier
 from service.usecases.evidence_page import sealed_page
+from service.usecases.offers import offer_view
 from service.usecases.progress import Cause, Progress
 from service.usecases.views import (
     EvidenceEntry,
@@ -40,6 +41,8 @@ from service.usecases.views import (
     MessageView,
     evidence_entries,
     file_name,
+    legal_basis,
+    legal_effect,
 )
 from service.vault.errors import KeyDestroyed, KeyLost
 
@@ -390,4 +393,7 @@ def view(
         state=state.value,
         answer_until=leg.ends_at if state is LegState.OFFERED else None,
         effective_at=leg.effective_at,
+        offer=None if told else offer_view(context, dossier),
+        legal_basis=legal_basis(dossier.delivery),
+        legal_effect=legal_effect(dossier.delivery),
     )

@@ -4,13 +4,12 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Any
 
 from service.db.models import Organisation
 from service.domain import calendar, legal_bases, terms
 from service.domain.errors import FieldError, Forbidden
 from service.domain.identifiers import RecipientKind
-from service.domain.legal_basis import Ending, Mail, Mode, Register
+from service.domain.legal_basis import Ending, Entry, Mail, Mode, Register
 from service.domain.terms import Terms, Wishes
 from service.usecases.context import Context
 
@@ -27,6 +26,15 @@ class Policies:
     day: date
     document_types: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
+    def entry(self, document_type: str, *, registered: bool) -> Entry:
+        """The entry that a document type is sent under."""
+        mail = Mail.REGISTERED if registered else Mail.ORDINARY
+        usual = legal_bases.REGISTERED if registered else legal_bases.ORDINARY
+        named = self.document_types.get(document_type, {}).get(mail.value, usual)
+        entry = self.register.current(named, self.day) or self.register.current(usual, self.day)
+        assert entry is not None, "the usual entries come with the service"
+        return entry
+
     def terms(
         self,
         document_type: str,
@@ -37,11 +45,7 @@ class Policies:
         fallback: tuple[str, ...] = (),
     ) -> tuple[Terms, tuple[FieldError, ...]]:
         """The terms of one delivery, and what of the wishes is not allowed."""
-        mail = Mail.REGISTERED if registered else Mail.ORDINARY
-        usual = legal_bases.REGISTERED if registered else legal_bases.ORDINARY
-        named = self.document_types.get(document_type, {}).get(mail.value, usual)
-        entry = self.register.current(named, self.day) or self.register.current(usual, self.day)
-        assert entry is not None, "the usual entries come with the service"
+        entry = self.entry(document_type, registered=registered)
         wishes = Wishes(
             mode=None if mode is None else Mode(mode),
             acceptance_days=acceptance_days,
@@ -81,21 +85,3 @@ def built_in(day: date) -> Policies:
 def address_required(found: Terms, kind: RecipientKind) -> bool:
     """Whether a letter may become necessary."""
     return terms.address_required(found, postal=kind is RecipientKind.POSTAL)
-
-
-def entry_view(context: Context, entry_id: str, version: int) -> dict[str, Any] | None:
-    """An entry as it is published; None where there is no such version."""
-    entry = context.register.version(entry_id, version)
-    if entry is None:
-        return None
-    return {
-        "id": entry.id,
-        "version": entry.version,
-        "sha256": entry.sha256,
-        "example": entry.example,
-        "title": dict(entry.title),
-        "text": entry.text,
-        "source": entry.source,
-        "mail": entry.mail.value,
-        "in_force_from": entry.in_force_from.isoformat(),
-    }

@@ -51,6 +51,13 @@ class LegalBasisView(msgspec.Struct, frozen=True):
     sha256: str
 
 
+class EffectRuleView(msgspec.Struct, frozen=True):
+    """What legal effect is counted from; ``working_days`` is 0 where the moment of the event counts."""
+
+    event: str
+    working_days: int
+
+
 class LegalEffectView(msgspec.Struct, frozen=True):
     """From when on a delivery has legal effect, and by which rule.
 
@@ -128,12 +135,28 @@ class MessageDocument(msgspec.Struct, frozen=True):
     url: str
 
 
+class OfferView(msgspec.Struct, frozen=True):
+    """What an answer to registered mail, or none, leads to.
+
+    ``after_refusal`` and ``after_expiry`` are ``registered_paper``, ``ordinary_paper`` or ``nothing``; ``effects`` are
+    the rules by which something has legal effect. ``title`` is the legal basis's in each language; ``example`` says
+    that it is fictional.
+    """
+
+    after_refusal: str
+    after_expiry: str
+    effects: list[EffectRuleView]
+    legal_basis: LegalBasisView
+    title: dict[str, str]
+    example: bool
+
+
 class MessageView(msgspec.Struct, frozen=True):
     """A delivery as its recipient sees it; documents are listed once it is opened.
 
     Registered mail that is ``offered`` tells neither subject nor document type before it is accepted, nor the sender
-    where the terms keep that back; ``answer_until`` is when the time to accept or refuse it ends. ``state`` is
-    ``offered``, ``available``, ``opened``, ``refused`` or ``expired``.
+    where the terms keep that back; ``answer_until`` is when the time to accept or refuse it ends, and ``offer`` what
+    each answer leads to. ``state`` is ``offered``, ``available``, ``opened``, ``refused`` or ``expired``.
     """
 
     id: str
@@ -147,6 +170,9 @@ class MessageView(msgspec.Struct, frozen=True):
     state: str
     answer_until: datetime | None = None
     effective_at: datetime | None = None
+    offer: OfferView | None = None
+    legal_basis: LegalBasisView | None = None
+    legal_effect: LegalEffectView | None = None
 
 
 class MessagePage(msgspec.Struct, frozen=True):
@@ -214,17 +240,19 @@ def delivery_view(context: Context, outline: Outline) -> DeliveryView:
         submission_id=public_id(SUBMISSION, delivery.submission_id),
         send_at=delivery.send_at,
         lane="interactive" if delivery.lane == Lane.INTERACTIVE else "bulk",
-        legal_basis=_legal_basis(delivery),
-        legal_effect=_legal_effect(delivery),
+        legal_basis=legal_basis(delivery),
+        legal_effect=legal_effect(delivery),
     )
 
 
-def _legal_basis(delivery: DeliveryRow) -> LegalBasisView | None:
+def legal_basis(delivery: DeliveryRow) -> LegalBasisView | None:
+    """What a delivery was sent under; None for those from before there was a register."""
     kept = delivery.terms
     return LegalBasisView(kept["basis"], kept["version"], kept["sha256"]) if kept else None
 
 
-def _legal_effect(delivery: DeliveryRow) -> LegalEffectView | None:
+def legal_effect(delivery: DeliveryRow) -> LegalEffectView | None:
+    """From when on a delivery has legal effect, and why; None as long as nothing had any."""
     if delivery.effective_at is None or delivery.effect_event is None:
         return None
     rule = terms.from_json(delivery.terms, registered=delivery.registered).rule(Event(delivery.effect_event))

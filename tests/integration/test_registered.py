@@ -77,7 +77,7 @@ def test_before_acceptance_nothing_of_the_content_can_be_reached(pipeline: Pipel
     an = agreed(pipeline)
     delivery = offer(pipeline, sender, "hidden")
     sent = deliveries.get(pipeline.context, sender, delivery)
-    secrets = [sent.subject, "Organisation org-", sent.documents[0].filename, sent.document_type]
+    secrets = [sent.subject, "Organisation org-", sent.documents[0].filename, f'"{sent.document_type}"']
     said = [
         mailbox.message(pipeline.context, an, delivery),
         mailbox.messages(pipeline.context, an, cursor=None, limit=9),

@@ -55,6 +55,7 @@ def test_only_these_calls_of_programs_are_public(wired: Application) -> None:
     assert public == {
         "POST /oauth/token",
         "GET /.well-known/jwks.json",
+        "GET /v1/legal-bases/{entry_id}/{version}",
         "GET /ledger/checkpoint",
         "GET /ledger/tile/{tile}",
         "GET /v1/schemas/evidence",

@@ -32,3 +32,17 @@ def test_moments_and_sizes_are_written_as_the_language_does(language: str) -> No
 def test_a_day_is_a_moment_without_its_clock(language: str) -> None:
     for at in (FIRST, ELEVENTH):
         assert formats.moment(at, words(language)).startswith(formats.day(at, words(language)) + ", ")
+
+
+@pytest.mark.parametrize(
+    ("language", "first", "eleventh"),
+    [
+        ("nl", "dinsdag 1 december 2026", "zaterdag 11 juli 2026"),
+        ("fr", "mardi 1er décembre 2026", "samedi 11 juillet 2026"),
+        ("de", "Dienstag, 1. Dezember 2026", "Samstag, 11. Juli 2026"),
+        ("en", "Tuesday, 1 December 2026", "Saturday, 11 July 2026"),
+    ],
+)
+def test_a_last_day_is_written_with_its_day_of_the_week(language: str, first: str, eleventh: str) -> None:
+    said = words(language)
+    assert [" ".join(formats.weekday(at, said).split()) for at in (FIRST, ELEVENTH)] == [first, eleventh]

@@ -110,7 +110,7 @@ def test_a_script_of_ours_is_sent_on_in_its_own_way(clerk: Browser, hand_ins: Ha
 
 
 def test_somebody_without_a_number_is_handed_in_without_one(clerk: Browser, hand_ins: HandIns) -> None:
-    send(clerk, kind="postal", number="ignored", registered="yes")
+    send(clerk, kind="postal", number="ignored", registered="yes", seen="zending-registered/1 direct")
     [(_, sent, _, _)] = hand_ins.given
     assert sent["recipient"] == {"type": "postal", "name": "An <Peeters>"}
     assert sent["registered"] is True

@@ -61,6 +61,7 @@ def address(path: str) -> str:
         "{job_id}": "job_" + "0" * 32,
         "{pause_id}": "pau_" + "0" * 32,
         "{version}": "0",
+        "{entry_id}": "example-consent",
         "{name}": "site.css",
     }.items():
         path = path.replace(name, value)

@@ -4,7 +4,6 @@ Below ``/mailbox/for/<mandate>`` they are about the mailbox of somebody who gave
 address says for whom, in each tab for itself, and each page says so at its top.
 """
 
-from dataclasses import replace
 from typing import Any, Final
 
 import msgspec
@@ -14,15 +13,15 @@ from litestar.params import FromPath
 from litestar.response import Redirect, Stream
 from litestar.types import ControllerRouterHandler
 
-from service.db.ids import MANDATE, parse_id
 from service.domain.errors import Conflict, Invalid, NotFound, QuotaExceeded, Retryable
 from service.portal import languages
 from service.portal.forms import Form
 from service.portal.guards import RECIPIENT, few_codes, genuine
+from service.portal.mailbox import offers
+from service.portal.mailbox.places import base, page, reader_of
 from service.portal.rendering import SEE_OTHER, Portal, bundle_response, file_response, json_response, see_other
 from service.portal.wording import Wording
-from service.usecases import activation, mailbox, mandates
-from service.usecases.mailbox import Reader
+from service.usecases import activation, legal_bases, mailbox, mailbox_timeline
 from service.usecases.views import ActivationView, MessageView
 from service.web.problems import kind_of
 
@@ -34,20 +33,24 @@ AnyRequest = Request[Any, Any, Any]
 @get("/", guards=[RECIPIENT], sync_to_thread=True)
 def overview(request: AnyRequest, portal: NamedDependency[Portal]) -> Response[str]:
     """The messages, newest first."""
-    reader, after = _reader(request), request.query_params.get("after") or None
-    page = mailbox.messages(portal.context, reader, cursor=after, limit=PER_PAGE)
+    reader, after = reader_of(request), request.query_params.get("after") or None
+    shown = mailbox.messages(portal.context, reader, cursor=after, limit=PER_PAGE)
     # Whether and where mail comes digitally is no business of who acts for another.
     state = activation.state(portal.context, reader) if reader.acting_for is None else None
-    return _page(request, portal, "mailbox/messages.html", page=page, state=state, first=after is None)
+    return page(request, portal, "mailbox/messages.html", page=shown, state=state, first=after is None)
 
 
 @get("/messages/{delivery_id:str}", guards=[RECIPIENT], sync_to_thread=True)
 def message(request: AnyRequest, portal: NamedDependency[Portal], delivery_id: FromPath[str]) -> Response[str]:
     """One message: its envelope, and its documents once it is opened."""
-    reader = _reader(request)
+    reader = reader_of(request)
     found = mailbox.message(portal.context, reader, delivery_id)
+    if found.state in offers.CLOSED:
+        return offers.offer_page(request, portal, found)
     proofs = mailbox.evidence_list(portal.context, reader, delivery_id) if found.opened_at else []
-    return _page(request, portal, "mailbox/message.html", message=found, proofs=proofs)
+    timeline = mailbox_timeline.timeline(portal.context, reader, delivery_id) if found.registered else []
+    basis = legal_bases.named(portal.context, found.legal_basis)
+    return page(request, portal, "mailbox/message.html", message=found, proofs=proofs, timeline=timeline, basis=basis)
 
 
 @post(
@@ -58,8 +61,8 @@ def message(request: AnyRequest, portal: NamedDependency[Portal], delivery_id: F
 )
 def open_message(request: AnyRequest, portal: NamedDependency[Portal], delivery_id: FromPath[str]) -> Response[Any]:
     """Open a message."""
-    mailbox.open_message(portal.context, _reader(request), delivery_id)
-    return see_other(request, f"{_base(request)}/messages/{delivery_id}")
+    mailbox.open_message(portal.context, reader_of(request), delivery_id)
+    return see_other(request, f"{base(request)}/messages/{delivery_id}")
 
 
 @get("/messages/{delivery_id:str}/read/{position:int}", guards=[RECIPIENT], sync_to_thread=True)
@@ -67,11 +70,11 @@ def read(
     request: AnyRequest, portal: NamedDependency[Portal], delivery_id: FromPath[str], position: FromPath[int]
 ) -> Response[Any]:
     """A document within a page of ours, shown by the browser's own viewer."""
-    found = mailbox.message(portal.context, _reader(request), delivery_id)
+    found = mailbox.message(portal.context, reader_of(request), delivery_id)
     if found.opened_at is None:
-        return Redirect(f"{_base(request)}/messages/{delivery_id}", status_code=SEE_OTHER)
+        return Redirect(f"{base(request)}/messages/{delivery_id}", status_code=SEE_OTHER)
     _existing(found, position)
-    return _page(request, portal, "mailbox/read.html", message=found, position=position)
+    return page(request, portal, "mailbox/read.html", message=found, position=position)
 
 
 @get("/messages/{delivery_id:str}/documents/{position:int}", guards=[RECIPIENT], sync_to_thread=True)
@@ -79,7 +82,7 @@ def document(
     request: AnyRequest, portal: NamedDependency[Portal], delivery_id: FromPath[str], position: FromPath[int]
 ) -> Response[bytes]:
     """A document of an opened message, to be shown."""
-    return file_response(mailbox.document(portal.context, _reader(request), delivery_id, position), download=False)
+    return file_response(mailbox.document(portal.context, reader_of(request), delivery_id, position), download=False)
 
 
 @get("/messages/{delivery_id:str}/documents/{position:int}/download", guards=[RECIPIENT], sync_to_thread=True)
@@ -87,7 +90,7 @@ def download(
     request: AnyRequest, portal: NamedDependency[Portal], delivery_id: FromPath[str], position: FromPath[int]
 ) -> Response[bytes]:
     """A document of an opened message, to keep."""
-    return file_response(mailbox.document(portal.context, _reader(request), delivery_id, position), download=True)
+    return file_response(mailbox.document(portal.context, reader_of(request), delivery_id, position), download=True)
 
 
 @get("/messages/{delivery_id:str}/evidence/{evidence_id:str}", guards=[RECIPIENT], sync_to_thread=True)
@@ -95,14 +98,14 @@ def evidence(
     request: AnyRequest, portal: NamedDependency[Portal], delivery_id: FromPath[str], evidence_id: FromPath[str]
 ) -> Response[bytes]:
     """One evidence of a message with its proof, to keep."""
-    found = mailbox.evidence_one(portal.context, _reader(request), delivery_id, evidence_id)
+    found = mailbox.evidence_one(portal.context, reader_of(request), delivery_id, evidence_id)
     return json_response(msgspec.json.encode(found), f"{evidence_id}.json")
 
 
 @get("/messages/{delivery_id:str}/bundle", guards=[RECIPIENT], sync_to_thread=True)
 def bundle(request: AnyRequest, portal: NamedDependency[Portal], delivery_id: FromPath[str]) -> Stream:
     """All that proves an opened message in one file, to keep."""
-    return bundle_response(mailbox.bundle(portal.context, _reader(request), delivery_id))
+    return bundle_response(mailbox.bundle(portal.context, reader_of(request), delivery_id))
 
 
 @get("/mailbox/activation", guards=[RECIPIENT], sync_to_thread=True)
@@ -116,7 +119,7 @@ def begin(request: AnyRequest, portal: NamedDependency[Portal], form: NamedDepen
     """Send a code to the e-mail address."""
     email, language = form.text("email"), form.text("language")
     try:
-        activation.begin(portal.context, _reader(request), email, language)
+        activation.begin(portal.context, reader_of(request), email, language)
     except (Invalid, Conflict, QuotaExceeded, Retryable) as error:
         return _settings_page(request, portal, email=email, language=language, error=error)
     return see_other(request, "/mailbox/activation/code")
@@ -136,7 +139,7 @@ def confirm(request: AnyRequest, portal: NamedDependency[Portal], form: NamedDep
     if not agreed or not form.text("code"):
         return _code_page(request, portal, agreed=agreed, code_missing=not form.text("code"))
     try:
-        activation.confirm(portal.context, _reader(request), form.text("code"), consent_version=version)
+        activation.confirm(portal.context, reader_of(request), form.text("code"), consent_version=version)
     except (Invalid, Conflict) as error:
         return _code_page(request, portal, agreed=agreed, error=error)
     return see_other(request, "/mailbox/activation")
@@ -145,7 +148,7 @@ def confirm(request: AnyRequest, portal: NamedDependency[Portal], form: NamedDep
 @get("/mailbox/activation/stop", guards=[RECIPIENT], sync_to_thread=True)
 def ask_stop(request: AnyRequest, portal: NamedDependency[Portal]) -> Response[Any]:
     """Ask whether mail shall really come on paper again."""
-    state = activation.state(portal.context, _reader(request))
+    state = activation.state(portal.context, reader_of(request))
     if not state.active:
         return Redirect("/mailbox/activation", status_code=SEE_OTHER)
     return portal.page(request, "mailbox/stop.html", state=state)
@@ -154,12 +157,12 @@ def ask_stop(request: AnyRequest, portal: NamedDependency[Portal]) -> Response[A
 @post("/mailbox/activation/stop", guards=[RECIPIENT, genuine], status_code=SEE_OTHER, sync_to_thread=True)
 def stop(request: AnyRequest, portal: NamedDependency[Portal]) -> Response[Any]:
     """Take the consent back."""
-    activation.revoke(portal.context, _reader(request))
+    activation.revoke(portal.context, reader_of(request))
     return see_other(request, "/mailbox/activation")
 
 
 MAILBOX: Final[list[ControllerRouterHandler]] = [
-    overview, message, open_message, read, document, download, evidence, bundle,
+    overview, message, open_message, read, document, download, evidence, bundle, *offers.HANDLERS,
 ]  # fmt: skip
 """Below ``/mailbox``, and again below ``/mailbox/for/<mandate>``: by two routers, as a handler takes one path only."""
 HANDLERS: Final[list[ControllerRouterHandler]] = [
@@ -167,26 +170,6 @@ HANDLERS: Final[list[ControllerRouterHandler]] = [
     Router(path="/mailbox/for/{mandate_id:str}", route_handlers=MAILBOX),
     settings, begin, enter_code, confirm, ask_stop, stop,
 ]  # fmt: skip
-
-
-def _reader(request: AnyRequest) -> Reader:
-    reader = request.user.reader
-    assert isinstance(reader, Reader)  # the guard saw to it
-    mandate = request.path_params.get("mandate_id")
-    return reader if mandate is None else replace(reader, acting_for=parse_id(MANDATE, mandate))
-
-
-def _base(request: AnyRequest) -> str:
-    """Where the pages of the mailbox are that is looked at."""
-    mandate = request.path_params.get("mandate_id")
-    return "/mailbox" if mandate is None else f"/mailbox/for/{mandate}"
-
-
-def _page(request: AnyRequest, portal: Portal, template: str, **values: Any) -> Response[str]:
-    """A page of a mailbox, which says whose it is where it is not the reader's own."""
-    mandate = request.path_params.get("mandate_id")
-    acting = None if mandate is None else mandates.get(portal.context, request.user.reader, mandate)
-    return portal.page(request, template, base=_base(request), acting=acting, **values)
 
 
 def _existing(message: MessageView, position: int) -> None:
@@ -206,7 +189,7 @@ def _settings_page(
         request,
         "mailbox/activation.html",
         status=200 if error is None else kind_of(error).status,
-        state=activation.state(portal.context, _reader(request)),
+        state=activation.state(portal.context, reader_of(request)),
         email=email,
         chosen=language,
         problem=_said(request, portal, error),
@@ -221,7 +204,7 @@ def _code_page(
     code_missing: bool = False,
     error: Invalid | Conflict | None = None,
 ) -> Response[Any]:
-    state: ActivationView = activation.state(portal.context, _reader(request))
+    state: ActivationView = activation.state(portal.context, reader_of(request))
     if state.pending_email is None or state.pending_language is None:
         return Redirect("/mailbox/activation", status_code=SEE_OTHER)
     # The text that is kept as proof of the consent is the one that is shown.

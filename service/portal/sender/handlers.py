@@ -1,5 +1,6 @@
 """The clerk's pages."""
 
+from collections import defaultdict
 from typing import Any, Final
 
 import msgspec
@@ -14,10 +15,10 @@ from service.portal import wording
 from service.portal.forms import MARGIN, Form
 from service.portal.guards import CLERK, genuine
 from service.portal.rendering import SEE_OTHER, Portal, bundle_response, file_response, json_response, see_other
-from service.portal.sender import letters, sending
+from service.portal.sender import letters, prospects, sending
 from service.portal.sender.sending import AnyRequest, form_page, seat_of
 from service.portal.visitors import FORM_LIMIT, PASSIVE
-from service.usecases import deliveries
+from service.usecases import deliveries, legal_bases, policies
 
 PER_PAGE: Final = 20
 NO_CONTENT: Final = 204
@@ -74,6 +75,15 @@ def check_number(request: AnyRequest, portal: NamedDependency[Portal], form: Nam
     return portal.page(
         request, "sender/number.html", code=code, label=letters.NUMBER_LABELS.get(kind, ""), given=bool(text)
     )
+
+
+@post("/letters/sending", guards=[CLERK, genuine], status_code=200, sync_to_thread=True)
+def what_happens(request: AnyRequest, portal: NamedDependency[Portal], form: NamedDependency[Form]) -> Response[str]:
+    """What can be chosen for this kind of document, and what will happen then; nothing is sent, nobody looked up."""
+    values = letters.texts(form)
+    known = policies.of_sender(portal.context, seat_of(request).organisation_id)
+    choice = prospects.choice(portal.context, known, values)
+    return portal.page(request, "sender/prospect_again.html", choice=choice, v=values, wrong=defaultdict(str))
 
 
 def send_letter(request: AnyRequest, portal: NamedDependency[Portal], form: NamedDependency[Form]) -> Response[Any]:
@@ -156,8 +166,8 @@ def handlers(portal: Portal) -> list[Any]:
         sync_to_thread=True,
     )(send_letter)
     return [
-        overview, new_letter, check_number, send, sent, letter, progress, document, evidence, bundle, ask_cancel,
-        cancel,
+        overview, new_letter, check_number, what_happens, send, sent, letter, progress, document, evidence, bundle,
+        ask_cancel, cancel,
     ]  # fmt: skip
 
 
@@ -170,6 +180,7 @@ def _whole(request: AnyRequest, portal: Portal, delivery_id: str) -> dict[str, A
     tone = wording.STATUS[delivery.status].tone if delivery.status in wording.STATUS else "going"
     return {
         "delivery": delivery,
+        "basis": legal_bases.named(portal.context, delivery.legal_basis),
         "timeline": timeline,
         "proofs": proofs,
         "sealed": delivery.status not in {"received", "rejected"} and bool(proofs),

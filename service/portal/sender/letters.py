@@ -12,6 +12,7 @@ import msgspec
 from service.domain.countries import COUNTRIES
 from service.domain.errors import FieldError
 from service.domain.identifiers import RecipientKind
+from service.domain.legal_basis import Ending, Mode
 from service.portal.forms import Form
 from service.portal.languages import N_
 from service.portal.wording import Wording
@@ -19,7 +20,8 @@ from service.usecases.admission import Upload
 
 TEXTS: Final = (
     "kind", "number", "name", "attention_of", "street", "house_number", "box", "postcode", "municipality", "country",
-    "subject", "document_type", "language", "reference", "registered",
+    "subject", "document_type", "language", "reference", "registered", "registered_mode", "acceptance_days",
+    "after_refusal", "seen",
 )  # fmt: skip
 """Every field that holds text."""
 FILES: Final[Mapping[str, str]] = MappingProxyType({"document": "document", "attachments": "attachment"})
@@ -52,7 +54,11 @@ DOCUMENT_TYPES: Final[Mapping[str, str]] = MappingProxyType(
         "certificate": N_("Certificate"),
     }
 )
-"""What a clerk can choose; programs of the organisation may use other types as well."""
+"""What every clerk can choose; programs of the organisation may use other types as well."""
+NAMED_TYPES: Final[Mapping[str, str]] = MappingProxyType(
+    {"formal-notice": N_("Formal notice"), "confidential-notice": N_("Confidential notice")}
+)
+"""Words for further types, which clerks can choose where the organisation sends them under an entry it named."""
 
 # Where the hand-in's problems belong on the form; a pointer below one of these belongs there too.
 _PLACES: Final[Mapping[str, str]] = MappingProxyType(
@@ -76,9 +82,14 @@ _PLACES: Final[Mapping[str, str]] = MappingProxyType(
         "/reference": "reference",
         "/document": "document",
         "/attachment": "attachments",
+        "/registered": "registered",
+        "/policy/registered_mode": "registered_mode",
+        "/policy/acceptance_days": "acceptance_days",
+        "/policy/fallback": "after_refusal",
     }
 )
-ORDER: Final = (*TEXTS[:-1], "document", "attachments", "registered")
+_SENDING: Final = TEXTS.index("registered")
+ORDER: Final = (*TEXTS[:_SENDING], "document", "attachments", *TEXTS[_SENDING:])
 """The fields in the order of the page, for the summary of problems."""
 
 
@@ -97,6 +108,11 @@ class LetterForm:
     key: str
     problems: Mapping[str, str] = field(default_factory=dict)
     general: str = ""
+
+
+def document_types(named: Iterable[str]) -> dict[str, str]:
+    """What a clerk of an organisation can choose: what all can, and the types it named entries of the register for."""
+    return {**DOCUMENT_TYPES, **{code: NAMED_TYPES.get(code, code) for code in named if code not in DOCUMENT_TYPES}}
 
 
 def blank(language: str) -> LetterForm:
@@ -155,8 +171,23 @@ def hand_in_json(values: Mapping[str, str]) -> bytes:
             "document_type": values["document_type"],
             "language": values["language"],
             "registered": values["registered"] == "yes",
+            "policy": policy_json(values),
         }
     )
+
+
+def policy_json(values: Mapping[str, str]) -> dict[str, Any] | None:
+    """What was chosen of how registered mail is brought; None for ordinary mail."""
+    if values["registered"] != "yes":
+        return None
+    days = values["acceptance_days"]
+    consent = values["registered_mode"] == Mode.CONSENT
+    return {
+        "registered_mode": values["registered_mode"] or None,
+        # What is no number goes on as it is: the hand-in says what is wrong with it.
+        "acceptance_days": ((int(days) if days.isdecimal() else days) or None) if consent else None,
+        "fallback": [Ending.REFUSED.value] if consent and values["after_refusal"] == "yes" else [],
+    }
 
 
 def uploads(form: Form) -> list[Upload]:

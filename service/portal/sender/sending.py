@@ -13,7 +13,7 @@ from service.domain.errors import FieldError, IdempotencyMismatch, IdempotencyRu
 from service.portal import languages
 from service.portal.forms import Form
 from service.portal.rendering import Portal, see_other
-from service.portal.sender import letters
+from service.portal.sender import letters, prospects
 from service.portal.sender.letters import LetterForm
 from service.portal.wording import Wording
 from service.usecases import hand_in, policies
@@ -81,16 +81,18 @@ def form_page(
 ) -> Response[str]:
     """The page of a letter's form."""
     words = languages.words(portal.visitor(request).language)
+    known = policies.of_sender(portal.context, seat_of(request).organisation_id)
     return portal.page(
         request,
         "sender/new_letter.html",
         status=status,
         form=form,
         errand=errand,
+        choice=prospects.choice(portal.context, known, form.values),
         wrong=defaultdict(str, form.problems),
         kinds=letters.KINDS,
         number_labels=letters.NUMBER_LABELS,
-        document_types=letters.DOCUMENT_TYPES,
+        document_types=letters.document_types(known.document_types),
         countries=letters.countries(words.locale),
         limit=portal.context.limits.delivery_bytes,
         most=portal.context.limits.documents,
@@ -100,6 +102,8 @@ def form_page(
 def send(request: AnyRequest, portal: Portal, form: Form, errand: Errand = LETTER) -> Response[Any]:
     """Hand the letter in, by the same use case as programs do."""
     values = letters.texts(form)
+    if form.text("look"):
+        return form_page(request, portal, LetterForm(values, letters.new_key()), errand)
     files, missing = list(errand.files), list[FieldError]()
     if not files:
         files = letters.uploads(form)
@@ -111,7 +115,8 @@ def send(request: AnyRequest, portal: Portal, form: Form, errand: Errand = LETTE
         return form_page(request, portal, shown, errand, status=UNPROCESSABLE)
 
     sender = Sender(seat_of(request).organisation_id, Lane.INTERACTIVE)
-    if wrong := [*hand_in.check(raw, policies.of_sender(portal.context, sender.organisation_id)), *missing]:
+    known = policies.of_sender(portal.context, sender.organisation_id)
+    if wrong := [*hand_in.check(raw, known), *missing, *prospects.unseen(portal.context, known, values)]:
         return again(wrong)
     try:
         done = once(lambda: hand_in.hand_in(portal.context, sender, raw, files, key=form.text("key")))
