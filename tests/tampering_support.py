@@ -25,6 +25,7 @@ from service.db.ids import DELIVERY, parse_id, public_id
 from service.db.session import psycopg_url
 from service.domain.errors import ZendingError
 from service.domain.evidence import EvidenceEvent
+from service.domain.states import Actor
 from service.embedded.postgres import DATABASE
 from service.embedded.stack import Stack
 from service.ledger import merkle, new_log, sequencer, timestamps
@@ -130,7 +131,7 @@ def write_more(context: Context, organisation: uuid.UUID, delivery: uuid.UUID, a
     with context.database.transaction(organisations=[organisation]) as session:
         dossier = dossiers.load(session, context, [delivery])[delivery]
         event, at = EvidenceEvent.SUBMISSION_ACCEPTANCE, context.clock()
-        evidence.write(session, context, [Draft(dossier, event, at, attempt=each) for each in attempts])
+        evidence.write(session, context, [Draft(dossier, event, at, Actor.SERVICE, attempt=each) for each in attempts])
 
 
 def cosign(context: Context, witness: Witness) -> None:
