@@ -96,10 +96,14 @@ TABLE: Mapping[str, Mapping[str, int]] = {
     "GET /health/live": everybody(),
     "GET /health/ready": everybody(),
     "GET /ledger/checkpoint": everybody(),
+    "GET /v1/legal-bases/{entry_id}/{version}": everybody(),
+    "GET /v1/schemas/evidence": everybody(),
     "GET /ledger/tile/{tile}": everybody(404),
     "POST /v1/deliveries": sender(415, 415),
     "GET /v1/deliveries": sender(200, 200),
+    "POST /v1/deliveries/preview": sender(422, 422),
     f"GET {DELIVERY}": sender(200),
+    f"GET {DELIVERY}/bundle": sender(200),
     f"POST {DELIVERY}/cancel": sender(409),
     f"GET {DELIVERY}/document": sender(200),
     f"GET {DELIVERY}/attachments/{{number}}": sender(200),
@@ -145,6 +149,10 @@ TABLE: Mapping[str, Mapping[str, int]] = {
     "GET /v1/mailbox/messages": recipient(200, 200),
     f"GET {MESSAGE}": recipient(200),
     f"POST {MESSAGE}/open": recipient(200),
+    # It is ordinary mail, which needs no answer.
+    f"POST {MESSAGE}/accept": recipient(409),
+    f"POST {MESSAGE}/refuse": recipient(409),
+    f"GET {MESSAGE}/bundle": recipient(200),
     f"GET {MESSAGE}/document": recipient(200),
     f"GET {MESSAGE}/attachments/{{number}}": recipient(200),
     f"GET {MESSAGE}/evidence": recipient(200),
@@ -159,6 +167,8 @@ TABLE: Mapping[str, Mapping[str, int]] = {
     f"DELETE {MANDATES}/{{mandate_id}}": recipient(200),
     f"GET {ACTIVATION}": recipient(200, 200),
     f"PUT {ACTIVATION}": recipient(400, 400),
+    f"PUT {ACTIVATION}/registered": recipient(400, 400),
+    f"DELETE {ACTIVATION}/registered": recipient(200, 200),
     # Not called by whoever may: it would end a mailbox that other tests use.
     f"DELETE {ACTIVATION}": dict.fromkeys((OWN, STAFF, OTHER, BARE, OPERATOR), 403) | {NOBODY: 401},
 }
@@ -176,7 +186,15 @@ def test_everybody_gets_exactly_what_is_theirs(world: World, call: str) -> None:
     method, path = call.split(" ", 1)
     names = {"delivery_id": world.delivery_id, "evidence_id": world.evidence_id, "submission_id": world.submission_id}
     names |= {"request_id": world.request_id, "mandate_id": world.mandate_id}
-    path = path.format(**names, number=1, tile="x", job_id="job_" + "0" * 32, pause_id="pau_" + "0" * 32)
+    path = path.format(
+        **names,
+        number=1,
+        tile="x",
+        entry_id="zending-registered",
+        version=1,
+        job_id="job_" + "0" * 32,
+        pause_id="pau_" + "0" * 32,
+    )
     # A body that no call takes: what is allowed ends at the body, what is not ends before it.
     body: dict[str, Any] = {} if method in ("GET", "DELETE", "HEAD") else {"content": b"{", "headers": _JSON}
     found = {who: world.callers[who](method, path, **body).status_code for who in TABLE[call]}

@@ -10,7 +10,7 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.orm import Session
 from sqlalchemy.types import TypeEngine
 
-from service.db import deliveries, ids, ledger, mailboxes, models, printing
+from service.db import deliveries, ids, ledger, mailbox_models, mailboxes, models, printing
 from service.db import mandates as _mandates  # noqa: F401  its tables must be known
 from service.db import reindex as _reindex  # noqa: F401  its tables must be known
 from service.db import retention as _retention  # noqa: F401  its tables must be known
@@ -238,13 +238,13 @@ def test_a_mailbox_its_code_and_its_proofs_are_found_by_their_recipient(shared: 
     with shared.database.transaction(recipients=[who]) as session:
         assert mailboxes.code(session, [who]) is None
         assert mailboxes.mailboxes(session, [who]) == {}
-        session.add(models.Mailbox(recipient_hash=who, recipient_kind="citizen", personal=b"x", language="nl"))
+        session.add(mailbox_models.Mailbox(recipient_hash=who, recipient_kind="citizen", personal=b"x", language="nl"))
         session.flush()
         for hours, act in enumerate(("activated", "revoked")):
             at = NOW + timedelta(hours=hours)
-            session.add(models.Activation(id=ids.new_id(), recipient_hash=who, act=act, at=at, proof=b"p"))
+            session.add(mailbox_models.Activation(id=ids.new_id(), recipient_hash=who, act=act, at=at, proof=b"p"))
         session.add(
-            models.ActivationCode(
+            mailbox_models.ActivationCode(
                 recipient_hash=who, personal=b"x", code_hash=b"c", attempts_left=3, expires_at=NOW, sent_at=NOW
             )
         )

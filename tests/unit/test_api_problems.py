@@ -45,7 +45,7 @@ def test_only_errors_that_a_caller_can_do_nothing_with_are_internal_errors() -> 
     internal = {kind.__name__ for kind in all_errors() if problems.kind_of(kind) is problems.UNFORESEEN}
     expected = {"ZendingError", "VaultIntegrityError", "KeyUnknown", "KeyRingUnusable", "ObjectMissing", "ObjectExists"}
     expected |= {"StoreMisconfigured", "LedgerStopped", "LedgerForked", "LedgerNotOpened", "LedgerKeysRefused"}
-    expected |= {"EvidencePageFailed", "EntryRefused"}
+    expected |= {"EvidencePageFailed", "EntryRefused", "LedgerDiffers", "WitnessContradicts", "WitnessUnusable"}
     assert internal <= expected, f"decide on a status for {internal - expected}"
 
 
