@@ -325,14 +325,6 @@ def save_tiles(session: Session, changed: Mapping[tuple[int, int], bytes]) -> No
 # --- leaves and checkpoints -------------------------------------------------------------------------------------------
 
 
-def leaf(session: Session, evidence_id: uuid.UUID) -> tuple[int, bytes] | None:
-    """Index and hash of an evidence's leaf; None until it has its place."""
-    row = session.execute(
-        select(LedgerLeaf.index, LedgerLeaf.leaf_hash).where(LedgerLeaf.evidence_id == evidence_id)
-    ).one_or_none()
-    return None if row is None else (row[0], bytes(row[1]))
-
-
 def published(session: Session, evidence_ids: Collection[uuid.UUID]) -> frozenset[uuid.UUID]:
     """Those of ``evidence_ids`` that a signed checkpoint covers."""
     if not evidence_ids:
@@ -359,17 +351,6 @@ def newest_checkpoint(session: Session, *, stamped: bool = False) -> StoredCheck
     if stamped:
         query = query.where(LedgerCheckpoint.timestamp_token.is_not(None))
     row = session.execute(query).one_or_none()
-    return None if row is None else StoredCheckpoint(*row)
-
-
-def earliest_stamped_checkpoint(session: Session, *, covering: int) -> StoredCheckpoint | None:
-    """The smallest time-stamped checkpoint whose tree holds the leaf with index ``covering``."""
-    row = session.execute(
-        select(*CHECKPOINT)
-        .where(LedgerCheckpoint.size > covering, LedgerCheckpoint.timestamp_token.is_not(None))
-        .order_by(LedgerCheckpoint.size)
-        .limit(1)
-    ).one_or_none()
     return None if row is None else StoredCheckpoint(*row)
 
 

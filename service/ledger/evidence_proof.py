@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from service.db import ledger as table
 from service.db import ledger_cosignatures as cosignatures
 from service.db import ledger_past as past_table
+from service.db import ledger_proofs
 from service.ledger import merkle
 from service.ledger import tiles as tile_paths
 from service.ledger.proof import TlogProof
@@ -33,23 +34,20 @@ def proof_for(session: Session, evidence_id: uuid.UUID) -> PublishedProof | None
     Returns:
         None until a signed checkpoint covers the leaf.
     """
-    past = past_table.leaf(session, evidence_id)
+    found = ledger_proofs.place(session, evidence_id)
+    past = past_table.leaf(session, evidence_id) if found.past else None
     if past is not None:
         return _past_proof(session, past)
-    found = table.leaf(session, evidence_id)
-    if found is None:
-        return None
-    index, leaf_hash = found
-    checkpoint = table.earliest_stamped_checkpoint(session, covering=index) or table.newest_checkpoint(session)
-    if checkpoint is None or checkpoint.size <= index:
+    index, checkpoint = found.index, found.checkpoint
+    if index is None or checkpoint is None or checkpoint.size <= index:
         return None
     ranges = merkle.inclusion_ranges(index, checkpoint.size)
     hashes = merkle.inclusion_proof(index, checkpoint.size, table.tiles(session, merkle.tiles_of(ranges)))
     # What we hand out must hold: a damaged tile is our failure, not the verifier's surprise.
-    merkle.verify_inclusion(leaf_hash, index, checkpoint.size, checkpoint.root, hashes)
-    note = checkpoint.note + cosignatures.lines(session, checkpoint.size)
+    merkle.verify_inclusion(found.leaf_hash, index, checkpoint.size, checkpoint.root, hashes)
+    note = checkpoint.note + found.cosignatures
     return PublishedProof(
-        index, leaf_hash, str(TlogProof(index, tuple(hashes), note)), note, checkpoint.timestamp_token
+        index, found.leaf_hash, str(TlogProof(index, tuple(hashes), note)), note, checkpoint.timestamp_token
     )
 
 
