@@ -41,9 +41,8 @@ GRANT SELECT, INSERT ON outage TO zending_app;
 
 -- Registered mail in the mailbox is consented to apart from ordinary mail.
 ALTER TABLE mailbox ADD COLUMN registered_at timestamptz;
-ALTER TABLE activation DROP CONSTRAINT activation_act_check;
-ALTER TABLE activation ADD CONSTRAINT activation_act_check
-    CHECK (act IN ('activated', 'revoked', 'registered', 'registered_revoked'));
+-- Which of the two a proof is of.
+ALTER TABLE activation ADD COLUMN registered boolean NOT NULL DEFAULT false;
 CREATE FUNCTION zending_activated_registered(hashes bytea[]) RETURNS SETOF bytea
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS
 $$ SELECT m.recipient_hash FROM public.mailbox m

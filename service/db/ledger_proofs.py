@@ -29,8 +29,8 @@ class Place:
 
 _PLACE = text(
     """
-    SELECT EXISTS (SELECT FROM ledger_past_leaf p WHERE p.evidence_id = :id) AS past, l.index AS leaf_index, l.leaf_hash,
-           c.size, c.root, c.note, c.at, c.timestamp_token,
+    SELECT EXISTS (SELECT FROM ledger_past_leaf p WHERE p.evidence_id = :id) AS past,
+           l.index AS leaf_index, l.leaf_hash, c.size, c.root, c.note, c.at, c.timestamp_token,
            (SELECT string_agg(s.line, '' ORDER BY s.key) FROM ledger_cosignature s WHERE s.size = c.size) AS lines
     FROM (SELECT 1) AS one
     LEFT JOIN ledger_leaf l ON l.evidence_id = :id

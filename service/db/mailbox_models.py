@@ -33,6 +33,7 @@ class Activation(Base):
     act: Mapped[str]
     at: Mapped[datetime]
     proof: Mapped[bytes]
+    registered: Mapped[bool] = mapped_column(default=False)
 
 
 class ActivationCode(Base):

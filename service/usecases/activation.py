@@ -220,12 +220,19 @@ def _activate(session: Session, context: Context, reader: Reader, details: _Code
     prove(session, context, row, proof)
 
 
-def prove(session: Session, context: Context, mailbox: Mailbox, proof: Proof) -> None:
-    """Keep the proof of a consent or revocation, for as long as it may be needed."""
+def prove(session: Session, context: Context, mailbox: Mailbox, proof: Proof, *, registered: bool = False) -> None:
+    """Keep the proof of a consent or revocation, of registered mail or all mail, for as long as it may be needed."""
     proof_id = new_id()
     sealed = seal_value(context, proof, organisation=PLATFORM, year=PLATFORM_YEAR, place=f"activation.proof:{proof_id}")
     session.add(
-        Activation(id=proof_id, recipient_hash=mailbox.recipient_hash, act=proof.act, at=proof.at, proof=sealed)
+        Activation(
+            id=proof_id,
+            recipient_hash=mailbox.recipient_hash,
+            act=proof.act,
+            at=proof.at,
+            proof=sealed,
+            registered=registered,
+        )
     )
 
 

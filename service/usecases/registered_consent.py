@@ -45,7 +45,7 @@ def agree(context: Context, reader: Reader, *, consent_version: str) -> Activati
             raise Conflict("Activate the mailbox first.", code="not_activated")
         if row.registered_at is None:
             row.registered_at = now
-            _prove(session, context, row, reader, "registered", now, TEXT[row.language])
+            _prove(session, context, row, reader, "activated", now, TEXT[row.language])
     return activation.state(context, reader)
 
 
@@ -57,7 +57,7 @@ def revoke(context: Context, reader: Reader) -> ActivationView:
         row = _locked(session, reader)
         if row is not None and row.registered_at is not None:
             row.registered_at = None
-            _prove(session, context, row, reader, "registered_revoked", now, None)
+            _prove(session, context, row, reader, "revoked", now, None)
     return activation.state(context, reader)
 
 
@@ -71,4 +71,5 @@ def _locked(session: Session, reader: Reader) -> Mailbox | None:
 def _prove(
     session: Session, context: Context, row: Mailbox, reader: Reader, act: str, now: datetime, text: str | None
 ) -> None:
-    prove(session, context, row, Proof(act, now, VERSION if text else None, text, None, reader.assurance))
+    proof = Proof(act, now, VERSION if text else None, text, None, reader.assurance)
+    prove(session, context, row, proof, registered=True)

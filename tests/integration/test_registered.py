@@ -288,8 +288,8 @@ def test_registered_mail_needs_a_consent_of_its_own(
     registered_consent.revoke(pipeline.context, an)
     assert legs(database, offer(pipeline, sender)) == [(PAPER, "to_print", True)]
     assert legs(database, deliver(pipeline, sender)) == [(MAILBOX, "available", False)], "ordinary mail still comes"
-    acts = execute(database, "SELECT act FROM activation ORDER BY at")
-    assert [act for (act,) in acts] == ["activated", "registered", "registered_revoked"]
+    acts = execute(database, "SELECT act, registered FROM activation ORDER BY at")
+    assert acts == [("activated", False), ("activated", True), ("revoked", True)]
 
 
 def test_effect_on_the_third_working_day_is_computed_kept_and_explained(
