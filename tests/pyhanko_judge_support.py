@@ -82,9 +82,16 @@ def verdict(
     return "PASSED" if passed else f"{result.ades_subindic}: {result.failure_msg}"
 
 
-def kept_is_enough(pdf: bytes, *, at: datetime) -> bool:
-    """Whether every signature is good with what the document carries alone, revocation required, nobody asked."""
-    reader = PdfFileReader(io.BytesIO(pdf))
+def kept_is_enough(pdf: bytes, *, at: datetime, ours: bool = False) -> bool:
+    """Whether every signature is good with what the document carries alone, revocation required, nobody asked.
+
+    Args:
+        pdf: the document.
+        at: moment of judgement (aware).
+        ours: of the signatures only the last one, which is our seal; time-stamps all the same.
+    """
+    # Of others' files one is not by the letter, in what no signature is about.
+    reader = PdfFileReader(io.BytesIO(pdf), strict=not ours)
     anchors = [asn1_x509.Certificate.load(root.public_bytes(Encoding.DER)) for root in roots()]
     store = DocumentSecurityStore.read_dss(reader)
     kept = {"trust_roots": anchors, "moment": at, "allow_fetching": False, "revocation_mode": "require"}
@@ -97,7 +104,7 @@ def kept_is_enough(pdf: bytes, *, at: datetime) -> bool:
                 store.as_validation_context(kept),
                 key_usage_settings=_USES,
             )
-            for signature in reader.embedded_regular_signatures
+            for signature in reader.embedded_regular_signatures[-1 if ours else 0 :]
         ]
         found += [
             await async_validate_pdf_timestamp(stamp, store.as_validation_context(kept))

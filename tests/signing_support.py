@@ -17,6 +17,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from ipaddress import IPv4Address
 from pathlib import Path
+from typing import Any
 
 import pytest
 from asn1crypto import tsp
@@ -35,7 +36,6 @@ from signing.algorithms import Mechanism
 from signing.asking import Asking
 from signing.errors import RevocationUnavailable
 from signing.keys import FileSealKey
-from signing.revision import byte_range_in
 from signing.revocation import OnlineRevocation
 from signing.timestamps import HttpTimeStampAuthority
 from signing.tokens import TokenVerifier
@@ -308,9 +308,14 @@ def outside(tool: str, *arguments: str | Path) -> subprocess.CompletedProcess[st
     return subprocess.run([tool, *map(str, arguments)], capture_output=True, text=True, check=False, timeout=60)
 
 
+def _regular(sealed: bytes) -> Any:
+    # Some producers' files are not by the letter.
+    return PdfFileReader(io.BytesIO(sealed), strict=False).embedded_regular_signatures
+
+
 def extracted(sealed: bytes, folder: Path) -> tuple[Path, Path]:
-    """Files with what the last seal signs, and with its CMS."""
-    start, size, resume, rest = byte_range_in(sealed) or (0, 0, 0, 0)
+    """Files with what the last seal signs, and with its CMS; a document time-stamp behind it is none."""
+    start, size, resume, rest = _regular(sealed)[-1].byte_range
     data, cms = folder / "data", folder / "cms"
     data.write_bytes(sealed[start : start + size] + sealed[resume : resume + rest])
     padded = bytes.fromhex(sealed[size + 1 : resume - 1].decode())

@@ -1,7 +1,7 @@
 """Every producer's documents, sealed in every way, held against judges that are not ours, and looked at."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import product
 from pathlib import Path
 
@@ -15,7 +15,16 @@ from signing.revocation import OnlineRevocation
 from signing.seal import Sealer
 from signing.validate import validate
 from tests.appearance_support import CODE, appearance, codes, difference, logo, sealed, seen
-from tests.signing_support import InProcessAuthority, honest_server, outside, revocation, roots, seal_key
+from tests.pyhanko_judge_support import kept_is_enough
+from tests.signing_support import (
+    InProcessAuthority,
+    honest_server,
+    judged_by_openssl,
+    outside,
+    revocation,
+    roots,
+    seal_key,
+)
 
 DOCUMENTS = sorted((Path(__file__).parents[1] / "documents").glob("*.pdf"))
 ALGORITHMS: tuple[Algorithm, ...] = ("p-256", "rsa-3072")
@@ -54,6 +63,9 @@ def test_every_way_of_sealing_stands_before_every_judge(
         assert "Invalid" not in judged, way
         checked = outside("qpdf", "--check", file)
         assert checked.returncode == 0, (way, checked.stdout)
+        if level in {Level.B_LT, Level.B_LTA}:
+            assert kept_is_enough(content, at=at + timedelta(hours=1), ours=True), way
+        judged_by_openssl(content, tmp_path)
         report = validate(content, trust_roots=roots(), at=at)
         assert report.last is not None
         assert report.last.verdict == "valid", way
