@@ -1,7 +1,8 @@
 """Whether exactly one wins where several decide on an offer at once: 10,000 races against the real database.
 
-``python -m bench.races`` lays real registered mail ready for people who agreed to it, and then lets them accept it, on
-two machines at once, refuse it, its sender take it back, and the clock end it, all in the same millisecond. After each
+``python -m bench.races`` lays real registered mail ready for people who agreed to it, and then lets them accept it,
+somebody accept it who holds their mandate, them refuse it, its sender take it back, and the clock end it, all in the
+same millisecond. After each
 race there must be one end, one evidence of it, a state that fits it, and an answer for everybody that says what
 happened. The offer is then put back, by the owner of the tables, for the next race. With ``--quick`` 400 races.
 """
@@ -23,13 +24,15 @@ import psycopg
 
 from bench.fairness import form
 from bench.measure import Result, options, rate, report
-from bench.running import DOCUMENTS, SENDERS, Running, running
-from service.db.ids import DELIVERY, parse_id
+from bench.running import DOCUMENTS, SENDERS, Running, citizens, running
+from service.db.ids import DELIVERY, MANDATE, parse_id
 from service.db.jobs import Lane
 from service.domain.errors import Conflict, TransitionRefused
 from service.domain.identifiers import RecipientId, RecipientKind
+from service.domain.mandates import Terms
 from service.engine.steps import run_chunk
-from service.usecases import deliveries, organisations, periods, registered, registered_consent
+from service.usecases import deliveries, mandates, organisations, periods, registered, registered_consent
+from service.usecases.acting import Named, Sides
 from service.usecases.admission import Sender, Upload
 from service.usecases.context import Context
 from service.usecases.hand_in import hand_in
@@ -76,10 +79,11 @@ _PUT_BACK: Final = """
 
 @dataclass(frozen=True)
 class Offer:
-    """Registered mail that waits: whose it is, and when its time is over."""
+    """Registered mail that waits: whose it is, who acts for them, and when its time is over."""
 
     delivery: str
     reader: Reader
+    holder: Reader
     ends_at: datetime
 
 
@@ -130,6 +134,7 @@ def _offer(context: Context, sender: Any, number: str) -> Offer:
     """Lay registered mail ready for somebody, through all steps."""
     recipient = RecipientId.parse(RecipientKind.CITIZEN, number)
     reader = Reader(find_hash(context, recipient), RecipientKind.CITIZEN, "substantial")
+    holder = _holder(context, reader, recipient)
     registered_consent.agree(context, reader, consent_version=registered_consent.VERSION)
     asked = msgspec.json.decode(form(number)) | {"registered": True}
     upload = Upload("document", DOCUMENT, (DOCUMENTS / DOCUMENT).read_bytes())
@@ -146,7 +151,21 @@ def _offer(context: Context, sender: Any, number: str) -> Offer:
         leg = session.connection().exec_driver_sql(
             "SELECT ends_at FROM leg WHERE delivery_id = %s", (parse_id(DELIVERY, handed.delivery_id),)
         )
-        return Offer(handed.delivery_id, reader, leg.scalar_one())
+        return Offer(handed.delivery_id, reader, holder, leg.scalar_one())
+
+
+def _holder(context: Context, reader: Reader, recipient: RecipientId) -> Reader:
+    """Somebody who may accept and refuse for this recipient."""
+    (number,) = citizens(1, first=850830001)
+    other = RecipientId.parse(RecipientKind.CITIZEN, number)
+    sides = Sides(
+        Named(RecipientKind.CITIZEN, recipient.value, "Persoon"), Named(RecipientKind.CITIZEN, other.value, "Volmacht")
+    )
+    terms = Terms(registered=True, legal_effect=True)
+    given = mandates.give(context, reader, sides, terms)
+    holder = Reader(find_hash(context, other), RecipientKind.CITIZEN, "substantial")
+    accepted = mandates.accept(context, holder, given.code)
+    return replace(holder, acting_for=parse_id(MANDATE, accepted.id))
 
 
 def _race(context: Context, sender: Any, offer: Offer, pool: ThreadPoolExecutor, turn: int) -> list[str]:
@@ -155,7 +174,7 @@ def _race(context: Context, sender: Any, offer: Offer, pool: ThreadPoolExecutor,
     late = replace(context, clock=lambda: offer.ends_at)
     ways: list[Callable[[], Any]] = [
         lambda: registered.accept(early, offer.reader, offer.delivery),
-        lambda: registered.accept(early, offer.reader, offer.delivery),
+        lambda: registered.accept(early, offer.holder, offer.delivery),
         lambda: registered.refuse(early, offer.reader, offer.delivery),
         lambda: deliveries.withdraw(early, sender, offer.delivery, "sent_twice"),
         lambda: periods.round_(late),
