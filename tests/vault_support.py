@@ -37,7 +37,7 @@ class Clock:
 
 
 class OneKey:
-    """The part of a key ring that opening needs: one key."""
+    """The part of a key ring that opening needs: one key. Whatever else is asked of it is a fault of what is tested."""
 
     def __init__(self, key: KeyEncryptionKey) -> None:
         self.only = key

@@ -9,7 +9,6 @@ from typing import Final
 from sqlalchemy import delete, select, text
 from sqlalchemy.orm import Session
 
-from service.db.base import among
 from service.db.models import OutageRow, Term
 from service.db.writing import GIVEN, Part, write
 
@@ -76,9 +75,3 @@ def record_outage(session: Session, row: OutageRow) -> int:
 
 
 _LOOK_AGAIN: Final = text("UPDATE term SET next_at = clock_timestamp() WHERE handled_at < :until")
-
-
-def running(session: Session, deliveries: Collection[uuid.UUID]) -> dict[tuple[uuid.UUID, int], Term]:
-    """Running periods of deliveries, by delivery and leg."""
-    rows = session.scalars(select(Term).where(among(Term.delivery_id, deliveries)))
-    return {(row.delivery_id, row.leg): row for row in rows}

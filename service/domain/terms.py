@@ -152,10 +152,12 @@ def settle(entry: Entry, wishes: Wishes) -> tuple[Terms, tuple[FieldError, ...]]
         detail = f"What this is sent under ({entry.name}) does not allow this mode."
         found.append(FieldError("/policy/registered_mode", MODE_NOT_ALLOWED, detail))
     days = _days(entry, mode, wishes.acceptance_days, found)
-    if wishes.fallback and not registered:
-        detail = "Only registered mail goes on to registered paper."
+    if not registered and not wishes.fallback <= entry.fallback.keys():
+        # Whoever was told nothing would believe that a letter follows.
+        detail = f"What this is sent under ({entry.name}) lets no letter follow this: only registered mail can choose."
         found.append(FieldError("/policy/fallback", FALLBACK_NOT_ALLOWED, detail))
-    fallback = dict(entry.fallback) | dict.fromkeys(wishes.fallback, Fallback.REGISTERED_PAPER)
+    chosen = wishes.fallback if registered else ()
+    fallback = dict(entry.fallback) | dict.fromkeys(chosen, Fallback.REGISTERED_PAPER)
     # What the other mode alone can come to is no part of these terms.
     never = {None: frozenset[Ending](), Mode.CONSENT: _OF_DIRECT, Mode.DIRECT: _OF_CONSENT}[mode]
     fallback = {ending: way for ending, way in fallback.items() if ending not in never}
@@ -269,9 +271,3 @@ def reminders(terms: Terms, begun: datetime, running: Period) -> tuple[datetime,
 def address_required(terms: Terms, *, postal: bool) -> bool:
     """Whether a hand-in needs a postal address: whenever some end leads to paper."""
     return postal or any(way is not Fallback.NOTHING for way in terms.fallback.values())
-
-
-def silent_ends_covered(terms: Terms) -> bool:
-    """Whether every silent end of registered mail leads to a registered letter."""
-    assert terms.mode is not None, "of registered mail"
-    return all(terms.follows(each) is Fallback.REGISTERED_PAPER for each in silent_endings([terms.mode]))

@@ -49,8 +49,7 @@ class Policies:
         wishes = Wishes(
             mode=None if mode is None else Mode(mode),
             acceptance_days=acceptance_days,
-            # What always leads to paper is no choice; naming it changes nothing.
-            fallback=frozenset(Ending(each) for each in fallback) if registered else frozenset(),
+            fallback=frozenset(Ending(each) for each in fallback),
         )
         if not registered and mode is not None:
             detail = "Only registered mail has a mode."

@@ -29,6 +29,7 @@ class Access:
 
     async def __call__(self, connection: Connection, _handler: BaseRouteHandler, /) -> None:
         """Pass, or raise why not."""
+        # Each kind of guard says it; a door that forgot to lets nobody in.
         raise NotImplementedError
 
 

@@ -3,7 +3,6 @@
 import dataclasses
 import hashlib
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
 from io import BytesIO
 from pathlib import Path
 from types import SimpleNamespace
@@ -347,47 +346,6 @@ def test_handing_over_twice_changes_nothing(pipeline: Pipeline, organisation: Se
     pipeline.work()
     assert snapshot(database) == before
     assert files(pipeline) == there
-
-
-def test_a_cut_off_comes_once_in_its_period(pipeline: Pipeline, organisation: Sender, database: TestDatabase) -> None:
-    sender = organisation()
-    letter(pipeline, sender)
-    pipeline.work()
-    period = timedelta(seconds=pipeline.context.printing.cutoff_seconds)
-    assert batches.close_due(pipeline.context) == 0
-    pipeline.skew = period + timedelta(seconds=1)
-    assert batches.close_due(pipeline.context) == 1
-    letter(pipeline, sender)
-    pipeline.work()
-    assert batches.close_due(pipeline.context) == 0
-    told = execute(database, "SELECT actor FROM delivery_event WHERE event = 'batched'")
-    assert told == [("clock",)]
-
-
-def test_a_scheduler_that_dies_at_a_cut_off_leaves_it_to_the_next(
-    pipeline: Pipeline, organisation: Sender, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    sender = organisation()
-    letter(pipeline, sender, print={"duplex": False})
-    letter(pipeline, sender)
-    pipeline.work()
-    batches.close_due(pipeline.context)
-    pipeline.skew = timedelta(seconds=pipeline.context.printing.cutoff_seconds + 1)
-    freeze = batches._freeze
-    calls: list[int] = []
-
-    def second_dies(*arguments: Any) -> None:
-        calls.append(1)
-        if len(calls) == 2:
-            raise Died
-        freeze(*arguments)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(batches, "_freeze", second_dies)
-        with pytest.raises(Died):
-            batches.close_due(pipeline.context)
-    assert batches.close_due(pipeline.context) == 1
-    assert batches.close_due(pipeline.context) == 0
 
 
 def test_attachments_are_printed_after_the_document(pipeline: Pipeline, organisation: Sender) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from service.domain import legal_bases, terms
-from service.domain.legal_basis import EntryRefused, Mode, Register, read_entry
+from service.domain.legal_basis import Ending, EntryRefused, Fallback, Mode, Register, read_entry
 from service.domain.terms import Wishes
 
 FOLDER = Path(legal_bases.__file__).parent
@@ -120,6 +120,8 @@ def test_examples_say_that_they_are_examples() -> None:
         ("example-consent", Wishes(acceptance_days=31), "acceptance_days_not_allowed"),
         ("example-hidden-sender", Wishes(mode=Mode.DIRECT), "registered_mode_not_allowed"),
         ("zending-ordinary", Wishes(mode=Mode.DIRECT), "registered_mode_not_allowed"),
+        ("zending-ordinary", Wishes(fallback=frozenset({Ending.UNREAD})), "fallback_not_allowed"),
+        ("zending-ordinary", Wishes(fallback=frozenset({Ending.NO_MAILBOX, Ending.REFUSED})), "fallback_not_allowed"),
     ],
 )
 def test_wishes_stay_within_the_entry(entry_id: str, wishes: Wishes, code: str) -> None:
@@ -137,3 +139,11 @@ def test_terms_come_back_as_they_were_kept() -> None:
             assert kept == found
             assert kept.policy_id == entry.name
             assert kept.sha256 == entry.sha256
+
+
+def test_ordinary_mail_may_name_what_leads_to_paper_anyway() -> None:
+    entry = legal_bases.load().current("zending-ordinary", date(2026, 11, 28))
+    assert entry is not None
+    found, refused = terms.settle(entry, Wishes(fallback=frozenset({Ending.NO_MAILBOX})))
+    assert not refused
+    assert found.follows(Ending.NO_MAILBOX) is Fallback.ORDINARY_PAPER
