@@ -7,6 +7,7 @@ that takes a document apart does it under two clocks of the process's own time; 
 import contextlib
 import resource
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -51,7 +52,15 @@ def patience(seconds: float = SECONDS, *, at_last: float = LAST_SECONDS, memory:
         if running:
             raise _Stop
 
+    unraisable = sys.unraisablehook
+
+    def swallowed(event: "sys.UnraisableHookArgs") -> None:
+        # It fell into a finaliser, out of which nothing can be raised; the clock strikes again in a moment.
+        if not isinstance(event.exc_value, _Stop):
+            unraisable(event)
+
     before = signal.signal(signal.SIGPROF, stop)
+    sys.unraisablehook = swallowed
     try:
         signal.setitimer(signal.ITIMER_PROF, seconds, _AGAIN)
         signal.setitimer(signal.ITIMER_VIRTUAL, at_last)
@@ -67,6 +76,7 @@ def patience(seconds: float = SECONDS, *, at_last: float = LAST_SECONDS, memory:
         signal.setitimer(signal.ITIMER_PROF, 0)
         signal.setitimer(signal.ITIMER_VIRTUAL, 0)
         signal.signal(signal.SIGPROF, before)
+        sys.unraisablehook = unraisable
 
 
 @contextlib.contextmanager

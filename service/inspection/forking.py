@@ -134,6 +134,8 @@ class Helper:
 
     def _give_up(self, child: _Child) -> None:
         """The parent no longer wants the answer."""
+        if child.pid not in self._children:
+            return  # ended and buried in the same round of events, a moment ago
         self._selector.unregister(child.report)
         os.kill(child.pid, signal.SIGKILL)
 

@@ -1,8 +1,10 @@
 """Judging behind walls: the same reports as before them, and nothing a document does is more than indeterminate."""
 
 import os
+import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -161,6 +163,26 @@ def test_a_reader_that_hangs_is_ended_and_nobody_is_told_that_the_document_is_ba
         pytest.raises(Retryable),
     ):
         probing.validate(b"probe:sleep", at=SOON)
+
+
+def test_a_reader_that_ends_while_nobody_waits_for_it_any_more_takes_no_helper_with_it(
+    believed: Believed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The helper learns of both in one round of events, and of the reader's end first."""
+    monkeypatch.setattr("service.inspection.readers._GRACE", 0.5)
+    with Validator(replace(LIMITS, wall=0.5), believed, program=PROGRAM) as probing:
+        helper = probing.helper_pid
+        asking = threading.Thread(target=lambda: pytest.raises(Retryable, probing.validate, b"probe:sleep", at=SOON))
+        asking.start()
+        while not (readers := children_of(helper)):
+            time.sleep(0.01)
+        os.kill(helper, signal.SIGSTOP)
+        os.kill(int(readers[0]), signal.SIGKILL)
+        asking.join()
+        os.kill(helper, signal.SIGCONT)
+        with capture_logs() as logged:
+            assert [probing.validate(b"probe:socket", at=SOON).code for _ in range(2)] == ["refused", "refused"]
+        assert (probing.helper_pid, logged) == (helper, [])
 
 
 def test_a_reader_can_neither_speak_nor_read_files(probes: Validator) -> None:

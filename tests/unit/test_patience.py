@@ -3,8 +3,10 @@
 import os
 import resource
 import signal
+import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -30,6 +32,30 @@ def test_work_that_takes_too_long_is_stopped_whatever_it_catches() -> None:
     with pytest.raises(OutOfPatience), patience(0.2):
         deaf()
     assert time.process_time() - began < 5
+
+
+def _outlast(slow: Callable[[], object]) -> None:
+    with patience(0.2):
+        slow()
+        spin()
+
+
+def test_a_stop_that_falls_into_a_finaliser_says_nothing_and_comes_again() -> None:
+    class Slow:
+        def __del__(self) -> None:
+            spin(0.6)
+
+    told: list[object] = []
+    hook = told.append
+    before, sys.unraisablehook = sys.unraisablehook, hook
+    try:
+        with pytest.raises(OutOfPatience):
+            _outlast(Slow)
+        left = sys.unraisablehook
+    finally:
+        sys.unraisablehook = before
+    assert left is hook
+    assert told == []
 
 
 def test_waiting_for_others_takes_no_patience() -> None:
