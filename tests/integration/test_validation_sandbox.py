@@ -172,7 +172,12 @@ def test_a_reader_that_ends_while_nobody_waits_for_it_any_more_takes_no_helper_w
     monkeypatch.setattr("service.inspection.readers._GRACE", 0.5)
     with Validator(replace(LIMITS, wall=0.5), believed, program=PROGRAM) as probing:
         helper = probing.helper_pid
-        asking = threading.Thread(target=lambda: pytest.raises(Retryable, probing.validate, b"probe:sleep", at=SOON))
+
+        def ask() -> None:
+            with pytest.raises(Retryable):
+                probing.validate(b"probe:sleep", at=SOON)
+
+        asking = threading.Thread(target=ask)
         asking.start()
         while not (readers := children_of(helper)):
             time.sleep(0.01)
