@@ -190,8 +190,16 @@ def identification_of(token: AccessToken) -> Identification | None:
     """How the person was identified who acts for an organisation with a token; None for a program."""
     if token.client_id != EXCHANGE_CLIENT:
         return None
-    acted_for = ActedFor(ActingBasis.LOG_IN, token.subject)
-    return Identification(token.identity_provider, level(token.assurance_level), token.auth_time, acted_for)
+    return _for_organisation(token.identity_provider, token.subject, token.assurance_level, token.auth_time)
+
+
+def identification(person: Person) -> Identification:
+    """The same of somebody who is logged in on pages."""
+    return _for_organisation(person.issuer, person.subject, person.assurance_level, person.auth_time)
+
+
+def _for_organisation(provider: str | None, subject: str, assurance: str | None, at: datetime | None) -> Identification:
+    return Identification(provider, level(assurance), at, ActedFor(ActingBasis.LOG_IN, subject))
 
 
 def operator_of(token: AccessToken) -> None:

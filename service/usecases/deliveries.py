@@ -1,6 +1,8 @@
 """Deliveries as their sender sees them."""
 
 import uuid
+from dataclasses import dataclass
+from datetime import date, timedelta
 
 from sqlalchemy.orm import Session
 
@@ -9,10 +11,11 @@ from service.db import mailboxes
 from service.db.deliveries import Filters
 from service.db.ids import DELIVERY, parse_id, public_id
 from service.db.models import DeliveryRow
+from service.domain import calendar
 from service.domain.errors import Conflict, Erased, FieldError, Invalid, NotFound, TransitionRefused
 from service.domain.evidence import WITHDRAWAL_REASONS
 from service.domain.evidence_record import Identification
-from service.domain.states import Actor, DeliveryState, Event, LegKind
+from service.domain.states import Actor, DeliveryState, Event, LegKind, LegState
 from service.usecases import dossiers, evidence
 from service.usecases.bundle import Bundle, made
 from service.usecases.context import Context
@@ -211,6 +214,31 @@ def withdraw(
             progress.happen(dossier, Event.CONSIGNMENT_WITHDRAWAL, cause, leg=leg)
         progress.write(session)
         return delivery_view(context, dossier)
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What can still become of a delivery: the sender may withdraw it; the recipient may answer its offer until a day.
+
+    ``answer_until`` is the last day, in Brussels.
+    """
+
+    withdrawable: bool
+    answer_until: date | None
+
+
+def standing(context: Context, organisation_id: uuid.UUID, delivery_id: str) -> Standing:
+    """Whether a delivery can be withdrawn now, and until when its recipient can answer an offer.
+
+    Raises:
+        NotFound: no such delivery.
+    """
+    with context.database.transaction(organisations=[organisation_id]) as session:
+        dossier = _own(session, context, organisation_id, delivery_id)
+        ends = [leg.ends_at for leg in dossier.legs if leg.state == LegState.OFFERED.value and leg.ends_at is not None]
+    # A period ends as its last day does: at the next midnight.
+    last = calendar.local_date(max(ends)) - timedelta(days=1) if ends else None
+    return Standing(bool(withdrawable(dossier)), last)
 
 
 def _not_withdrawn(dossier: Dossier) -> TransitionRefused:

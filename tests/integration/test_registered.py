@@ -13,6 +13,7 @@ from service.domain import calendar
 from service.domain.errors import Conflict, Invalid, TransitionRefused
 from service.notifications.base import MailArrived, Result
 from service.usecases import deliveries, mailbox, periods, registered, registered_consent
+from service.usecases.deliveries import Standing
 from tests.engine_support import execute
 from tests.pipeline_support import Pipeline, TestDatabase
 from tests.registered_support import agreed, clock, days, legs, offer, sender_under, terms_left
@@ -139,9 +140,11 @@ def test_an_offer_ends_after_fifteen_days_and_a_registered_letter_follows(
     assert len(reminders) == 2, "day seven, two days before the end, each once"
     last_day = calendar.local_date(shown.answer_until) - timedelta(days=1)
     assert reminders[0].last_day == last_day
+    assert deliveries.standing(pipeline.context, sender, delivery) == Standing(withdrawable=True, answer_until=last_day)
     assert legs(database, delivery) == [(MAILBOX, "offered", True)]
     clock(pipeline, shown.answer_until)
     assert legs(database, delivery) == [(MAILBOX, "expired", True), (PAPER, "to_print", True)]
+    assert deliveries.standing(pipeline.context, sender, delivery).answer_until is None
     assert events(pipeline, sender, delivery).count("AcceptanceRejectionExpiry") == 1
     assert events(pipeline, sender, delivery).count("NotificationForAcceptance") == 3
     with at(pipeline, shown.answer_until), pytest.raises(Conflict) as caught:

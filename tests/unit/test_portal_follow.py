@@ -1,13 +1,14 @@
 """The clerk's pages about letters that were sent: where they are, what happened, and the proof of it."""
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 
 import msgspec
 import pytest
 
 from service.usecases.bundle import Bundle
+from service.usecases.deliveries import Standing
 from service.usecases.views import DeliveryPage, EventView, EvidenceEntry, File, ProblemView
 from tests.api_support import DELIVERY_ID
 from tests.portal_support import CLERK, NOW, TAX, Browser, House, delivery, field, house, texts
@@ -33,9 +34,11 @@ def letter(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         "view": delivery(),
         "timeline": [EventView("handed_in", NOW, "received", None, "sender", None)],
         "proofs": [EvidenceEntry("evd_1", "SubmissionAcceptance", NOW, published=True)],
+        "standing": Standing(withdrawable=False, answer_until=None),
     }
     base = "service.usecases.deliveries."
     monkeypatch.setattr(f"{base}get", lambda *_: state["view"])
+    monkeypatch.setattr(f"{base}standing", lambda *_: state["standing"])
     monkeypatch.setattr(f"{base}timeline", lambda *_: state["timeline"])
     monkeypatch.setattr(f"{base}evidence_list", lambda *_: state["proofs"])
     monkeypatch.setattr(f"{base}evidence_one", lambda *_: {"record": {"b": 1}})
@@ -137,6 +140,30 @@ def test_a_letter_is_cancelled_only_after_a_question(
     assert cancelled == [DELIVERY_ID]
     letter["view"] = delivery(status="opened")
     assert clerk.get(f"/letters/{DELIVERY_ID}/cancel").status_code == 303
+
+
+def test_what_nobody_opened_is_withdrawn_with_a_reason_and_by_somebody(
+    clerk: Browser, letter: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    withdrawn: list[Any] = []
+    monkeypatch.setattr(
+        "service.usecases.deliveries.withdraw",
+        lambda _context, _organisation, each, reason, *, by: withdrawn.append((each, reason, by)),
+    )
+    letter["view"] = delivery(status="offered", channel="digital", registered=True)
+    assert "/withdraw" not in clerk.get(f"/letters/{DELIVERY_ID}").text
+    assert clerk.get(f"/letters/{DELIVERY_ID}/withdraw").status_code == 303
+    letter["standing"] = Standing(withdrawable=True, answer_until=date(2026, 12, 9))
+    page = clerk.get(f"/letters/{DELIVERY_ID}").text
+    assert f"/letters/{DELIVERY_ID}/withdraw" in page
+    assert "9 December 2026" in page
+    assert "It was sent twice." in clerk.get(f"/letters/{DELIVERY_ID}/withdraw").text
+    refused = clerk.post(f"/letters/{DELIVERY_ID}/withdraw", {"reason": "malware"})
+    assert (refused.status_code, withdrawn) == (200, [])
+    assert "Choose a reason." in refused.text
+    assert clerk.post(f"/letters/{DELIVERY_ID}/withdraw", {"reason": "sent_twice"}).status_code == 303
+    ((each, reason, by),) = withdrawn
+    assert (each, reason, by.acted_for.basis.value) == (DELIVERY_ID, "sent_twice", "log_in")
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from litestar.params import FromPath
 from litestar.response import Redirect, Stream
 
 from service.db.deliveries import Filters
+from service.domain.evidence import WITHDRAWAL_REASONS
 from service.domain.identifiers import NumberInvalid, RecipientId, RecipientKind
 from service.portal import wording
 from service.portal.forms import MARGIN, Form
@@ -18,7 +19,7 @@ from service.portal.rendering import SEE_OTHER, Portal, bundle_response, file_re
 from service.portal.sender import letters, prospects, sending
 from service.portal.sender.sending import AnyRequest, form_page, seat_of
 from service.portal.visitors import FORM_LIMIT, PASSIVE
-from service.usecases import deliveries, legal_bases, policies
+from service.usecases import access, deliveries, legal_bases, policies
 
 PER_PAGE: Final = 20
 NO_CONTENT: Final = 204
@@ -154,6 +155,37 @@ def cancel(request: AnyRequest, portal: NamedDependency[Portal], delivery_id: Fr
     return see_other(request, f"/letters/{delivery_id}")
 
 
+@get("/letters/{delivery_id:str}/withdraw", guards=[CLERK], sync_to_thread=True)
+def ask_withdraw(request: AnyRequest, portal: NamedDependency[Portal], delivery_id: FromPath[str]) -> Response[Any]:
+    """Ask why what lies in a mailbox, unopened, shall be taken back."""
+    return _withdrawing(request, portal, delivery_id)
+
+
+@post("/letters/{delivery_id:str}/withdraw", guards=[CLERK, genuine], status_code=200, sync_to_thread=True)
+def withdraw(
+    request: AnyRequest, portal: NamedDependency[Portal], form: NamedDependency[Form], delivery_id: FromPath[str]
+) -> Response[Any]:
+    """Take it back, while nobody opened it; evidence says why, and how who did it logged in."""
+    reason = form.text("reason")
+    if reason not in WITHDRAWAL_REASONS:
+        return _withdrawing(request, portal, delivery_id, problem=True)
+    seat = seat_of(request)
+    session = request.user.session
+    assert session is not None  # the guard saw to it
+    by = access.identification(session.person)
+    deliveries.withdraw(portal.context, seat.organisation_id, delivery_id, reason, by=by)
+    return see_other(request, f"/letters/{delivery_id}")
+
+
+def _withdrawing(request: AnyRequest, portal: Portal, delivery_id: str, *, problem: bool = False) -> Response[Any]:
+    organisation = seat_of(request).organisation_id
+    delivery = deliveries.get(portal.context, organisation, delivery_id)
+    if not deliveries.standing(portal.context, organisation, delivery_id).withdrawable:
+        return Redirect(f"/letters/{delivery_id}", status_code=SEE_OTHER)
+    reasons = [(code, text) for code, text in wording.REASONS.items() if code in WITHDRAWAL_REASONS]
+    return portal.page(request, "sender/withdraw.html", delivery=delivery, reasons=reasons, problem=problem)
+
+
 def handlers(portal: Portal) -> list[Any]:
     """All of them; the form of a letter takes as much as a delivery may have."""
     limit = portal.context.limits.delivery_bytes + MARGIN
@@ -167,7 +199,7 @@ def handlers(portal: Portal) -> list[Any]:
     )(send_letter)
     return [
         overview, new_letter, check_number, what_happens, send, sent, letter, progress, document, evidence, bundle,
-        ask_cancel, cancel,
+        ask_cancel, cancel, ask_withdraw, withdraw,
     ]  # fmt: skip
 
 
@@ -177,6 +209,7 @@ def _whole(request: AnyRequest, portal: Portal, delivery_id: str) -> dict[str, A
     timeline = deliveries.timeline(portal.context, organisation, delivery_id)
     proofs = deliveries.evidence_list(portal.context, organisation, delivery_id)
     unpublished = sum(not each.published for each in proofs)
+    standing = deliveries.standing(portal.context, organisation, delivery_id)
     tone = wording.STATUS[delivery.status].tone if delivery.status in wording.STATUS else "going"
     return {
         "delivery": delivery,
@@ -188,4 +221,6 @@ def _whole(request: AnyRequest, portal: Portal, delivery_id: str) -> dict[str, A
         "quick": tone == "going" or unpublished > 0,
         "seen": f"{delivery.status}.{len(timeline)}.{len(proofs)}.{unpublished}",
         "cancellable": delivery.status in CANCELLABLE,
+        "withdrawable": standing.withdrawable and delivery.status not in CANCELLABLE,
+        "answer_until": standing.answer_until,
     }
