@@ -20,6 +20,11 @@ LESSER = {"psycopg", "psycopg-binary", "psycopg-pool", "python-stdnum"}
 """Under the LGPL: used unchanged and exchangeable, which it allows; the EUPL-1.2 names it as compatible."""
 _MIXED = {"pypdfium2": "BSD-3-Clause, Apache-2.0, dependency licenses"}
 """Whose texts name several: looked at by hand (PDFium's parts are all permissive)."""
+_CHOSEN = {"asyncssh": "EPL-2.0 OR GPL-2.0-or-later"}
+"""Of two we take the first: programs of another licence may use it, and we use it unchanged."""
+_BY_FILE = {"pyrage": "licenses/LICENSE"}
+"""Which say it in a file alone."""
+_MIT = "Permission is hereby granted, free of charge, to any person"
 
 
 def locked(name: str) -> dict[str, str]:
@@ -32,11 +37,15 @@ def licence_of(name: str) -> str:
     known: Any = metadata.metadata(name)
     classified = [each.split("::")[-1].strip() for each in known.get_all("Classifier") or [] if "License ::" in each]
     texts = (known.get("License-Expression"), "; ".join(classified), (known.get("License") or "").split("\n")[0])
-    return next((text for text in texts if text and text != "OSI Approved"), "")
+    said = next((text for text in texts if text and text != "OSI Approved"), "")
+    file = (metadata.distribution(name).read_text(_BY_FILE[name]) or "") if name in _BY_FILE else ""
+    return said or ("MIT" if _MIT in file else "")
 
 
 def is_good(name: str, licence: str) -> bool:
-    if _MIXED.get(name) == licence or (name in LESSER and ("LGPL" in licence or "Lesser" in licence)):
+    if licence in {_MIXED.get(name), _CHOSEN.get(name)} or (
+        name in LESSER and ("LGPL" in licence or "Lesser" in licence)
+    ):
         return True
     lowered = licence.lower()
     return not re.search(r"gpl|affero|sspl|busl|commercial|proprietary", lowered) and any(
