@@ -128,6 +128,24 @@ def followed_by(clerk: Walker, delivery: str) -> None:
     assert b'id = "example-consent"' in clerk.download("Het bestand downloaden")
 
 
+def test_the_clerk_withdraws_what_nobody_answered_and_the_proof_says_why(service: RunningService, walk: Walk) -> None:
+    clerk = walk()
+    delivery = sent_by(clerk)
+    clerk.press("Withdraw this letter")
+    clerk.sees("Withdraw this letter?")
+    clerk.look("withdraw")
+    clerk.press("Yes, withdraw it")
+    expect(clerk.page.locator("#reason-problem")).to_contain_text("Choose a reason.")
+    clerk.look("withdraw-problem")
+    clerk.page.get_by_label("It was sent twice.").check()
+    clerk.press("Yes, withdraw it")
+    expect(clerk.page.locator(".state .tag")).to_have_text("Withdrawn", timeout=PATIENCE)
+    expect(clerk.page.locator(".timeline")).to_contain_text("It was sent twice.")
+    service.until_evidence(delivery, "ConsignmentWithdrawal")
+    clerk.page.reload()
+    expect(clerk.page.get_by_text("Withdraw this letter")).to_have_count(0)
+
+
 @pytest.mark.parametrize("scripts", [True, False])
 def test_another_refuses_and_reads_that_it_is_a_record(
     service: RunningService, walk: Walk, *, scripts: bool
