@@ -77,13 +77,23 @@ def draw_sheet_code(payload: str, zone: Box, page_height: float) -> bytes:
     if (width, len(dots)) != (MODULES, MODULES * MODULES):
         raise ValueError("the payload of a sheet code does not fit its size")
     module = zone.width / MODULES * MM
+    return _squares(dots, width, module, zone.left * MM, (page_height - zone.top) * MM)
+
+
+def draw_qr(text: str, left: float, top: float, size: float, page_height: float) -> bytes:
+    """The content that paints a QR code of the text, ``size`` mm wide, with the middle level of error correction."""
+    code = zxingcpp.create_barcode(text, zxingcpp.BarcodeFormat.QRCode, ec_level="M")
+    dots, width = _picture(code)
+    return _squares(dots, width, size / width * MM, left * MM, (page_height - top) * MM)
+
+
+def _squares(dots: bytes, width: int, module: float, left: float, top: float) -> bytes:
     runs = [
         b"%d %d %d 1 re" % (run.start(), row, run.end() - run.start())
-        for row in range(MODULES)
-        for run in _RUN.finditer(dots[row * MODULES : (row + 1) * MODULES])
+        for row in range(len(dots) // width)
+        for run in _RUN.finditer(dots[row * width : (row + 1) * width])
     ]
-    place = b"%.4f 0 0 %.4f %.4f %.4f cm " % (module, -module, zone.left * MM, (page_height - zone.top) * MM)
-    return place + b" ".join(runs) + b" f"
+    return b"%.4f 0 0 %.4f %.4f %.4f cm " % (module, -module, left, top) + b" ".join(runs) + b" f"
 
 
 @dataclass(frozen=True)

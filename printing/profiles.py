@@ -145,6 +145,19 @@ class Costs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     products: Annotated[tuple[Product, ...], Meta(min_length=1)]
 
 
+class BarcodeStyle(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The bars in the window, in mm: a module's width, their height, what is kept free beside, above and below them.
+
+    ``mark`` is what says on the front that a letter is registered.
+    """
+
+    module: Annotated[float, Meta(ge=0.1, le=1)] = 0.25
+    height: Annotated[float, Meta(ge=4, le=30)] = 6
+    quiet: Annotated[float, Meta(ge=0, le=20)] = 5
+    clear: Annotated[float, Meta(ge=0, le=20)] = 2
+    mark: Annotated[str, Meta(min_length=1, max_length=10)] = "RP"
+
+
 class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a print house and the post ask of a letter.
 
@@ -155,6 +168,7 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         code_zone: kept free on every front.
         franking_zone: where the post franks the envelope, as it lies over the first page; no window may be there.
         mail_id_zone: where the post's own code of a letter stands, inside the window; None where there is none.
+        barcode: how bars in the window are drawn.
         envelopes: in rising order of what they hold.
         costs: None where postage is not known beforehand.
     """
@@ -171,6 +185,7 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     limits: Limits
     franking_zone: Box | None = None
     mail_id_zone: Box | None = None
+    barcode: BarcodeStyle = BarcodeStyle()
     rules: Rules = Rules()
     costs: Costs | None = None
 

@@ -10,11 +10,11 @@ import zxingcpp
 from printing.codes import MODULES, SheetCode
 from printing.errors import BatchRefused, Problem
 from printing.manifest import ManifestLetter
+from printing.marks import Marks, bars_zone
 from printing.profiles import MM, Box, Profile
 
 _DOTS: Final = 4  # per module: enough for every module, and few enough to be quick
 _QUIET: Final = 2.0  # mm rendered around a code
-_BAR_SCALE: Final = 600 / 72
 
 
 def read_back(
@@ -78,6 +78,12 @@ def _codes(entry: ManifestLetter, profile: Profile) -> Iterator[tuple[int, _Want
         code = SheetCode(entry.set, sheet, entry.sheets, entry.sequence, duplex=entry.duplex, colour=entry.colour)
         wanted = _Wanted(code.payload, profile.code_zone, scale, zxingcpp.BarcodeFormat.DataMatrix)
         yield entry.first_page + (sheet - 1) * step, wanted
+    content = entry.registered_number or entry.mail_id
+    marks = Marks(entry.mail_id, entry.registered is not None, entry.registered_number)
+    zone = bars_zone(marks, profile)
+    if content is not None and zone is not None:
+        scale = _DOTS / (profile.barcode.module * MM)
+        yield entry.first_page, _Wanted(content, zone, scale, zxingcpp.BarcodeFormat.Code128)
 
 
 def _read(opened: pypdfium2.PdfDocument, number: int, wanted: _Wanted, profile: Profile) -> str | None:
@@ -105,7 +111,11 @@ def _seen(page: pypdfium2.PdfPage, wanted: _Wanted, profile: Profile) -> Sequenc
         picture = memoryview(bitmap.buffer).cast("B", (bitmap.height, bitmap.stride))
         view = zxingcpp.ImageView(picture, bitmap.width, bitmap.height, zxingcpp.ImageFormat.Lum, bitmap.stride)
         return zxingcpp.read_barcodes(
-            view, formats=zxingcpp.BarcodeFormats(wanted.format), try_rotate=False, try_downscale=False, try_invert=False
+            view,
+            formats=zxingcpp.BarcodeFormats(wanted.format),
+            try_rotate=False,
+            try_downscale=False,
+            try_invert=False,
         )
     finally:
         bitmap.close()
