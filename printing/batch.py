@@ -8,13 +8,17 @@ from typing import BinaryIO, Final
 
 import pikepdf
 
+from printing.codes import SheetCode, draw_sheet_code, packed
 from printing.errors import BatchRefused, Problem
 from printing.manifest import ManifestLetter
 from printing.pages import hidden_layers, printed_part
 from printing.pdf_output import ObjectCopy, PdfOutput, Written
+from printing.profiles import Profile
 
 _FAN_OUT: Final = 50
 _A4: Final = b"[ 0 0 595.276 841.89 ]"
+_SAVE: Final = b"<< /Length 2 >>\nstream\nq\n\nendstream"
+_EXACT: Final = 1.0  # points
 
 
 @dataclass(frozen=True)
@@ -33,9 +37,16 @@ class BatchLetter:
 
 
 def merge(
-    letters: Iterable[BatchLetter], out: BinaryIO, *, file: str = "letters.pdf", duplex: bool = True
+    letters: Iterable[BatchLetter],
+    out: BinaryIO,
+    *,
+    file: str = "letters.pdf",
+    duplex: bool = True,
+    profile: Profile | None = None,
 ) -> tuple[ManifestLetter, ...]:
     """Write all letters into one PDF: every page once, in the order given, each letter on a fresh sheet.
+
+    The fronts of a letter that has a set number get their sheet codes; otherwise no page is changed.
 
     One letter is held in memory at a time. The same letters give the same bytes, so a frozen batch can be made again.
 
@@ -45,16 +56,18 @@ def merge(
         file: the name of this PDF in the manifest.
         duplex: how the file will be printed. A letter composed for one side gets an empty back behind every page in a
             file that is printed on both sides, which is right whatever the mixture.
+        profile: says where sheet codes stand; needed for letters that have a set number.
 
     Returns:
         The manifest's entries with first page, pages and file.
 
     Raises:
         BatchRefused: a letter's content is not what was frozen (``CONTENT_CHANGED``), cannot be read
-            (``PDF_UNREADABLE``), has another number of sheets than was frozen (``SHEETS_DIFFER``), or was composed for
-            both sides and would be printed on one (``DUPLEX_MIXED``).
+            (``PDF_UNREADABLE``), has another number of sheets than was frozen (``SHEETS_DIFFER``), was composed for
+            both sides and would be printed on one (``DUPLEX_MIXED``), or is to have sheet codes and a front of it is
+            no upright A4 (``PAGE_SIZE``).
     """
-    writer = BatchWriter(out, file=file, duplex=duplex)
+    writer = BatchWriter(out, file=file, duplex=duplex, profile=profile)
     entries = tuple(writer.add(letter) for letter in letters)
     writer.finish()
     return entries
@@ -63,12 +76,13 @@ def merge(
 class BatchWriter:
     """The merging of one file, letter by letter, for a caller who watches its size."""
 
-    def __init__(self, out: BinaryIO, *, file: str, duplex: bool) -> None:
+    def __init__(self, out: BinaryIO, *, file: str, duplex: bool, profile: Profile | None = None) -> None:
         """Begin a file; arguments as in `merge`."""
         self._output = PdfOutput(out)
         self._written = Written(self._output)
         self._file = file
         self._duplex = duplex
+        self._profile = profile
         self._nodes: list[tuple[int, list[int]]] = []
         self._layers: dict[int, bool] = {}
         self.pages = 0
@@ -88,7 +102,7 @@ class BatchWriter:
         first = self.pages + 1
         try:
             with pikepdf.open(BytesIO(data)) as pdf:
-                self._copy_pages(pdf, blank_backs=self._duplex and not letter.duplex)
+                self._copy_pages(pdf, letter)
         except pikepdf.PdfError as error:
             raise BatchRefused(Problem("PDF_UNREADABLE", f"Letter {letter.entry.id} cannot be read.")) from error
         pages = self.pages + 1 - first
@@ -99,19 +113,51 @@ class BatchWriter:
             )
         return replace(letter.entry, file=self._file, first_page=first, pages=pages)
 
-    def _copy_pages(self, pdf: pikepdf.Pdf, *, blank_backs: bool) -> None:
+    def _copy_pages(self, pdf: pikepdf.Pdf, letter: BatchLetter) -> None:
+        blank_backs = self._duplex and not letter.duplex
+        first = self.pages
         groups, hidden = hidden_layers(pdf)
         off = {group.objgen for group in hidden}
         marks = {group.objgen: b"off" if group.objgen in off else b"on" for group in groups}
         copy = ObjectCopy(pdf, self._written, marks)
         for page in pdf.pages:
-            self._put_page(copy.direct(printed_part(page)))
+            printed = printed_part(page)
+            if letter.entry.set is None or (self._duplex and self.pages % 2):
+                self._put_page(copy.direct(printed))
+            else:
+                sheet = (self.pages - first) // (2 if self._duplex else 1) + 1
+                self._put_page(self._stamped(copy, printed, letter.entry, sheet))
             if blank_backs:
                 self._put_blank()
         if self._duplex and self.pages % 2:
             self._put_blank()
         for reference in marks:
             self._layers[copy.number(reference)] = reference in off
+
+    def _stamped(self, copy: ObjectCopy, page: pikepdf.Dictionary, entry: ManifestLetter, sheet: int) -> bytes:
+        """The page with its sheet code after its own content, in a graphics state that the content cannot change."""
+        if self._profile is None:
+            raise ValueError("sheet codes need a profile that says where they stand")
+        if not _is_upright(page):
+            raise BatchRefused(Problem("PAGE_SIZE", f"A front of letter {entry.id} is no upright A4."))
+        if sheet > entry.sheets:
+            raise BatchRefused(
+                Problem("SHEETS_DIFFER", f"Letter {entry.id} has more sheets than the {entry.sheets} that were frozen.")
+            )
+        code = SheetCode(entry.set or "", sheet, entry.sheets, entry.sequence, duplex=entry.duplex, colour=entry.colour)
+        found = page.get("/Contents", pikepdf.Array())
+        streams = found.as_list() if isinstance(found, pikepdf.Array) else [found]
+        own = [copy.number(stream.objgen) for stream in streams if isinstance(stream, pikepdf.Stream)]
+        drawn = draw_sheet_code(code.payload, self._profile.code_zone, self._profile.page.height)
+        if own:
+            own.insert(0, self._written.put_once(_SAVE))
+            drawn = b"Q " + drawn
+        number = self._output.reserve()
+        self._output.put(number, packed(drawn))
+        if "/Contents" in page:
+            del page["/Contents"]
+        listed = b" ".join(b"%d 0 R" % each for each in (*own, number))
+        return b"%s /Contents [ %s ] >>" % (copy.direct(page).removesuffix(b">>"), listed)
 
     def _put_blank(self) -> None:
         self._put_page(b"<< /MediaBox %s /Resources << >> /Type /Page >>" % _A4)
@@ -161,3 +207,11 @@ class BatchWriter:
         up = b"" if parent is None else b" /Parent %d 0 R" % parent
         listed = b" ".join(b"%d 0 R" % kid for kid in kids)
         self._output.put(number, b"<< /Type /Pages /Count %d /Kids [ %s ]%s >>" % (count, listed, up))
+
+
+def _is_upright(page: pikepdf.Dictionary) -> bool:
+    box = [float(value) for value in page.get("/MediaBox", pikepdf.Array()).as_list()]
+    near = len(box) == 4 and all(  # noqa: PLR2004 - a rectangle has four numbers
+        abs(value - wanted) < _EXACT for value, wanted in zip(box, (0, 0, 595.276, 841.89), strict=True)
+    )
+    return near and not {"/CropBox", "/UserUnit", "/Rotate"} & set(page.keys())

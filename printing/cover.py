@@ -2,7 +2,7 @@
 
 import tomllib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Final, Literal, get_args
@@ -10,15 +10,21 @@ from typing import Final, Literal, get_args
 import msgspec
 
 from printing.checks import check_address
-from printing.errors import LetterRefused, Problem
+from printing.codes import draw_qr
+from printing.errors import LetterRefused
+from printing.marks import NONE, Marks, draw_front
 from printing.profiles import MM, Box, Profile
-from printing.typeset import Face, Repertoire, Sheet, clean, face, printable, repertoire_of, wrap
+from printing.typeset import Repertoire, Sheet, clean, face, printable, repertoire_of, wrap
 
 Language = Literal["nl", "fr", "de", "en"]
 
 _TEXTS: Final = Path(__file__).with_name("texts.toml")
 _LEFT: Final = 20.0  # mm: clear of the sheet code, and where most letters begin
 _GREY: Final = 0.35
+_PANEL: Final = 246.0  # mm: what stands below is the panel with the code and the invitation
+_MOST_ROWS: Final = 4
+
+Undeliverable = Literal["return", "destroy"]
 
 
 @dataclass(frozen=True)
@@ -36,8 +42,37 @@ class Sender:
     contact: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class Invitation:
+    """A personal code with which the recipient may activate the mailbox.
+
+    Attributes:
+        address: of the page where that is done.
+        until: the last day of the code, as the letter's language writes it.
+    """
+
+    code: str = field(repr=False)
+    address: str
+    until: str
+
+
+@dataclass(frozen=True)
+class Extras:
+    """What the address page shows beside the address and the contents.
+
+    Attributes:
+        check_address: of the page where anybody can check a document; shown as text and as a QR code.
+        undeliverable: what happens to the letter when it can't be delivered.
+        invitation: None for a recipient who has no number, or who needs none.
+    """
+
+    check_address: str = ""
+    undeliverable: Undeliverable = "return"
+    invitation: Invitation | None = None
+
+
 class Texts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The sentences of the address page in one language."""
+    """The sentences of our own pages in one language."""
 
     lang: str
     reference: str
@@ -51,6 +86,25 @@ class Texts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     pages_many: str
     questions: str
     contact: str
+    attachments: str
+    undeliverable_return: str
+    undeliverable_destroy: str
+    notice_return: str
+    notice_destroy: str
+    check: str
+    check_body: str
+    invitation: str
+    invitation_body: str
+    invitation_until: str
+    receipt: str
+    receipt_body: str
+    receipt_number: str
+    receipt_sender: str
+    receipt_addressee: str
+    receipt_date: str
+    receipt_name: str
+    receipt_signature: str
+    receipt_return: str
 
 
 @cache
@@ -72,32 +126,6 @@ class Cover:
     lang: str
 
 
-@dataclass(frozen=True)
-class Block:
-    """The address as it is set: size in points, leading in mm, one horizontal scale per line."""
-
-    size: float
-    leading: float
-    condense: tuple[float, ...]
-
-
-def set_address(lines: Sequence[str], setting: Face, profile: Profile) -> Block:
-    """Find the size at which the lines stand inside the window.
-
-    Raises:
-        LetterRefused: ``ADDR_LENGTH``, a line does not fit even when condensed.
-    """
-    style, window = profile.address, profile.window
-    for size in style.sizes:
-        fits = tuple(min(1.0, window.width * MM / max(setting.width(line, size), 0.1)) for line in lines)
-        tallest = window.height * MM - (setting.ascent - setting.descent) * size / 1000
-        leading = size * 1.25 if len(lines) == 1 else min(size * 1.25, tallest / (len(lines) - 1))
-        smallest = size == style.sizes[-1]
-        if (leading >= size * 1.15 and min(fits) == 1) or (smallest and min(fits) >= style.narrowest):
-            return Block(size=size, leading=leading / MM, condense=fits)
-    raise LetterRefused(Problem("ADDR_LENGTH", "An address line is too wide for the window of the envelope."))
-
-
 def draw(
     address: Sequence[str],
     *,
@@ -106,6 +134,8 @@ def draw(
     language: Language,
     parts: Sequence[int],
     profile: Profile,
+    marks: Marks = NONE,
+    extras: Extras | None = None,
 ) -> Cover:
     """Draw the address page; ``parts`` are the pages of the document, then of each attachment.
 
@@ -115,31 +145,34 @@ def draw(
     problems = check_address(address, profile)
     if problems:
         raise LetterRefused(*problems)
-    words = texts()[language]
+    words, extras = texts()[language], extras or Extras()
     lines = [clean(line) for line in address]
     name, reference = printable(sender.name), printable(reference)
     home = [printable(line) for line in sender.return_address]
     contact = [printable(line) for line in sender.contact]
     repertoire = repertoire_of([*lines, name, reference, *home, *contact])
     sheet = Sheet({"Regular": face("Regular", repertoire), "Bold": face("Bold", repertoire)}, profile.page.height)
-    _draw_sender(sheet, name, home, profile)
+    wish = words.undeliverable_return if extras.undeliverable == "return" else words.undeliverable_destroy
+    _draw_sender(sheet, name, home, wish, profile)
     _draw_reference(sheet, words, reference, profile)
-    _draw_address(sheet, lines, profile)
+    draw_front(sheet, lines, marks, profile)
     baseline = _draw_message(sheet, words, name, profile)
     baseline = _draw_contents(sheet, words, parts, baseline)
     if contact:
         _draw_contact(sheet, words, contact, baseline, profile)
+    _draw_panel(sheet, words, extras, profile)
     return Cover(content=sheet.content(), repertoire=repertoire, lang=words.lang)
 
 
-def _draw_sender(sheet: Sheet, name: str, home: Sequence[str], profile: Profile) -> None:
+def _draw_sender(sheet: Sheet, name: str, home: Sequence[str], wish: str, profile: Profile) -> None:
     width = (profile.printable.right - _LEFT) * MM
     bold, regular = sheet.faces["Bold"], sheet.faces["Regular"]
     title = wrap(name, bold, 13, width)
     size, leading = (13.0, 5.2) if len(title) == 1 else (10.0, 4.2)
     below = sheet.lines(_LEFT, 13, wrap(name, bold, size, width)[:2], size=size, leading=leading, weight="Bold")
     address = wrap(" · ".join(line for line in home if line != name), regular, 8.5, width)
-    sheet.lines(_LEFT, below, address[:1], size=8.5, leading=3.6, grey=_GREY)
+    below = sheet.lines(_LEFT, below, address[:1], size=8.5, leading=3.6, grey=_GREY)
+    sheet.text(_LEFT, below, wish, size=7, grey=_GREY)
 
 
 def _draw_reference(sheet: Sheet, words: Texts, reference: str, profile: Profile) -> None:
@@ -148,18 +181,6 @@ def _draw_reference(sheet: Sheet, words: Texts, reference: str, profile: Profile
     sheet.text(_LEFT, window.top + 3.5, words.reference, size=8.5, grey=_GREY)
     lines = wrap(reference, sheet.faces["Regular"], 10, width)[:5]
     sheet.lines(_LEFT, window.top + 8.5, lines, size=10, leading=4.4)
-
-
-def _draw_address(sheet: Sheet, lines: Sequence[str], profile: Profile) -> None:
-    setting, window = sheet.faces["Regular"], profile.window
-    block = set_address(lines, setting, profile)
-    ascent = setting.ascent * block.size / 1000 / MM
-    height = (setting.ascent - setting.descent) * block.size / 1000 / MM + block.leading * (len(lines) - 1)
-    # In the middle of the box, so that a sheet that slipped further than allowed still shows it.
-    baseline = window.top + (window.height - height) / 2 + ascent
-    for line, condense in zip(lines, block.condense, strict=True):
-        sheet.text(window.left, baseline, line, size=block.size, condense=condense)
-        baseline += block.leading
 
 
 def _column(profile: Profile) -> Box:
@@ -182,10 +203,16 @@ def _draw_contents(sheet: Sheet, words: Texts, parts: Sequence[int], baseline: f
     baseline += 5
     sheet.text(_LEFT, baseline, words.contents, size=11, weight="Bold")
     baseline += 2.6
-    for number, pages in enumerate(parts):
+    rows = [
+        (words.attachment.format(number=number) if number else words.document, pages)
+        for number, pages in enumerate(parts)
+    ]
+    if len(rows) > _MOST_ROWS:
+        # The page has no room for a long list, and nobody reads one.
+        rows[1:] = [(words.attachments.format(last=len(rows) - 1), sum(parts[1:]))]
+    for title, pages in rows:
         sheet.rule(_LEFT, baseline, 120, thickness=0.4, grey=0.7)
         baseline += 5
-        title = words.attachment.format(number=number) if number else words.document
         sheet.text(_LEFT, baseline, title, size=10.5)
         count = words.pages_one if pages == 1 else words.pages_many.format(count=pages)
         width = sheet.faces["Regular"].width(count, 10.5) / MM
@@ -201,5 +228,43 @@ def _draw_contact(sheet: Sheet, words: Texts, contact: Sequence[str], baseline: 
     sheet.text(_LEFT, baseline, words.questions, size=11, weight="Bold")
     width = column.width * MM
     lines = [words.contact, *(piece for line in contact for piece in wrap(line, sheet.faces["Regular"], 10.5, width))]
-    room = int((column.bottom - baseline - 8) / 5)
+    room = int((_PANEL - 6 - baseline - 6) / 5) + 1
     sheet.lines(_LEFT, baseline + 6, lines[: max(room, 1)], size=10.5, leading=5)
+
+
+def _draw_panel(sheet: Sheet, words: Texts, extras: Extras, profile: Profile) -> None:
+    """What a recipient may do with the letter: check it, and have the next one in the mailbox."""
+    if not extras.check_address:
+        return
+    left, right = _LEFT, profile.printable.right - 5
+    sheet.rule(left, _PANEL, right, thickness=0.6, grey=0.7)
+    invited = extras.invitation
+    size = 24.0
+    code = draw_qr(extras.check_address, left, _PANEL + 6, size, profile.page.height)
+    sheet.put(code)
+    middle = 112.0 if invited else right
+    _draw_paragraph(
+        sheet,
+        (left + size + 5, middle - 5),
+        words.check,
+        words.check_body.format(address=_without_scheme(extras.check_address)),
+    )
+    if invited is None:
+        return
+    address = _without_scheme(invited.address)
+    baseline = _draw_paragraph(sheet, (middle, right), words.invitation, words.invitation_body.format(address=address))
+    sheet.text(middle, baseline + 3.2, invited.code, size=15, weight="Bold")
+    until = words.invitation_until.format(until=invited.until)
+    lines = wrap(until, sheet.faces["Regular"], 8, (right - middle) * MM)
+    sheet.lines(middle, baseline + 8.0, lines, size=8, leading=3.6, grey=_GREY)
+
+
+def _draw_paragraph(sheet: Sheet, span: tuple[float, float], title: str, body: str) -> float:
+    left, right = span
+    sheet.text(left, _PANEL + 9, title, size=11, weight="Bold")
+    lines = wrap(body, sheet.faces["Regular"], 9, (right - left) * MM)
+    return sheet.lines(left, _PANEL + 14.2, lines, size=9, leading=4.2)
+
+
+def _without_scheme(address: str) -> str:
+    return address.partition("://")[2] or address

@@ -1,5 +1,7 @@
 from dataclasses import dataclass
 
+from printing.profiles import Box
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -9,11 +11,13 @@ class Problem:
         code: stable, in capitals, such as ``TOO_MANY_SHEETS``.
         detail: a sentence that holds no personal data.
         page: counted from 1, or None when the problem is the whole letter's.
+        boxes: where on the page, in mm from its top-left corner; empty where no place is meant.
     """
 
     code: str
     detail: str
     page: int | None = None
+    boxes: tuple[Box, ...] = ()
 
 
 class PrintingError(Exception):

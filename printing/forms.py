@@ -19,14 +19,19 @@ _PRINT: Final = 0b100
 _PUSH_BUTTON: Final = 1 << 16
 _DRAWN_AGAIN: Final = (Name.Tx, Name.Ch)  # what a viewer draws anew when the document asks for it
 
-_pdfium_lock: Final = threading.Lock()  # pdfium keeps global state
+PDFIUM: Final = threading.Lock()
+"""Held by whoever works with pdfium: it keeps global state."""
 
 
-def flatten(pdf: pikepdf.Pdf) -> pikepdf.Pdf:
+def flatten(pdf: pikepdf.Pdf, *, walled: bool = False) -> pikepdf.Pdf:
     """Draw what form fields and printable annotations show into the pages, and drop the rest of them.
 
     A field that a viewer shows is printed also when its print flag is missing: the recipient must see on paper what the
     sender saw on the screen. Buttons and comments follow their flag. An invisible seal leaves nothing.
+
+    Args:
+        pdf: the document.
+        walled: this process may be lost to the document.
 
     Returns:
         The document to go on with: the same, or another in its place, when fields had no appearance of their own and
@@ -45,7 +50,7 @@ def flatten(pdf: pikepdf.Pdf) -> pikepdf.Pdf:
                 del widget.AP
             undrawn = undrawn or "/AP" not in widget
     if undrawn:
-        drawn = _draw_fields(pdf)
+        drawn = _draw_fields(pdf, walled=walled)
         pdf.close()
         return drawn
     pdf.flatten_annotations("print")
@@ -77,12 +82,12 @@ def _is_button(widget: Dictionary) -> bool:
     return kind == Name.Btn and flags is not None and bool(int(flags) & _PUSH_BUTTON)
 
 
-def _draw_fields(pdf: pikepdf.Pdf) -> pikepdf.Pdf:
+def _draw_fields(pdf: pikepdf.Pdf, *, walled: bool) -> pikepdf.Pdf:
     before = BytesIO()
     pdf.save(before)
-    # Apart, because pdfium goes through all that a page draws, however often its forms draw one another.
-    with _pdfium_lock:
-        drawn = apart(lambda: _drawn(before.getvalue()))
+    # Apart where this process matters: pdfium goes through all that a page draws, however often forms draw one another.
+    with PDFIUM:
+        drawn = _drawn(before.getvalue()) if walled else apart(lambda: _drawn(before.getvalue()))
     if drawn is None:
         raise LetterRefused(Problem("PDF_UNREADABLE", "The fields of the document cannot be drawn."))
     return open_part(drawn)

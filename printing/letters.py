@@ -4,18 +4,37 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from io import BytesIO
+from typing import Literal
 
 import pikepdf
 from pikepdf import Array, Dictionary, Name
 
-from printing.cover import Language, Sender, draw
+from printing.checks import check_address
+from printing.cover import Cover, Extras, Invitation, Language, Sender, Undeliverable, draw, texts
 from printing.errors import LetterRefused, Problem
 from printing.forms import flatten
+from printing.marks import NONE, Marks, draw_front, draw_marks
 from printing.pages import Note, hidden_layers, open_part, place
 from printing.profiles import MM, Profile
-from printing.typeset import begin
+from printing.receipt import draw_receipt
+from printing.typeset import Sheet, begin, clean, face, repertoire_of
 
-__all__ = ["Language", "Letter", "LetterRefused", "Note", "Sender", "compose"]
+__all__ = [
+    "AddressMode",
+    "Extras",
+    "Invitation",
+    "Language",
+    "Letter",
+    "LetterRefused",
+    "Marks",
+    "Note",
+    "Sender",
+    "Undeliverable",
+    "compose",
+]
+
+AddressMode = Literal["page", "stamp", "adopt"]
+"""The address stands on a page of its own in front, is printed into the free window of the document, or is there."""
 
 
 @dataclass(frozen=True)
@@ -51,11 +70,16 @@ def compose(
     language: Language,
     duplex: bool,
     profile: Profile,
+    mode: AddressMode = "page",
+    marks: Marks = NONE,
+    extras: Extras | None = None,
+    return_receipt: bool = False,
 ) -> Letter:
     """Make the letter that is printed for one delivery.
 
-    The address page stands in front. Each part begins on a front, and when printed on both sides the letter fills its
-    last sheet, so that the next one begins on a fresh sheet. The same input gives the same bytes.
+    The address page stands in front, or the document is the first page. Each part begins on a front, and when printed
+    on both sides the letter fills its last sheet, so that the next one begins on a fresh sheet. The same input gives
+    the same bytes.
 
     Args:
         document_pdf: the main document, sealed or not.
@@ -66,6 +90,10 @@ def compose(
         language: of the address page.
         duplex: printed on both sides.
         profile: of the print house and the post.
+        mode: with ``stamp`` and ``adopt`` whoever calls has checked the window of the document.
+        marks: the codes above the address, and whether the item is registered.
+        extras: what else the address page shows.
+        return_receipt: a form for the addressee's signature is the last sheet.
 
     Raises:
         LetterRefused: the address does not fit (``ADDR_…``), or a document cannot be read (``PDF_UNREADABLE``,
@@ -76,16 +104,24 @@ def compose(
         for number, part in enumerate(parts):
             parts[number] = flatten(part)
         counts = [len(part.pages) for part in parts]
-        cover = draw(
-            address_lines, sender=sender, reference=reference, language=language, parts=counts, profile=profile
+        front = _front(
+            address_lines, sender, reference, language, counts, profile=profile, mode=mode, marks=marks, extras=extras
         )
-        pdf, fonts = begin(cover.repertoire)
+        pdf, fonts = begin(front.repertoire)
         with pdf:
-            pdf.Root.Lang = cover.lang.encode()
+            pdf.Root.Lang = front.lang.encode()
             letter = _Gathering(pdf, profile, duplex=duplex)
-            letter.append_cover(cover.content, fonts)
+            if mode == "page":
+                letter.append_own(front.content, fonts)
             for number, part in enumerate(parts):
                 letter.append_part(number, part)
+            if mode != "page":
+                letter.print_over(front.content, fonts)
+            if return_receipt:
+                form = draw_receipt(
+                    address_lines, sender=sender, reference=reference, language=language, marks=marks, profile=profile
+                )
+                letter.append_own(form.content, letter.fonts_of(form.repertoire, front.repertoire, fonts))
             letter.write_layers()
             saved = BytesIO()
             pdf.save(saved, min_version="1.7", deterministic_id=True)
@@ -111,6 +147,43 @@ def compose(
     )
 
 
+def _front(
+    address: Sequence[str],
+    sender: Sender,
+    reference: str,
+    language: Language,
+    counts: Sequence[int],
+    *,
+    profile: Profile,
+    mode: AddressMode,
+    marks: Marks,
+    extras: Extras | None,
+) -> Cover:
+    """The address page, or what is printed over the first page of the document."""
+    if mode == "page":
+        return draw(
+            address,
+            sender=sender,
+            reference=reference,
+            language=language,
+            parts=counts,
+            profile=profile,
+            marks=marks,
+            extras=extras,
+        )
+    problems = check_address(address, profile)
+    if problems:
+        raise LetterRefused(*problems)
+    lines = [clean(line) for line in address]
+    repertoire = repertoire_of([*lines, marks.notice])
+    sheet = Sheet({"Regular": face("Regular", repertoire), "Bold": face("Bold", repertoire)}, profile.page.height)
+    if mode == "stamp":
+        draw_front(sheet, lines, marks, profile)
+    else:
+        draw_marks(sheet, marks, profile)
+    return Cover(content=sheet.content(), repertoire=repertoire, lang=texts()[language].lang)
+
+
 class _Gathering:
     """The pages of one letter while they come together."""
 
@@ -125,7 +198,8 @@ class _Gathering:
     def _sheet(self) -> Array:
         return Array([0, 0, round(self._profile.page.width * MM, 3), round(self._profile.page.height * MM, 3)])
 
-    def append_cover(self, content: bytes, fonts: pikepdf.Object) -> None:
+    def append_own(self, content: bytes, fonts: pikepdf.Object) -> None:
+        """A page of ours."""
         page = Dictionary(
             Type=Name.Page,
             MediaBox=self._sheet(),
@@ -134,6 +208,36 @@ class _Gathering:
         )
         self._pdf.pages.append(pikepdf.Page(self._pdf.make_indirect(page)))
         self._fill_sheet()
+
+    def print_over(self, content: bytes, fonts: pikepdf.Object) -> None:
+        """Print over the first page, in a form of its own: no name of it can meet one of the document's."""
+        page = self._pdf.pages[0]
+        form = self._pdf.make_stream(
+            content,
+            Type=Name.XObject,
+            Subtype=Name.Form,
+            BBox=self._sheet(),
+            Resources=Dictionary(Font=fonts),
+        )
+        # Its resources may belong to other pages too.
+        resources = Dictionary(dict(page.obj.get("/Resources", Dictionary()).items()))
+        objects = Dictionary(dict(resources.get("/XObject", Dictionary()).items()))
+        name = "/ZendingFront"
+        while name in objects:
+            name += "A"
+        objects[name] = form
+        resources.XObject = objects
+        page.obj.Resources = resources
+        page.contents_add(b"q\n", prepend=True)
+        page.contents_add(b"\nQ %s Do" % name.encode())
+
+    def fonts_of(self, wanted: str, known: str, fonts: pikepdf.Object) -> pikepdf.Object:
+        """The fonts of a repertoire: those of the address where it is the same."""
+        if wanted == known:
+            return fonts
+        other, theirs = begin("wide" if wanted == "wide" else "latin")
+        with other:
+            return self._pdf.copy_foreign(other.make_indirect(theirs))
 
     def append_part(self, number: int, part: pikepdf.Pdf) -> None:
         for index, page in enumerate(part.pages, start=1):

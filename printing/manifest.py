@@ -17,7 +17,7 @@ import msgspec
 
 from printing.errors import BatchRefused, Problem
 
-SCHEMA: Final = 1
+SCHEMA: Final = 2
 MANIFEST: Final = "manifest.json"
 
 _CHUNK: Final = 1 << 20
@@ -52,9 +52,17 @@ class ManifestLetter:
         pages: sides in the file, blank ones included.
         grams: with the envelope.
         product: what the post is asked for.
-        registered: the kind of registered item, or None.
+        registered: the kind of registered item (`printing.numbers`), or None.
         content_sha256: of the letter as it was composed, before merging, in hexadecimal.
         undeliverable: what happens to the letter when it cannot be delivered.
+        duplex, colour: how it was made, as its sheet codes say it.
+        set: the twelve digits of its sheet codes, one number per letter and attempt; None for a letter without codes.
+        sequence: its place in the run, as its sheet codes say it.
+        presort: what the post sorts by.
+        postage_cents: None where it is not known beforehand.
+        mail_id: what the post's own code above the address says, where it was printed.
+        registered_number: the number whose code stands on the front; None where the print house gives it one.
+        address_mode: whether the address stands on a page of its own, was stamped, or was in the document already.
     """
 
     id: str
@@ -69,6 +77,15 @@ class ManifestLetter:
     content_sha256: str
     registered: str | None = None
     priority: bool = False
+    duplex: bool = True
+    colour: bool = False
+    set: str | None = None
+    sequence: int = 0
+    presort: str = ""
+    postage_cents: int | None = None
+    mail_id: str | None = None
+    registered_number: str | None = None
+    address_mode: Literal["page", "stamp", "adopt"] = "page"
     file: str = ""
     first_page: int = 0
     pages: int = 0

@@ -1,5 +1,6 @@
 """Pages as they come brought to pages as they are printed: upright A4 that shows what the screen shows."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from io import BytesIO
@@ -104,8 +105,10 @@ def visible_size(page: pikepdf.Page) -> tuple[float, float]:
 def place(pdf: pikepdf.Pdf, page: pikepdf.Page, size: PageSize) -> tuple[Dictionary, tuple[str, ...]]:
     """Bring a page to upright A4.
 
-    A page of that size stays as it is. One within the tolerance is centred. A wide one is turned so that its top lies
-    left. One that is too large is made smaller, in proportion; a small one keeps its size, centred.
+    A page of that size stays as it is, unless its content ends in another graphics state than it began in: such a page
+    is enclosed, so that what is printed on it afterwards stands where it should. One within the tolerance is centred. A
+    wide one is turned so that its top lies left. One that is too large is made smaller, in proportion; a small one
+    keeps its size, centred.
 
     Returns:
         The dictionary to print, which belongs to ``pdf``, and the codes of what was changed.
@@ -113,7 +116,7 @@ def place(pdf: pikepdf.Pdf, page: pikepdf.Page, size: PageSize) -> tuple[Diction
     shown = printed_part(page)
     box = visible_box(shown)
     width, height = size.width * MM, size.height * MM
-    upright = int(shown.get("/Rotate", 0)) % 360 == 0 and float(shown.get("/UserUnit", 1)) == 1
+    upright = is_balanced(page) and int(shown.get("/Rotate", 0)) % 360 == 0 and float(shown.get("/UserUnit", 1)) == 1
     exact = abs(box[2] - box[0] - width) < _EXACT and abs(box[3] - box[1] - height) < _EXACT
     sheet = Array([0, 0, round(width, 3), round(height, 3)])
     if upright and exact and abs(box[0]) < _EXACT and abs(box[1]) < _EXACT:
@@ -137,6 +140,32 @@ def place(pdf: pikepdf.Pdf, page: pikepdf.Page, size: PageSize) -> tuple[Diction
         ),
         codes,
     )
+
+
+_STRING_OR_STATE: Final = re.compile(
+    rb"\((?:[^\\()]|\\.)*\)|<[0-9A-Fa-f\s]*>|%[^\r\n]*|(?<![^\s\[\]()<>/])(q|Q|BT|ET)(?![^\s\[\]()<>/%])", re.DOTALL
+)
+
+
+def is_balanced(page: pikepdf.Page) -> bool:
+    """Whether every saved graphics state of the page's content is restored, and every text object ended, in order.
+
+    Content is looked at with an expression, in microseconds; inline images may make it say no of a page that is.
+    """
+    depth = {b"q": 0, b"BT": 0}
+    found = page.obj.get("/Contents")
+    streams = found.as_list() if isinstance(found, Array) else [found]
+    content = b"\n".join(stream.read_bytes() for stream in streams if isinstance(stream, pikepdf.Stream))
+    for match in _STRING_OR_STATE.finditer(content):
+        operator = match[1]
+        if operator in depth:
+            depth[operator] += 1
+        elif operator is not None:
+            opened = b"q" if operator == b"Q" else b"BT"
+            depth[opened] -= 1
+            if depth[opened] < 0:
+                return False
+    return not any(depth.values())
 
 
 def _placement(form: pikepdf.Object, size: PageSize) -> tuple[pikepdf.Matrix, tuple[str, ...]]:

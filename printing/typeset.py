@@ -213,6 +213,19 @@ class Sheet:
             % (_number(thickness), _number(grey), _number(left * MM), height, _number(right * MM), height)
         )
 
+    def bars(self, left: float, top: float, bars: Sequence[tuple[int, int]], module: float, height: float) -> None:
+        """Draw bars as one path; each has its first module and its width in modules."""
+        y, tall = _number((self._height - top - height) * MM), _number(height * MM)
+        drawn = [
+            b"%s %s %s %s re" % (_number((left + first * module) * MM), y, _number(width * module * MM), tall)
+            for first, width in bars
+        ]
+        self._parts.append(b"0 g " + b" ".join(drawn) + b" f\n")
+
+    def put(self, content: bytes) -> None:
+        """Add content that stands in a graphics state of its own."""
+        self._parts.append(b"q " + content + b" Q\n")
+
     def content(self) -> bytes:
         """The page's content stream."""
         return b"q\n" + b"".join(self._parts) + b"Q\n"

@@ -6,6 +6,7 @@ import subprocess
 from functools import cache
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import pikepdf
 import pypdfium2
@@ -30,16 +31,25 @@ REFUSED_SAMPLES = {"libreoffice-writer-password.pdf": "PDF_ENCRYPTED"}
 
 
 @cache
-def _font() -> str:
+def shared_font() -> str:
+    """A font for reportlab, of which each document embeds a subset."""
     folder = Path(printing.typeset.__file__).with_name("fonts")
     pdfmetrics.registerFont(TTFont("Plain", str(folder / "LiberationSans-Regular.ttf")))
     return "Plain"
 
 
+@cache
+def logo() -> bytes:
+    """A PNG of some kilobytes."""
+    out = BytesIO()
+    Image.effect_noise((120, 80), 64).save(out, "PNG")
+    return out.getvalue()
+
+
 def document(*texts: str, size: tuple[float, float] = A4) -> bytes:
     """A PDF with one page per text."""
     out = BytesIO()
-    canvas = Canvas(out, pagesize=size, initialFontName=_font(), invariant=True)  # type: ignore[arg-type]  # the stubs say float
+    canvas = Canvas(out, pagesize=size, initialFontName=shared_font(), invariant=True)  # type: ignore[arg-type]  # the stubs say float
     for text in texts:
         canvas.drawString(60, size[1] - 90, text)
         canvas.rect(60, 60, size[0] / 3, size[1] / 4, fill=1)
@@ -103,6 +113,7 @@ def letter(
     sender: Sender = SENDER,
     reference: str = "VB/2026/0001",
     profile: Profile | None = None,
+    **more: Any,
 ) -> Letter:
     return compose(
         pdf,
@@ -113,6 +124,7 @@ def letter(
         language=language,
         duplex=duplex,
         profile=profile or load(),
+        **more,
     )
 
 

@@ -8,7 +8,6 @@ here, only a report comes out, and pyHanko's own log, which quotes certificates,
 # pyHanko declares types but leaves some of its methods without.
 
 import logging
-import struct
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -26,6 +25,7 @@ from pyhanko.pdf_utils.generic import StreamObject
 from pyhanko.pdf_utils.writer import PageObject, PdfFileWriter
 
 from service.inspection.forking import serve
+from service.inspection.framing import framed, unframed
 from service.inspection.limits import InspectionLimits
 from signing.keys import FileSealKey
 from signing.seal import Sealer
@@ -33,7 +33,7 @@ from signing.trust import load_certificates
 from signing.trusted_lists import TrustedLists, load_lists
 from signing.validate import validate
 
-_LENGTH: Final = struct.Struct(">I")
+_LONGEST_QUESTION: Final = 4096
 
 
 class Believed(msgspec.Struct, frozen=True):
@@ -78,17 +78,15 @@ class Trust:
 
 def question(asked: Asked, pdf: bytes) -> bytes:
     """What a reader gets: the question and the document behind it."""
-    header = msgspec.json.encode(asked)
-    return b"".join((_LENGTH.pack(len(header)), header, pdf))
+    return framed(msgspec.json.encode(asked), pdf)
 
 
 def answered(trust: Trust, document: bytes) -> Sequence[bytes]:
     """Answer a question with a report."""
-    (length,) = _LENGTH.unpack_from(document)
-    start = _LENGTH.size + length
-    asked = msgspec.json.decode(document[_LENGTH.size : start], type=Asked)
+    header, pdf = unframed(document, _LONGEST_QUESTION)
+    asked = msgspec.json.decode(header, type=Asked)
     report = validate(
-        document[start:],
+        bytes(pdf),
         trust_roots=trust.roots,
         at=asked.at,
         lists=trust.lists,

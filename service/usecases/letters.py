@@ -111,9 +111,9 @@ def _compose(context: Context, work: LetterWork) -> Composed:
         raise _refused((Problem(TOO_COMPLEX, "The document takes too long to prepare for printing."),)) from None
     except PrintingError as error:
         raise _refused(error.problems or (Problem(error.code, error.detail),)) from error
-    problems = checks.check_letter(letter.pdf, sheets=letter.sheets, profile=profile)
-    if problems:
-        raise _refused(problems)
+    found = checks.check_letter(letter.pdf, sheets=letter.sheets, profile=profile, duplex=letter.duplex)
+    if found.problems:
+        raise _refused(found.problems)
     prepared = context.vault.prepare(
         delivery.organisation_id, delivery.retention_year, delivery.id, f"print-{work.leg}", letter.pdf
     )

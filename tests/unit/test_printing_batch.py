@@ -235,7 +235,7 @@ def test_the_manifest_is_canonical_json_that_names_every_letter() -> None:
         assert all(member.date_time == (1980, 1, 1, 0, 0, 0) for member in archive.infolist())
     value = json.loads(raw)
     assert raw == json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
-    assert value["schema"] == 1
+    assert value["schema"] == 2
     assert value["created"] == "2026-11-23T17:50:01Z"
     assert [entry["id"] for entry in value["letters"]] == ["let_0", "let_1"]
     assert value["letters"][1] | {"first_page": 5, "pages": 4, "file": "letters.pdf"} == value["letters"][1]
@@ -256,7 +256,7 @@ def _rewritten(package: bytes, name: str, change: bytes | None) -> bytes:
 
 def test_a_package_that_was_changed_is_refused() -> None:
     manifest, package = _package(1)
-    newer = replace(manifest, schema=2).encode()
+    newer = replace(manifest, schema=3).encode()
     for broken, code in (
         (b"no zip", "PACKAGE_UNREADABLE"),
         (_rewritten(package, MANIFEST, None), "PACKAGE_UNREADABLE"),
