@@ -115,7 +115,6 @@ CREATE TABLE print_return (
     decided_at timestamptz NOT NULL,
     next_leg smallint,
     PRIMARY KEY (delivery_id, leg),
-    CHECK ((decision = 'sent_again') = (next_leg IS NOT NULL)),
     FOREIGN KEY (organisation_id, delivery_id) REFERENCES delivery (organisation_id, id) ON DELETE CASCADE
 );
 
