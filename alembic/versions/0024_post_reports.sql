@@ -52,10 +52,10 @@ CREATE TABLE print_report (
 );
 CREATE INDEX ix_print_report_delivery ON print_report (delivery_id, leg);
 
--- What a print house said of a batch's file as a whole.
+-- What a print house said of a batch's file as a whole; ``settled`` is ours: every letter of it was posted or has its end.
 CREATE TABLE print_batch_report (
     batch_id uuid NOT NULL REFERENCES print_batch,
-    event text NOT NULL CHECK (event IN ('acknowledged', 'deleted')),
+    event text NOT NULL CHECK (event IN ('acknowledged', 'deleted', 'settled')),
     file text NOT NULL,
     at timestamptz NOT NULL,
     received_at timestamptz NOT NULL,

@@ -54,7 +54,7 @@ CHUNK: Final = 200
 MOST: Final = 50
 """Files of a round."""
 MOST_NAME: Final = 200
-_AWAY: Final = (OperationalError, InterfaceError, DisconnectionError, NoConnection, Retryable)
+AWAY: Final = (OperationalError, InterfaceError, DisconnectionError, NoConnection, Retryable)
 _AGAIN: Final = timedelta(minutes=1)
 _LATEST: Final = timedelta(hours=6)
 _TRIES: Final = 32767
@@ -158,7 +158,7 @@ def round_(context: Context) -> int:
     for inbound in due:
         try:
             process(context, inbound)
-        except _AWAY:
+        except AWAY:
             raise
         except Exception as error:  # noqa: BLE001  whatever it is: an alarm tells of what is kept for long
             log.warning("print_inbound_not_taken", inbound=public_id(INBOUND, inbound), error=type(error).__name__)

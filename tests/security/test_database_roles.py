@@ -23,7 +23,8 @@ _APPLICATION = {
         "activation audit_entry client delivery_event end_proposal evidence gone_out lane_use ledger_checkpoint"
         " ledger_cosignature ledger_head ledger_leaf ledger_tile legal_hold lookup lookup_recipient mandate mandate_act"
         " organisation"
-        " organisation_limit outage print_batch_report print_exception print_report print_scan recovery signature_evidence signature_hold staff verification_code"
+        " organisation_limit outage print_batch_report print_exception print_report print_scan recovery"
+        " signature_evidence signature_hold staff verification_code"
     ),
     TAKE: "ledger_pending quota_use",
     CHANGE: (
