@@ -125,6 +125,7 @@ class Settings(BaseSettings):
     print_folder: Path
     print_cutoff_seconds: int = Field(24 * 3600, ge=1)
     print_provider: str = "directory"
+    print_inbox_seconds: int = Field(30, ge=1, le=86_400)
 
     lease_seconds: int = Field(60, ge=5)
     recovery_window_seconds: int = Field(7 * 24 * 3600, ge=60)

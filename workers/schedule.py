@@ -16,7 +16,20 @@ from service.ledger import sequencer
 from service.ledger.cosigning import Asker
 from service.ledger.timestamps import stamp_checkpoints
 from service.settings import settings
-from service.usecases import access, archive, batches, bounces, housekeeping, pauses, periods, retention, submissions
+from service.usecases import (
+    access,
+    archive,
+    batches,
+    bounces,
+    housekeeping,
+    pauses,
+    periods,
+    post_inbox,
+    post_pulls,
+    printers,
+    retention,
+    submissions,
+)
 from service.usecases.log_head import StoredHead
 from service.usecases.signatures import clock
 
@@ -75,8 +88,17 @@ def loops(application: Application) -> list[tuple[str, float, Callable[[], objec
         ("retain", 60.0, retain),
         ("archive", 60.0, lambda: archive.put_due(context)),
         ("bounces", 10.0, lambda: bounces.read_all(context, application.returns)),
+        *_printer_loops(application),
+        ("pulls", 15.0, lambda: post_pulls.send(context)),
         ("mend", 30.0, lambda: housekeeping.try_stored_again(context)),
     ]
+
+
+def _printer_loops(application: Application) -> Iterator[tuple[str, float, Callable[[], object]]]:
+    """A loop for each print house's inbox: one that does not answer keeps nobody else waiting."""
+    context, seconds = application.context, float(application.settings.print_inbox_seconds)
+    for name in printers.names(context):
+        yield f"inbox {name}", seconds, partial(post_inbox.read_all, context, name)
 
 
 def _witness_loops(application: Application) -> Iterator[tuple[str, float, Callable[[], object]]]:

@@ -31,6 +31,7 @@ class Organisation(Base):
     lookup_quota: Mapped[int] = mapped_column(default=100000)
     lookups_summed: Mapped[bool] = mapped_column(default=False)
     document_types: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    returned_mail: Mapped[str] = mapped_column(default="ask")
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
 

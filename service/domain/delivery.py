@@ -36,6 +36,7 @@ __all__ = [
     "effect",
     "hand_in",
     "has_ended",
+    "has_the_post",
     "is_repeat",
     "open_leg",
     "public_status",
@@ -48,6 +49,7 @@ __all__ = [
 ]
 
 _CAUSES = tuple(ReturnReason)
+_AT_THE_POST = frozenset({LegState.POSTED, LegState.DELIVERED, LegState.RETURNED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,10 +283,23 @@ def settle(leg: Leg, reports: Sequence[Report], terms: Terms = ORDINARY) -> Leg:
     return replace(settled, effective_at=effective, effect_event=event)
 
 
-def report_attempt(report: Report) -> int:
-    """The ``attempt`` in the evidence key of a report: equal for repeats, different for different statements."""
+def report_attempt(report: Report, printed: int = 1) -> int:
+    """The ``attempt`` in the evidence key of a report: equal for repeats, different for different statements.
+
+    Args:
+        report: what was said.
+        printed: of which printing of the letter, counted from 1.
+    """
     cause = 0 if report.cause is None else 1 + _CAUSES.index(report.cause)
-    return POST_RANKS[report.state] * 100 + cause
+    return (printed - 1) * 1000 + POST_RANKS[report.state] * 100 + cause
+
+
+def has_the_post(reports: Iterable[Report]) -> bool:
+    """Whether the post had the letter, by what is known of it: a mailbox copy that nobody opened then gives way.
+
+    A letter that was only given up may have got lost before anybody posted it.
+    """
+    return any(report.state in _AT_THE_POST for report in reports)
 
 
 def weighty(legs: Iterable[AnyLeg]) -> AnyLeg | None:
@@ -328,10 +343,14 @@ def channel(legs: Iterable[Weighed]) -> str | None:
 def effect(legs: Iterable[Leg]) -> tuple[datetime, Event | None] | None:
     """When the delivery has its legal effect and what that is counted from; None while nothing had any.
 
-    By the terms it was sent under. Of several legs the one with legal weight; it does not move afterwards.
+    By the terms it was sent under. Of several legs the earliest; it does not move afterwards, also where the leg that
+    had it was withdrawn because another one took over.
     """
-    leg = weighty(legs)
-    return None if leg is None or leg.effective_at is None else (leg.effective_at, leg.effect_event)
+    told = [(leg.effective_at, leg.number, leg.effect_event) for leg in legs if leg.effective_at is not None]
+    if not told:
+        return None
+    effective, _, event = min(told, key=lambda each: each[:2])
+    return effective, event
 
 
 def cancellable(delivery: Delivery, legs: Iterable[Leg]) -> bool:

@@ -95,6 +95,13 @@ class Event(StrEnum):
     DELIVERED = "delivered"
     RETURNED = "returned"
     UNDELIVERABLE = "undeliverable"
+    LETTER_REJECTED = "letter_rejected"
+    """The print house will not print the letter as it is; an operator looks at it."""
+    IN_TRANSIT = "in_transit"
+    ATTEMPTED = "attempted"
+    PICKUP_AVAILABLE = "pickup_available"
+    PROOF_RECEIVED = "proof_received"
+    """The post's proof that it took the letter, or the receipt that the addressee signed, came in."""
 
 
 class Actor(StrEnum):

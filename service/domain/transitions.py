@@ -241,7 +241,20 @@ _REPORTS: Final = tuple(
     for event, reported in POST_REPORTS.items()
 )
 
-TRANSITIONS: Final[tuple[Transition, ...]] = (*_DELIVERY, *_MAILBOX, *_LATE, *_PAPER, *_REPORTS)
+# Where the letter is on its way is shown, and no more; proofs are evidence of their own, whenever they come.
+_PASSING: Final = tuple(
+    Transition(Scope.PAPER, state, event, state, (Actor.POST, Actor.OPERATOR), evidence)
+    for state in POST_RANKS
+    for event, evidence in (
+        (Event.LETTER_REJECTED, ()),
+        (Event.IN_TRANSIT, ()),
+        (Event.ATTEMPTED, ()),
+        (Event.PICKUP_AVAILABLE, ()),
+        (Event.PROOF_RECEIVED, (EvidenceEvent.RECEIVED_FROM_NON_ERDS,)),
+    )
+)
+
+TRANSITIONS: Final[tuple[Transition, ...]] = (*_DELIVERY, *_MAILBOX, *_LATE, *_PAPER, *_REPORTS, *_PASSING)
 """Every row, in the order of a delivery's life."""
 
 BY_EVENT: Final[Mapping[tuple[Scope, DeliveryState | LegState | None, Event], Transition]] = MappingProxyType(

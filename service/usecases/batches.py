@@ -38,6 +38,7 @@ from service.usecases.adoption import adopt
 from service.usecases.context import Context
 from service.usecases.dossiers import Dossier
 from service.usecases.personal import PLATFORM
+from service.usecases.post_letters import settle_kept
 from service.usecases.products import evidenced, read_product, relay
 from service.usecases.progress import Cause, Progress
 from service.usecases.receipts import BatchReceipt, LetterReceipt
@@ -380,4 +381,6 @@ def _record(session: Session, context: Context, work: BatchWork) -> None:
         if leg.state == LegState.BATCHED.value:
             cause = Cause(Actor.SERVICE, external=relay(context, work.batch.id), letter=evidenced(letter, work.batch))
             progress.happen(dossier, Event.RELAY_TO_NON_ERDS, cause, leg=leg)
+    # What was said of a letter before we knew that it was handed over counts from now on.
+    settle_kept(session, context, progress, list(work.dossiers.values()))
     progress.write(session)

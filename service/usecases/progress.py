@@ -5,6 +5,7 @@ by its caller; evidence that is there already is left as it is, so a step that i
 """
 
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -19,7 +20,7 @@ from service.db.models import DeliveryRow, LegRow
 from service.db.writing import values_of, write
 from service.domain import calendar
 from service.domain import delivery as rules
-from service.domain.delivery import Delivery, Leg, Occurrence
+from service.domain.delivery import Delivery, Leg, Occurrence, Report
 from service.domain.errors import TransitionRefused
 from service.domain.evidence import External
 from service.domain.evidence_record import Identification, Letter
@@ -42,6 +43,15 @@ class Cause:
     attempt: int = 1
     identification: Identification | None = None
     letter: Letter | None = None
+
+
+@dataclass(frozen=True)
+class Told:
+    """A report about a letter: what, when it happened, and everything that is known of the letter with it."""
+
+    event: Event
+    at: datetime
+    known: Sequence[Report]
 
 
 def may_happen(dossier: Dossier, event: Event, leg: LegRow | None = None) -> bool:
@@ -98,6 +108,28 @@ class Progress:
         self._settle(dossier)
         self._follow(dossier, row, leg, cause)
 
+    def report(self, dossier: Dossier, leg: LegRow, told: Told, cause: Cause) -> None:
+        """Let something that was reported of a handed-over letter be so, by all that is known of it.
+
+        Raises:
+            TransitionRefused: the letter was not handed over.
+        """
+        row = rules.transition(_leg_value(leg), told.event)
+        _take_over(leg, rules.settle(_leg_value(leg), told.known, dossier.terms))
+        self._changed_legs[dossier.id, leg.number] = leg
+        self._settle(dossier)
+        self._follow(dossier, row, leg, cause, at=told.at)
+
+    def pass_by(self, dossier: Dossier, leg: LegRow, event: Event, cause: Cause, *, at: datetime) -> None:
+        """Show in the timeline where a handed-over letter was on its way.
+
+        Raises:
+            TransitionRefused: the letter was not handed over.
+        """
+        row = rules.transition(_leg_value(leg), event)
+        self._touched[dossier.id] = dossier
+        self._follow(dossier, row, leg, cause, at=at)
+
     def begin_leg(self, dossier: Dossier, kind: LegKind, cause: Cause, *, registered: bool | None = None) -> LegRow:
         """Open the next leg of a delivery; a paper one goes by registered letter or not."""
         value = rules.open_leg(dossier.id, dossier.id, kind, len(dossier.legs) + 1, self._now)
@@ -143,7 +175,9 @@ class Progress:
         delivery.updated_at = self._now
         self._touched[dossier.id] = dossier
 
-    def _follow(self, dossier: Dossier, row: Transition, leg: LegRow | None, cause: Cause) -> None:
+    def _follow(
+        self, dossier: Dossier, row: Transition, leg: LegRow | None, cause: Cause, *, at: datetime | None = None
+    ) -> None:
         delivery = dossier.delivery
         self._events.append(
             {
@@ -151,7 +185,7 @@ class Progress:
                 "id": new_id(),
                 "organisation_id": delivery.organisation_id,
                 "event": row.event.value,
-                "at": self._now,
+                "at": at or self._now,
                 "status": delivery.status,
                 "channel": None if leg is None else _CHANNELS[LegKind(leg.kind)],
                 "actor": cause.actor.value,

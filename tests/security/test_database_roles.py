@@ -23,11 +23,13 @@ _APPLICATION = {
         "activation audit_entry client delivery_event end_proposal evidence gone_out lane_use ledger_checkpoint"
         " ledger_cosignature ledger_head ledger_leaf ledger_tile legal_hold lookup lookup_recipient mandate mandate_act"
         " organisation"
-        " organisation_limit outage recovery signature_evidence signature_hold staff verification_code"
+        " organisation_limit outage print_batch_report print_exception print_report print_scan recovery"
+        " signature_evidence signature_hold staff verification_code"
     ),
     TAKE: "ledger_pending quota_use",
     CHANGE: (
-        "delivery document index_walk leg mailbox mailbox_item print_batch print_cutoff retention_year step_tally"
+        "delivery document index_walk leg mailbox mailbox_item print_batch print_cutoff print_inbound print_pull"
+        " print_pull_letter print_return retention_year step_tally"
         " signature_document signature_request signature_signer submission"
     ),
     EVERYTHING: (
@@ -40,7 +42,7 @@ _APPLICATION = {
 _READERS = (
     "audit_entry end_proposal gone_out heartbeat job ledger_checkpoint ledger_cosignature ledger_head ledger_leaf"
     " ledger_past ledger_past_checkpoint ledger_past_leaf ledger_past_tile ledger_pending ledger_tile organisation"
-    " pause print_batch print_cutoff recovery step_tally"
+    " pause print_batch print_batch_report print_cutoff print_exception print_inbound print_pull recovery step_tally"
 )
 TABLES: dict[str, dict[str, tuple[str, ...]]] = {
     "zending_app": {name: rights for rights, names in _APPLICATION.items() for name in names.split()},
@@ -57,9 +59,10 @@ COLUMNS = {
     "legal_hold": "ended_at ended_by",
     "signature_hold": "ended_at ended_by",
     "mandate": "accepted_at code_hash code_key revoked_at revoked_by tries_left",
-    "organisation": "contact document_types lookup_quota name return_address seal_profile",
+    "organisation": "contact document_types lookup_quota name return_address returned_mail seal_profile",
     "organisation_limit": "burst changed_at daily_bytes daily_deliveries interactive_per_minute requests_per_second",
     "quota_use": "bytes deliveries",
+    "print_exception": "seen_at seen_by",
     "recovery": "confirmed_at confirmed_by",
     "staff": "active",
 }
@@ -93,6 +96,9 @@ APPEND_ONLY = (
     "lookup",
     "lookup_recipient",
     "mandate_act",
+    "print_batch_report",
+    "print_report",
+    "print_scan",
     "signature_evidence",
 )
 

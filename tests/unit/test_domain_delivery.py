@@ -217,7 +217,7 @@ def test_a_stored_row_weighs_like_the_leg_it_holds() -> None:
         SimpleNamespace(number=2, kind="paper", state="handed_over", effective_at=LATER, effect_event=None),
     ]
     assert public_status(DeliveryState.SEALED, rows) == "handed_over"
-    assert (channel(rows), effect(rows)) == ("paper", (LATER, None))
+    assert (channel(rows), effect(rows)) == ("paper", (NOON, None)), "the effect that it had once does not move"
     rows[1].state = "pending"
     assert public_status(DeliveryState.SEALED, rows) == "sealed"
 

@@ -1,0 +1,175 @@
+"""Queries over what print houses and the post report. A transaction that takes reports in sees all senders."""
+
+import uuid
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from service.db.base import among
+from service.db.models import PrintBatch, PrintLetter
+from service.db.post_models import PrintBatchReport, PrintException, PrintInbound, PrintReport, PrintReturn
+from service.db.writing import insertion, write
+
+_REPORTS: Final = insertion(PrintReport, conflict="ON CONFLICT (printer, statement) DO NOTHING RETURNING statement")
+_EXCEPTIONS: Final = insertion(
+    PrintException,
+    *("id", "printer", "statement", "code", "letter", "batch", "detail", "at", "inbound_id"),
+    conflict="ON CONFLICT (printer, code, statement) DO NOTHING RETURNING id",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SentLetter:
+    """A letter that is in a batch: of which attempt (counted from 1), whose, and what is known of it."""
+
+    delivery_id: uuid.UUID
+    leg: int
+    attempt: int
+    sheets: int
+    sha256: bytes
+    batch: PrintBatch
+
+
+# ---------------------------------------------------------------- what came in
+def inbound(session: Session, inbound_id: uuid.UUID, *, lock: bool = False) -> PrintInbound | None:
+    """What came in, by id."""
+    return session.get(PrintInbound, inbound_id, with_for_update=lock, populate_existing=True)
+
+
+def inbound_by_digest(session: Session, printer: str, sha256: bytes) -> PrintInbound | None:
+    """What came in before with the same bytes."""
+    query = select(PrintInbound).where(PrintInbound.printer == printer, PrintInbound.sha256 == sha256)
+    return session.scalars(query).one_or_none()
+
+
+def keep(session: Session, row: PrintInbound) -> bool:
+    """Write down that something came in; False when the same bytes are there already."""
+    columns = ("id", "printer", "name", "sha256", "size", "received_at", "path", "state")
+    values = {name: getattr(row, name) for name in columns}
+    made = session.scalar(insert(PrintInbound).values(**values).on_conflict_do_nothing().returning(PrintInbound.id))
+    return made is not None
+
+
+def waiting(session: Session, *, now: datetime, limit: int) -> list[uuid.UUID]:
+    """What is kept and was not taken in yet, oldest first."""
+    query = select(PrintInbound.id).where(
+        PrintInbound.state == "kept", (PrintInbound.next_at.is_(None)) | (PrintInbound.next_at <= now)
+    )
+    return list(session.scalars(query.order_by(PrintInbound.received_at).limit(limit)))
+
+
+def inbounds(session: Session, *, batch: int | None = None, limit: int) -> Sequence[PrintInbound]:
+    """What came in last."""
+    query = select(PrintInbound)
+    if batch is not None:
+        query = query.where(PrintInbound.batch == batch)
+    return session.scalars(query.order_by(PrintInbound.received_at.desc()).limit(limit)).all()
+
+
+# ---------------------------------------------------------------- letters and what is said of them
+def sent(session: Session, deliveries: Collection[uuid.UUID]) -> dict[tuple[uuid.UUID, int], list[SentLetter]]:
+    """The letters of these deliveries that are in a batch, by delivery and leg, first attempt first."""
+    query = (
+        select(PrintLetter, PrintBatch)
+        .join(PrintBatch, PrintBatch.id == PrintLetter.batch_id)
+        .where(among(PrintLetter.delivery_id, deliveries))
+        .order_by(PrintLetter.delivery_id, PrintLetter.leg, PrintLetter.attempt)
+    )
+    found: dict[tuple[uuid.UUID, int], list[SentLetter]] = {}
+    for letter, batch in session.execute(query):
+        found.setdefault((letter.delivery_id, letter.leg), []).append(
+            SentLetter(letter.delivery_id, letter.leg, letter.attempt + 1, letter.sheets, bytes(letter.sha256), batch)
+        )
+    return found
+
+
+def add(session: Session, given: Sequence[dict[str, Any]]) -> set[str]:
+    """Append what is said of letters; the statements that were not there yet."""
+    return {row.statement for row in write(session, (_REPORTS, given))}
+
+
+def stated(session: Session, printer: str, statements: Collection[str]) -> dict[str, PrintReport]:
+    """What a print house said before, by its statements."""
+    query = select(PrintReport).where(PrintReport.printer == printer, among(PrintReport.statement, statements))
+    return {row.statement: row for row in session.scalars(query)}
+
+
+def reports(session: Session, deliveries: Collection[uuid.UUID]) -> dict[tuple[uuid.UUID, int], list[PrintReport]]:
+    """Everything that is said of the letters of these deliveries, by delivery and leg, in the order of its times."""
+    query = (
+        select(PrintReport)
+        .where(among(PrintReport.delivery_id, deliveries))
+        .order_by(PrintReport.at, PrintReport.printer, PrintReport.statement)
+    )
+    found: dict[tuple[uuid.UUID, int], list[PrintReport]] = {}
+    for row in session.scalars(query):
+        found.setdefault((row.delivery_id, row.leg), []).append(row)
+    return found
+
+
+def add_return(session: Session, values: dict[str, Any]) -> bool:
+    """Write down that a letter came back; False when that is known."""
+    statement = insert(PrintReturn).values(**values).on_conflict_do_nothing().returning(PrintReturn.leg)
+    return session.scalar(statement) is not None
+
+
+def returns(session: Session, deliveries: Collection[uuid.UUID]) -> dict[tuple[uuid.UUID, int], PrintReturn]:
+    """The letters of these deliveries that came back."""
+    query = select(PrintReturn).where(among(PrintReturn.delivery_id, deliveries))
+    return {(row.delivery_id, row.leg): row for row in session.scalars(query)}
+
+
+# ---------------------------------------------------------------- batches
+def batch_by_number(session: Session, number: int) -> PrintBatch | None:
+    """A batch by its number."""
+    return session.scalars(select(PrintBatch).where(PrintBatch.number == number)).one_or_none()
+
+
+def add_batch_report(session: Session, values: dict[str, Any]) -> bool:
+    """Append what is said of a batch; False when it was said before."""
+    statement = insert(PrintBatchReport).values(**values).on_conflict_do_nothing()
+    return session.scalar(statement.returning(PrintBatchReport.batch_id)) is not None
+
+
+def batch_reports(session: Session, batches: Collection[uuid.UUID]) -> Sequence[PrintBatchReport]:
+    """What is said of these batches."""
+    query = select(PrintBatchReport).where(among(PrintBatchReport.batch_id, batches))
+    return session.scalars(query.order_by(PrintBatchReport.received_at)).all()
+
+
+# ---------------------------------------------------------------- what does not fit
+def add_exceptions(session: Session, given: Sequence[dict[str, Any]]) -> int:
+    """Append what does not fit; what is there already stays as it is."""
+    return len(write(session, (_EXCEPTIONS, given)))
+
+
+def exceptions(session: Session, *, every: bool = False, limit: int) -> Sequence[PrintException]:
+    """What nobody has seen yet, oldest first; or what there is, newest first."""
+    query = select(PrintException)
+    if every:
+        query = query.order_by(PrintException.at.desc())
+    else:
+        query = query.where(PrintException.seen_at.is_(None)).order_by(PrintException.at)
+    return session.scalars(query.limit(limit)).all()
+
+
+def see(session: Session, exceptions: Collection[uuid.UUID], *, by: str, now: datetime) -> int:
+    """Say that somebody looked at these; how many had not been seen."""
+    result = session.execute(
+        update(PrintException)
+        .where(among(PrintException.id, exceptions), PrintException.seen_at.is_(None))
+        .values(seen_by=by, seen_at=now)
+        .execution_options(synchronize_session=False)
+    )
+    return int(result.rowcount)  # type: ignore[attr-defined]
+
+
+def exceptions_about(session: Session, letters: Collection[str]) -> Sequence[PrintException]:
+    """What does not fit about these letters."""
+    query = select(PrintException).where(among(PrintException.letter, letters))
+    return session.scalars(query.order_by(PrintException.at)).all()
