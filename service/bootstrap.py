@@ -11,7 +11,6 @@ from urllib.parse import unquote, urlsplit
 
 from celery import Celery
 
-from printing.providers.directory import DirectoryProvider
 from service import authorities, outgoing, own_keys, tracing, validators
 from service.channels.internal import InternalChannel
 from service.db.migrations import SchemaTooOld, refuse_older
@@ -37,15 +36,19 @@ from service.notifications.envelopes import Envelopes
 from service.notifications.maildir import Maildir
 from service.notifications.smtp import SmtpNotifier
 from service.own_keys import SEALS
+from service.printers import opening
+from service.printers.description import PrinterRefused
+from service.printers.wired import Printers
 from service.seals.making import maker
 from service.seals.refused import RefusedPins
 from service.seals.sealers import Sealers, in_files
 from service.settings import Mode, Settings, SettingsRefused
 from service.usecases.bounces import Returns
-from service.usecases.context import Context, Limits, PrintSettings
+from service.usecases.context import Context, Limits
 from service.usecases.heartbeats import Beating, Machine
 from service.usecases.log_head import StoredHead
 from service.usecases.operations import Promises
+from service.usecases.products import LETTER, REGISTERED_LETTER
 from service.usecases.receipts import Receipts
 from service.usecases.retention import Periods
 from service.vault import crypto
@@ -187,7 +190,7 @@ def _build(settings: Settings, closing: contextlib.ExitStack, *, hands_in: bool,
         renewal_margin=timedelta(days=settings.seal_renewal_days),
         channel=InternalChannel(database, find_hashes),
         notifier=SmtpNotifier(settings.smtp_url.get_secret_value(), settings.mail_sender, envelopes=envelopes),
-        provider=DirectoryProvider(settings.print_folder),
+        printers=_printers(settings, closing),
         wake=waker.wake,
         clock=lambda: datetime.now(UTC),
         issuer_name=settings.issuer_name,
@@ -200,7 +203,6 @@ def _build(settings: Settings, closing: contextlib.ExitStack, *, hands_in: bool,
             settings.interactive_per_minute,
             settings.max_pages,
         ),
-        printing=PrintSettings(settings.print_sender, settings.print_provider, settings.print_cutoff_seconds),
         receipts=Receipts(store, index),
         log_origin=settings.ledger_origin,
         signed_size=StoredHead(store, settings.ledger_origin).signed_size,
@@ -233,6 +235,21 @@ def _build(settings: Settings, closing: contextlib.ExitStack, *, hands_in: bool,
         returns=_returns(settings, envelopes),
         closing=closing,
     )
+
+
+def _printers(settings: Settings, closing: contextlib.ExitStack) -> Printers:
+    if settings.printers is None:
+        return opening.only(
+            name=settings.print_provider,
+            sender=settings.print_sender,
+            folder=settings.print_folder,
+            period=timedelta(seconds=settings.print_cutoff_seconds),
+            products=(LETTER, REGISTERED_LETTER),
+        )
+    try:
+        return opening.open_all(settings.printers, encrypted=settings.mode is Mode.PRODUCTION, closing=closing)
+    except PrinterRefused as error:
+        raise SettingsRefused(f"ZENDING_PRINTERS can't be used: {error}.") from None
 
 
 def retention_periods(settings: Settings) -> Periods:

@@ -55,13 +55,13 @@ HEARTBEAT_SECONDS = 15.0
 def close_due(context: Context) -> int:
     """Freeze what waits when a cut-off has come; opens its own transactions; the number of batches."""
     now = context.clock()
-    next_at = now + timedelta(seconds=context.printing.cutoff_seconds)
+    next_at = now + (context.printers.first.products["letter"].period or timedelta())
 
     def move_on(session: Session) -> bool:
-        return rows.take_cutoff(session, context.printing.provider, now=now, next_at=next_at)
+        return rows.take_cutoff(session, context.printers.first.name, now=now, next_at=next_at)
 
     with context.database.transaction() as session:
-        cutoff = session.get(PrintCutoff, context.printing.provider)
+        cutoff = session.get(PrintCutoff, context.printers.first.name)
         if cutoff is None:
             # The first cut-off of a new print house is one period from now.
             move_on(session)
@@ -150,10 +150,10 @@ def _freeze(
     batch = PrintBatch(
         id=new_id(),
         number=number,
-        provider=context.printing.provider,
+        provider=context.printers.first.name,
         product={"key": product},
         state="frozen",
-        file_name=file_name(context.printing.sender, number, frozen_at),
+        file_name=file_name(context.printers.first.sender, number, frozen_at),
         frozen_at=frozen_at,
         letters=len(letters),
     )
@@ -260,7 +260,13 @@ def _bring(context: Context, work: BatchWork) -> bool:
             rows.mark(session, batch.id, "uploaded", now=context.clock())
 
     try:
-        hand_over(context.provider, parcel, content, uploaded=uploaded, commit_uploaded=commit_uploaded)
+        hand_over(
+            context.printers.named(batch.provider).provider,
+            parcel,
+            content,
+            uploaded=uploaded,
+            commit_uploaded=commit_uploaded,
+        )
     except ProviderUnavailable as error:
         raise Retryable("The print house can't be reached.", code="print_provider_unavailable") from error
     return True
@@ -325,7 +331,7 @@ def _make(context: Context, work: BatchWork) -> tuple[bytes, int, int]:
     described = describe_file(PDF, merged, letters)
     manifest = Manifest(
         batch=work.batch.number,
-        sender=context.printing.sender,
+        sender=context.printers.first.sender,
         created=work.batch.frozen_at,
         key=key,
         files=(described,),
@@ -379,7 +385,9 @@ def _record(session: Session, context: Context, work: BatchWork) -> None:
         dossier = work.dossiers[letter.delivery_id]
         leg = dossier.leg(letter.leg)
         if leg.state == LegState.BATCHED.value:
-            cause = Cause(Actor.SERVICE, external=relay(context, work.batch.id), letter=evidenced(letter, work.batch))
+            cause = Cause(
+                Actor.SERVICE, external=relay(work.batch.provider, work.batch.id), letter=evidenced(letter, work.batch)
+            )
             progress.happen(dossier, Event.RELAY_TO_NON_ERDS, cause, leg=leg)
     # What was said of a letter before we knew that it was handed over counts from now on.
     settle_kept(session, context, progress, list(work.dossiers.values()))

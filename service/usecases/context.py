@@ -7,7 +7,6 @@ from typing import Protocol
 
 from cryptography import x509
 
-from printing.providers.base import PrintProvider
 from service.channels.base import MailboxChannel
 from service.db.jobs import JobKind
 from service.db.models import Organisation
@@ -17,6 +16,7 @@ from service.domain.legal_basis import Register
 from service.inspection.inspector import Inspection
 from service.ledger.cosigning import KnownWitness
 from service.notifications.base import Notifier
+from service.printers.wired import Printers
 from service.usecases.desk import Desk
 from service.usecases.meters import Meter
 from service.usecases.receipts import Receipts
@@ -56,15 +56,6 @@ class Limits:
 
 
 @dataclass(frozen=True)
-class PrintSettings:
-    """How letters reach the print house: our code there, its name with us, seconds between two cut-offs."""
-
-    sender: str
-    provider: str
-    cutoff_seconds: int
-
-
-@dataclass(frozen=True)
 class Context:
     """The wired parts.
 
@@ -75,6 +66,7 @@ class Context:
         renewer: gives sealed documents a newer time-stamp.
         signature_renewer: the same for documents that people signed, whose issuers it asks too.
         renewal_margin: how long before its proof ends a document is renewed.
+        printers: the print houses that letters go to.
         wake: tells workers that there is work; failing to is harmless.
         issuer_name: who vouches for evidence records.
         desk: where the hand-ins of this process meet.
@@ -103,12 +95,11 @@ class Context:
     renewal_margin: timedelta
     channel: MailboxChannel
     notifier: Notifier
-    provider: PrintProvider
+    printers: Printers
     wake: Callable[[Collection[JobKind]], object]
     clock: Callable[[], datetime]
     issuer_name: str
     limits: Limits
-    printing: PrintSettings
     receipts: Receipts
     log_origin: str
     signed_size: Callable[[], int | None]

@@ -22,7 +22,7 @@ from service.usecases import dossiers
 from service.usecases.admission import intents
 from service.usecases.context import Context
 from service.usecases.dossiers import Dossier
-from service.usecases.products import product_of
+from service.usecases.products import asked, product_of
 from service.usecases.progress import Cause, Progress
 from service.usecases.seal import TOO_COMPLEX
 from service.vault.vault import Prepared
@@ -76,7 +76,7 @@ def step(context: Context) -> Step[LetterWork, Composed]:
                 cause = Cause(
                     Actor.SERVICE,
                     reasons=(error.reason,),
-                    external=External(context.printing.provider, public_id(DELIVERY, dossier.id)),
+                    external=External(context.printers.of(asked(dossier, leg)).name, public_id(DELIVERY, dossier.id)),
                 )
                 progress.happen(dossier, Event.RELAY_TO_NON_ERDS_FAILURE, cause, leg=leg)
                 progress.write(session)

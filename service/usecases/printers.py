@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from typing import Protocol, cast
 
 from printing.providers.base import PrintProvider
-from service.domain.errors import NotFound
 from service.usecases.context import Context
 
 
@@ -41,7 +40,7 @@ class Inbox(Protocol):
 
 def names(context: Context) -> Sequence[str]:
     """Every print house."""
-    return (context.printing.provider,)
+    return tuple(context.printers)
 
 
 def way(context: Context, name: str) -> PrintProvider:
@@ -50,9 +49,7 @@ def way(context: Context, name: str) -> PrintProvider:
     Raises:
         NotFound: there is none by this name.
     """
-    if name not in names(context):
-        raise NotFound("There is no print house by this name.")
-    return context.provider
+    return context.printers.named(name).provider
 
 
 def inbox(context: Context, name: str) -> Inbox | None:

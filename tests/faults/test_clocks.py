@@ -22,6 +22,7 @@ from bench.tree import ledger_faults
 from bench.truth import AVAILABLE, HANDED_OVER, End
 from service.db.jobs import JobKind
 from service.embedded.stack import Stack
+from service.printers.wired import Printers
 from service.usecases import batches
 from service.usecases.hand_in import HandedIn
 from tests.engine_support import execute
@@ -136,7 +137,9 @@ def test_the_night_of_the_changing_hour_is_quiet_and_every_cut_off_comes_once(
     night: datetime,
     hours: int,
 ) -> None:
-    change(pipeline, printing=dataclasses.replace(pipeline.context.printing, cutoff_seconds=3600))
+    (printer,) = pipeline.context.printers.values()
+    hourly = {name: dataclasses.replace(each, period=timedelta(hours=1)) for name, each in printer.products.items()}
+    change(pipeline, printers=Printers([dataclasses.replace(printer, products=hourly)]))
     sender = organisation()
     activate(pipeline, "an")
     change(pipeline, quiet_hours=True)

@@ -27,7 +27,7 @@ from tests.pipeline_support import Pipeline, TestDatabase
 from tests.service_support import DOCUMENTS
 from tests.usecase_support import (
     Sender,
-    change,
+    change_way,
     deliver,
     events,
     evidence,
@@ -228,8 +228,8 @@ def test_a_death_on_the_way_to_the_print_house_leaves_exactly_one_file(
     delivery = letter(pipeline, sender)
     pipeline.work()
     pipeline.close_batches()
-    real = pipeline.context.provider
-    change(pipeline, provider=Deadly(real, act, after=when == "after"))
+    real = pipeline.context.printers.first.provider
+    change_way(pipeline, Deadly(real, act, after=when == "after"))
     until_it_dies(pipeline, database)
     ((frozen,),) = execute(database, "SELECT sha256 FROM print_batch")
     pipeline.work()
@@ -249,7 +249,7 @@ def test_a_file_that_the_print_house_took_before_we_knew_is_not_sent_again(
     pipeline.work()
     pipeline.close_batches()
     folder = pipeline.application.settings.print_folder
-    change(pipeline, provider=Deadly(pipeline.context.provider, "publish", after=True, taken_away=folder))
+    change_way(pipeline, Deadly(pipeline.context.printers.first.provider, "publish", after=True, taken_away=folder))
     until_it_dies(pipeline, database)
     pipeline.work()
     assert files(pipeline) == []
@@ -319,17 +319,17 @@ def test_a_print_house_that_is_away_is_waited_for(
     delivery = letter(pipeline, sender)
     pipeline.work()
     pipeline.close_batches()
-    real = pipeline.context.provider
+    real = pipeline.context.printers.first.provider
 
     class Away:
         def state(self, _: Parcel) -> RemoteState:
             raise ProviderUnavailable(Problem("PROVIDER_UNAVAILABLE", "Not now."))
 
-    change(pipeline, provider=Away())
+    change_way(pipeline, Away())
     pipeline.work()
     assert waiting(database) == [("hand_over", "print_provider_unavailable")]
     assert status(pipeline, sender, delivery) == "batched"
-    change(pipeline, provider=real)
+    change_way(pipeline, real)
     execute(database, "UPDATE job SET due_at = now()")
     pipeline.work()
     assert status(pipeline, sender, delivery) == "handed_over"

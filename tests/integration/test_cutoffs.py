@@ -10,6 +10,8 @@ from tests.engine_support import execute
 from tests.pipeline_support import Pipeline, TestDatabase
 from tests.usecase_support import Sender
 
+PERIOD = timedelta(days=1)
+
 
 class Died(BaseException):
     """A scheduler that vanished at this line."""
@@ -23,7 +25,7 @@ def test_a_cut_off_comes_once_in_its_period(pipeline: Pipeline, organisation: Se
     sender = organisation()
     letter(pipeline, sender)
     pipeline.work()
-    period = timedelta(seconds=pipeline.context.printing.cutoff_seconds)
+    period = PERIOD
     assert batches.close_due(pipeline.context) == 0
     pipeline.skew = period + timedelta(seconds=1)
     assert batches.close_due(pipeline.context) == 1
@@ -42,7 +44,7 @@ def test_a_scheduler_that_dies_at_a_cut_off_leaves_it_to_the_next(
     letter(pipeline, sender)
     pipeline.work()
     batches.close_due(pipeline.context)
-    pipeline.skew = timedelta(seconds=pipeline.context.printing.cutoff_seconds + 1)
+    pipeline.skew = PERIOD + timedelta(seconds=1)
     freeze = batches._freeze
     calls: list[int] = []
 

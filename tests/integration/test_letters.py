@@ -89,7 +89,7 @@ def test_an_address_that_can_not_be_printed_ends_the_leg_with_evidence(
     record = evidence(pipeline, sender, bad, "RelayToNonERDSFailure")
     assert record["reasons"] == [reason]
     assert reason in CLOSED
-    assert record["external"]["name"] == pipeline.context.printing.provider
+    assert record["external"]["name"] == pipeline.context.printers.first.name
     assert problems(pipeline, sender, bad)[-1].startswith(code)
     told = repr(deliveries.get(pipeline.context, sender, bad).problems)
     assert "WWW" not in told
