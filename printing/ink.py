@@ -1,7 +1,7 @@
 """Ink where none may be: pages rendered by pdfium and looked at, three pixels to the millimetre.
 
-That grid (76.2 dpi) has an edge of pixels at every whole millimetre, so that ink at an edge of a zone is told from ink
-over it: nothing is rounded where a profile has whole thirds of millimetres.
+That grid (76.2 dpi) has an edge of pixels at every whole millimetre, where profiles have theirs. pdfium rounds the
+edges of what it draws to pixels, so a finding is right to a third of a millimetre.
 """
 
 import re

@@ -32,9 +32,9 @@ class LetterInspector:
     has the problem ``CHECK_CRASHED``, ``CHECK_TIMEOUT`` or ``CHECK_MEMORY``.
     """
 
-    def __init__(self, limits: InspectionLimits, *, program: str = _PROGRAM) -> None:
+    def __init__(self, limits: InspectionLimits, *, program: str = _PROGRAM, late: bool = False) -> None:
         self._limits = limits
-        self._readers = Readers(limits, program)
+        self._readers = Readers(limits, program, late=late)
 
     def __enter__(self) -> Self:
         self._readers.__enter__()
@@ -125,8 +125,8 @@ def _understood(wire: bytearray, profile: Profile) -> Findings | None:
         window_lines=told.window_lines,
         pages=told.pages,
         sheets=told.sheets,
-        grams=profile.grams(told.sheets),
-        envelope=envelope.name if envelope else None,
+        grams=profile.grams(told.sheets) if told.sheets else 0,
+        envelope=envelope.name if envelope and told.sheets else None,
         pictures=pictures,
     )
 
