@@ -243,8 +243,10 @@ class _Looking:
                 )
         finally:
             page.close()
-        self.problems.extend(found)
         rules = profile.rules
+        softer = [] if rules.ink_outside == "error" else [each for each in found if each.code == "INK_OUTSIDE"]
+        self.problems.extend(each for each in found if each not in softer)
+        self.warnings.extend(softer if rules.ink_outside == "warning" else ())
         for code, severity in (
             ("FONT_TYPE3", rules.font_type3),
             ("TRANSPARENCY", rules.transparency),

@@ -112,6 +112,7 @@ class Rules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Attributes:
         tolerance: mm that ink may lie beyond the printable box and be let through.
         darkest: grey that still counts as paper, 0 (black) to 255 (white); what is darker is ink.
+        ink_outside: what ink beyond that is (`INK_OUTSIDE`); a print house that prints to the edge may take it.
         font_type3: what fonts drawn by instructions of their own are (`FONT_TYPE3`).
         transparency: what transparent parts are (`TRANSPARENCY`).
         not_cmyk: what colours of screens are (`NOT_CMYK`).
@@ -119,6 +120,7 @@ class Rules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     tolerance: Annotated[float, Meta(ge=0, le=10)] = 1
     darkest: Annotated[int, Meta(ge=1, le=255)] = 250
+    ink_outside: Severity = "error"
     font_type3: Severity = "warning"
     transparency: Severity = "warning"
     not_cmyk: Severity = "off"

@@ -27,6 +27,7 @@ from service.identity.tokens import (
     TokenVerifier,
 )
 from service.inspection.inspector import Inspection, Inspector
+from service.inspection.letter_inspector import LetterInspector
 from service.inspection.limits import InspectionLimits
 from service.inspection.scanners.base import MalwareScanner
 from service.inspection.scanners.clamd import ClamdScanner
@@ -181,6 +182,7 @@ def _build(settings: Settings, closing: contextlib.ExitStack, *, hands_in: bool,
         keyring=keyring,
         index=index,
         inspector=open_inspector() if hands_in else _LateInspector(open_inspector),
+        letters=closing.enter_context(LetterInspector(_inspection(settings), late=True)),
         sealer=sealers,
         renewer=Renewer(tsa, revocation, stamp_size=LARGEST_STAMP),
         signature_renewer=Renewer(tsa, (signers and signers.revocation) or revocation, stamp_size=LARGEST_STAMP),

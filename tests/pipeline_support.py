@@ -165,7 +165,7 @@ class Pipeline:
         **fields: Any,
     ) -> HandedIn:
         """Hand in a small letter for one of the fictional recipients."""
-        pdf = (DOCUMENTS / "notice-nl-ghostscript.pdf").read_bytes()
+        pdf = (DOCUMENTS / "permit-nl-libreoffice.pdf").read_bytes()
         return hand_in(
             self.context,
             Sender(organisation, Lane.INTERACTIVE),

@@ -138,7 +138,7 @@ class RunningService:
         **fields: Any,
     ) -> dict[str, Any]:
         """Hand in a small letter (or ``content``) for somebody; ``fields`` change the JSON."""
-        pdf = (DOCUMENTS / "notice-nl-ghostscript.pdf").read_bytes() if content is None else content
+        pdf = (DOCUMENTS / "permit-nl-libreoffice.pdf").read_bytes() if content is None else content
         return self.agency(sender).hand_in(
             delivery_for(recipient, **fields),
             Paper(name, pdf),

@@ -18,7 +18,7 @@ from tests.pipeline_support import Pipeline
 from tests.service_support import DOCUMENTS, RunningService
 from tests.usecase_support import reader
 
-PDF = (DOCUMENTS / "notice-nl-ghostscript.pdf").read_bytes()
+PDF = (DOCUMENTS / "permit-nl-libreoffice.pdf").read_bytes()
 
 
 def person(key: str = "an", **changes: Any) -> dict[str, Any]:

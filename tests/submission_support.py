@@ -16,7 +16,7 @@ from service.usecases.submission_views import SubmissionRowView, SubmissionView
 from tests.pipeline_support import Pipeline
 from tests.service_support import DOCUMENTS, delivery_for
 
-PDF = (DOCUMENTS / "notice-nl-ghostscript.pdf").read_bytes()
+PDF = (DOCUMENTS / "permit-nl-libreoffice.pdf").read_bytes()
 COLUMNS = (
     "reference", "recipient.type", "recipient.id", "recipient.name", "postal_address.name", "postal_address.street",
     "postal_address.number", "postal_address.postcode", "postal_address.municipality", "postal_address.country",

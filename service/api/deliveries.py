@@ -1,5 +1,6 @@
 """``/v1/deliveries``: what a sender hands in and follows."""
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Annotated, Any, Final, Literal
 
@@ -92,16 +93,26 @@ class Deliveries(Controller):
         summary="Read what would happen to a delivery",
         operation_id="previewDelivery",
         response_description="What it would be sent under, what would happen when, and what is wrong with it.",
-        **scoped(Scope.DELIVERIES_WRITE, 413, 422),
+        request_max_body_size=None,  # bounded by the reader itself, as a hand-in is
+        **scoped(Scope.DELIVERIES_WRITE, 408, 413, 422),
     )
     async def preview(self, request: ApiRequest) -> Response[PreviewView]:
-        """Show what would happen to a hand-in with this JSON, its files apart; nothing is kept.
+        """Show what would happen to a hand-in with this JSON; nothing is kept.
 
         The recipient is not looked up: the ways with and without a mailbox both stand in the answer. What a hand-in
-        would be refused for is an answer too, in `problems`.
+        would be refused for is an answer too, in `problems`. Sent with its files, as the hand-in itself is, it also
+        says in `letters` what would keep each of them from being printed, where a letter is among the ways.
         """
-        raw = await request.body()
-        return Response(await sync_to_thread(preview, context_of(request), tenant(request), raw), media_type=JSON)
+        limits: uploads.UploadLimits = request.app.state.upload_limits
+        memory: uploads.UploadMemory = request.app.state.upload_memory
+        sender, context = tenant(request), context_of(request)
+        if request.content_type[0] != uploads.MULTIPART:
+            raw = await uploads.read_whole(request, replace(limits, delivery_bytes=uploads.JSON_BYTES))
+            return Response(await sync_to_thread(preview, context, sender, raw), media_type=JSON)
+        async with memory.reserved(uploads.announced_bytes(request, limits), sender):
+            body = await uploads.read_hand_in(request, limits)
+            shown = await sync_to_thread(preview, context, sender, body.raw, body.uploads)
+        return Response(shown, media_type=JSON)
 
     @get(
         summary="List deliveries, newest first",

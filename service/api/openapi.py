@@ -16,6 +16,7 @@ from service.api import examples
 from service.api.calls import CLIENT_SECURITY, SECURITY
 from service.api.contract_changes import breaking_changes
 from service.api.legal_bases import add_legal_basis_file
+from service.api.letters import add_letter_bodies
 from service.api.mandates import add_acting_for
 from service.api.routes import api_handlers
 from service.api.signature_contract import add_signature_bodies
@@ -65,6 +66,7 @@ def document() -> dict[str, Any]:
     _add_hand_in(plain)
     add_submission_bodies(plain)
     add_validation_bodies(plain)
+    add_letter_bodies(plain)
     add_signature_bodies(plain)
     add_acting_for(plain)
     add_legal_basis_file(plain)
@@ -148,7 +150,9 @@ def _add_hand_in(plain: dict[str, Any]) -> None:
             "application/json": {
                 "schema": {"$ref": "#/components/schemas/DeliveryRequest"},
                 "examples": {"registered": {"value": examples.HAND_IN | {"registered": True}}},
-            }
+            },
+            # With its files, as the hand-in itself is.
+            **plain["paths"]["/v1/deliveries"]["post"]["requestBody"]["content"],
         },
     }
 

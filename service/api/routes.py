@@ -6,6 +6,7 @@ from service.api.deliveries import Deliveries
 from service.api.health import HealthChecks
 from service.api.ledger import Ledger
 from service.api.legal_bases import LegalBases
+from service.api.letters import Letters
 from service.api.mailbox import Activation, Messages
 from service.api.mandates import Mandates
 from service.api.metrics import read_metrics
@@ -23,6 +24,7 @@ def api_handlers() -> list[ControllerRouterHandler]:
     return [
         Tokens,
         Deliveries,
+        Letters,
         Submissions,
         Validations,
         SignatureRequests,

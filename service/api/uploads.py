@@ -27,6 +27,7 @@ from service.web.errors import Busy, MediaTypeUnsupported, RequestMalformed, Upl
 
 KIBIBYTE: Final = 1024
 DELIVERY, DOCUMENT, ATTACHMENT = "delivery", "document", "attachment"
+MULTIPART: Final = "multipart/form-data"
 JSON_BYTES: Final = 64 * KIBIBYTE
 """The longest part ``delivery``; its fields are far shorter together."""
 _FRAME_BYTES: Final = 2 * KIBIBYTE
@@ -298,7 +299,7 @@ def _upload(part: _Part, role: str) -> Upload:
 
 def _boundary(request: Request[Any, Any, Any]) -> str:
     kind, options = parse_options_header(request.headers.get("content-type", ""))
-    if kind != "multipart/form-data":
+    if kind != MULTIPART:
         raise MediaTypeUnsupported("A hand-in is multipart/form-data with the parts delivery, document and attachment.")
     boundary = str(options.get("boundary", ""))
     if not boundary or len(boundary) > _LONGEST_BOUNDARY or not boundary.isascii() or not boundary.isprintable():

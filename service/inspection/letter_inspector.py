@@ -32,9 +32,9 @@ class LetterInspector:
     has the problem ``CHECK_CRASHED``, ``CHECK_TIMEOUT`` or ``CHECK_MEMORY``.
     """
 
-    def __init__(self, limits: InspectionLimits, *, program: str = _PROGRAM) -> None:
+    def __init__(self, limits: InspectionLimits, *, program: str = _PROGRAM, late: bool = False) -> None:
         self._limits = limits
-        self._readers = Readers(limits, program)
+        self._readers = Readers(limits, program, late=late)
 
     def __enter__(self) -> Self:
         self._readers.__enter__()

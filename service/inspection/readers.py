@@ -53,21 +53,26 @@ class _HelperGone(Exception):
 class Readers:
     """Reads documents in short-lived, walled-in processes; one per process of the service, for all its threads.
 
-    Use it as a context manager: entering starts the helper and proves its walls, leaving ends it. A helper that dies
+    Use it as a context manager: entering starts the helper and proves its walls (or the first document does, where
+    documents come seldom), leaving ends it. A helper that dies
     is started anew and the document in hand tried once more; it also dies with this process, however that ends.
     """
 
-    def __init__(self, limits: InspectionLimits, program: str, further: Sequence[str] = ()) -> None:
+    def __init__(
+        self, limits: InspectionLimits, program: str, further: Sequence[str] = (), *, late: bool = False
+    ) -> None:
         """Set up; nothing is started yet.
 
         Args:
             limits: bounds of each reading.
             program: module that a helper runs.
             further: arguments for it.
+            late: start it with the first document.
         """
         self._limits = limits
         self._program = program
         self._further = tuple(further)
+        self._late = late
         self._places = threading.BoundedSemaphore(limits.children)
         self._lock = threading.Lock()
         self._helper: _Helper | None = None
@@ -75,7 +80,8 @@ class Readers:
 
     def __enter__(self) -> Self:
         self._open = True
-        self._present_helper()
+        if not self._late:
+            self._present_helper()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:

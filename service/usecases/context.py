@@ -7,7 +7,11 @@ from typing import Protocol
 
 from cryptography import x509
 
+from printing.checks import Findings
+from printing.pictures import NONE, Wanted
+from printing.profiles import Profile
 from printing.providers.base import PrintProvider
+from printing.zones import Mode
 from service.channels.base import MailboxChannel
 from service.db.jobs import JobKind
 from service.db.models import Organisation
@@ -34,6 +38,30 @@ class Inspector(Protocol):
 
     def inspect(self, pdf: bytes) -> Inspection:
         """Judge one document, or refuse it."""
+        ...
+
+
+class LetterInspector(Protocol):
+    """Looks at letters where they can do no harm; see ``service.inspection.letter_inspector``."""
+
+    def check_document(
+        self, pdf: bytes, profile: Profile, mode: Mode, *, duplex: bool = True, pictures: Wanted = NONE
+    ) -> Findings:
+        """Look at a document as it would be printed; nothing in it makes this fail."""
+        ...
+
+    def check_letter(
+        self,
+        pdf: bytes,
+        *,
+        sheets: int,
+        profile: Profile,
+        duplex: bool,
+        own_codes: Collection[str] = (),
+        source_bytes: int | None = None,
+        pictures: Wanted = NONE,
+    ) -> Findings:
+        """Look at a composed letter; nothing in it makes this fail."""
         ...
 
 
@@ -71,6 +99,7 @@ class Context:
     Attributes:
         clock: the time of the database's machine and ours are kept together; it is asked once per step.
         index: for keyed hashes of recipients' numbers.
+        letters: looks at what is to be printed.
         sealer: the sealer of an organisation's seal profile, kept once made.
         renewer: gives sealed documents a newer time-stamp.
         signature_renewer: the same for documents that people signed, whose issuers it asks too.
@@ -97,6 +126,7 @@ class Context:
     keyring: KeyRing
     index: IndexKeys
     inspector: Inspector
+    letters: LetterInspector
     sealer: Callable[[Organisation], Sealer]
     renewer: Renewer
     signature_renewer: Renewer

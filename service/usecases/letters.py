@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
 
-from printing import checks, profiles
+from printing import profiles
 from printing.errors import PrintingError, Problem
 from printing.letters import Letter, Sender, compose
 from service.db import deliveries
@@ -48,6 +48,16 @@ class Composed:
     prepared: Prepared
 
 
+class Unprintable(Final):
+    """No letter can be made of this delivery, for these reasons."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        first = problems[0]
+        reason = ADDRESS_REFUSED if first.code.startswith("ADDR_") else REFUSED
+        super().__init__(first.detail, reason=reason, code=first.code)
+        self.problems = tuple(problems)
+
+
 def step(context: Context) -> Step[LetterWork, Composed]:
     """The step, wired."""
 
@@ -72,7 +82,10 @@ def step(context: Context) -> Step[LetterWork, Composed]:
             leg = dossier.leg(job.leg)
             if leg.state == LegState.PENDING.value:
                 progress = Progress(context, now=context.clock())
-                progress.note(dossier, error.code, error.detail)
+                if isinstance(error, Unprintable):
+                    progress.note_letter(dossier, error.problems)
+                else:
+                    progress.note(dossier, error.code, error.detail)
                 cause = Cause(
                     Actor.SERVICE,
                     reasons=(error.reason,),
@@ -108,21 +121,18 @@ def _compose(context: Context, work: LetterWork) -> Composed:
                 profile=profile,
             )
     except OutOfPatience:
-        raise _refused((Problem(TOO_COMPLEX, "The document takes too long to prepare for printing."),)) from None
+        raise Unprintable((Problem(TOO_COMPLEX, "The document takes too long to prepare for printing."),)) from None
     except PrintingError as error:
-        raise _refused(error.problems or (Problem(error.code, error.detail),)) from error
-    found = checks.check_letter(letter.pdf, sheets=letter.sheets, profile=profile, duplex=letter.duplex)
+        raise Unprintable(error.problems or (Problem(error.code, error.detail),)) from error
+    found = context.letters.check_letter(
+        letter.pdf, sheets=letter.sheets, profile=profile, duplex=letter.duplex, source_bytes=sum(map(len, documents))
+    )
     if found.problems:
-        raise _refused(found.problems)
+        raise Unprintable(found.problems)
     prepared = context.vault.prepare(
         delivery.organisation_id, delivery.retention_year, delivery.id, f"print-{work.leg}", letter.pdf
     )
     return Composed(letter, prepared)
-
-
-def _refused(problems: Sequence[Problem]) -> Final:
-    reason = ADDRESS_REFUSED if problems[0].code.startswith("ADDR_") else REFUSED
-    return Final(problems[0].detail, reason=reason, code=problems[0].code)
 
 
 def _store(context: Context, outcomes: Sequence[Outcome[LetterWork, Composed]]) -> None:

@@ -1,6 +1,7 @@
 """What will happen to a delivery that is not sent yet; nobody is looked up for it."""
 
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -9,12 +10,16 @@ import msgspec
 from service.domain.errors import FieldError, Invalid
 from service.domain.identifiers import RecipientKind
 from service.domain.legal_basis import Entry
-from service.domain.outlook import Step, outlook
+from service.domain.outlook import Act, Step, outlook
 from service.domain.terms import Terms
-from service.usecases import policies, requests
+from service.usecases import letter_checks, policies, requests
+from service.usecases.admission import Upload
 from service.usecases.context import Context
+from service.usecases.letter_checks import LetterCheckView, LetterQuestion
 from service.usecases.policies import Policies
 from service.usecases.views import LegalBasisView
+
+_ON_PAPER = frozenset({Act.LETTER, Act.REGISTERED_LETTER})
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +72,8 @@ class PreviewView(msgspec.Struct, frozen=True):
     """What a delivery would be sent under and what would happen to it.
 
     ``example`` says that the entry of the register is fictional. Dates assume that it is handed in now, or goes on its
-    way at its ``send_at``.
+    way at its ``send_at``. ``letters`` says of each file that was sent along, in order, whether it can be printed; empty
+    where no letter is among the ways.
     """
 
     legal_basis: LegalBasisView
@@ -77,10 +83,13 @@ class PreviewView(msgspec.Struct, frozen=True):
     acceptance_days: int | None
     steps: list[StepView]
     problems: list[WrongField]
+    letters: list[LetterCheckView] = []
 
 
-def preview(context: Context, organisation_id: uuid.UUID, raw: bytes) -> PreviewView:
-    """What would happen to a hand-in with this JSON, and what it would be refused for, its files apart.
+def preview(context: Context, organisation_id: uuid.UUID, raw: bytes, files: Sequence[Upload] = ()) -> PreviewView:
+    """What would happen to a hand-in with this JSON, and what it would be refused for.
+
+    Of its files is said whether they can be printed, where a letter is among the ways.
 
     Raises:
         Invalid: ``delivery_malformed``: nothing can be said of it.
@@ -104,6 +113,8 @@ def preview(context: Context, organisation_id: uuid.UUID, raw: bytes) -> Preview
         send_at=first.send_at if first.send_at is not None and first.send_at.tzinfo is not None else None,
     )
     found = prospect(context, known, choice)
+    duplex = all(each.print.duplex for each in asked)
+    by_paper = any(each.act in _ON_PAPER for each in found.steps)
     return PreviewView(
         legal_basis=LegalBasisView(found.entry.id, found.entry.version, found.entry.sha256),
         title=dict(found.entry.title),
@@ -112,6 +123,10 @@ def preview(context: Context, organisation_id: uuid.UUID, raw: bytes) -> Preview
         acceptance_days=found.terms.acceptance_days,
         steps=[_step(each) for each in found.steps],
         problems=[WrongField(each.pointer or "", each.code, each.detail) for each in wrong],
+        letters=[
+            letter_checks.check(context, file.content, LetterQuestion(duplex=duplex))
+            for file in (files if by_paper else ())
+        ],
     )
 
 

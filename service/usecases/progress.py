@@ -8,10 +8,11 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy.orm import Session
 
+from printing.errors import Problem
 from service import tracing
 from service.db import deliveries, jobs
 from service.db.ids import new_id
@@ -29,6 +30,9 @@ from service.domain.transitions import BY_EVENT, SCOPES, Transition
 from service.usecases import evidence
 from service.usecases.context import Context
 from service.usecases.dossiers import Dossier
+
+MOST_NOTED: Final = 60
+"""Problems of one letter that its sender is told."""
 
 _CHANNELS = {LegKind.MAILBOX: "digital", LegKind.PAPER: "paper"}
 
@@ -151,6 +155,19 @@ class Progress:
         """Add a problem to what the sender sees."""
         if all(problem["code"] != code for problem in dossier.delivery.problems):
             dossier.delivery.problems = [*dossier.delivery.problems, {"code": code, "detail": detail, "page": None}]
+            self._touched[dossier.id] = dossier
+
+    def note_letter(self, dossier: Dossier, found: Sequence[Problem]) -> None:
+        """Add what keeps a letter from being printed, each with its page and places; many of them are too many."""
+        known = dossier.delivery.problems
+        told = [
+            {"code": each.code, "detail": each.detail, "page": each.page}
+            | ({"boxes": [[box.left, box.top, box.right, box.bottom] for box in each.boxes]} if each.boxes else {})
+            for each in found[:MOST_NOTED]
+        ]
+        new = [each for each in told if each not in known]
+        if new:
+            dossier.delivery.problems = [*known, *new]
             self._touched[dossier.id] = dossier
 
     def write(self, session: Session) -> None:

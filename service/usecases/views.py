@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from service.db.ids import DELIVERY, SUBMISSION, public_id
 from service.db.jobs import Lane
@@ -29,11 +30,16 @@ class DocumentView(msgspec.Struct, frozen=True):
 
 
 class ProblemView(msgspec.Struct, frozen=True):
-    """Something the sender should know; ``page`` counts from 1."""
+    """Something the sender should know; ``page`` counts from 1.
+
+    ``boxes`` says where on the page of a letter: left, top, right and bottom in mm from its top-left corner; it is left
+    out where no place is meant.
+    """
 
     code: str
     detail: str
     page: int | None = None
+    boxes: list[tuple[float, float, float, float]] | UnsetType = UNSET
 
 
 class LinksView(msgspec.Struct, frozen=True):

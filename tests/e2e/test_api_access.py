@@ -123,6 +123,7 @@ TABLE: Mapping[str, Mapping[str, int]] = {
     f"POST {REQUEST}/remind": sender(409),
     f"POST {REQUEST}/cancel": sender(200),
     # Programs only: clerks check a file on the page for everybody.
+    "POST /v1/letters/check": sender(415, 415),
     "POST /v1/validations": dict.fromkeys(ALL, 403) | {OWN: 415, OTHER: 415, NOBODY: 401},
     "GET /v1/submissions": sender(200, 200),
     "POST /v1/submissions": sender(400, 400),

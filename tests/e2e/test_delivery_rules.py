@@ -10,7 +10,7 @@ from service.cli.demo_calls import CallRefused
 from tests.inspection_support import document
 from tests.service_support import DOCUMENTS, RunningService, batches_with, delivery_for, parts_of, until
 
-LETTER = (DOCUMENTS / "notice-nl-ghostscript.pdf").read_bytes()
+LETTER = (DOCUMENTS / "permit-nl-libreoffice.pdf").read_bytes()
 
 
 def refusal(act: Any) -> CallRefused:

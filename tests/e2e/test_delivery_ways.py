@@ -29,7 +29,7 @@ from tests.service_support import (
     signatures,
 )
 
-LETTER = (DOCUMENTS / "notice-nl-ghostscript.pdf").read_bytes()
+LETTER = (DOCUMENTS / "permit-nl-libreoffice.pdf").read_bytes()
 
 
 def refusal(act: Any) -> CallRefused:
@@ -130,7 +130,7 @@ def test_a_letter_without_mailbox_is_printed_once_and_handed_over_with_evidence(
 
 
 def test_each_page_of_a_batch_belongs_to_one_letter_which_begins_on_a_fresh_sheet(service: RunningService) -> None:
-    names = ("receipt-nl-reportlab.pdf", "letter-fr-chromium.pdf", "scan-fr.pdf")
+    names = ("receipt-nl-reportlab.pdf", "letter-fr-chromium.pdf", "permit-nl-pdfa.pdf")
     handed = [service.hand_in("mia", (DOCUMENTS / name).read_bytes()) for name in names]
     for each in handed:
         service.until_status(each["id"], "handed_over")

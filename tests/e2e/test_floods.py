@@ -10,7 +10,7 @@ from bench.running import Request
 from tests.service_support import DOCUMENTS, RunningService, delivery_for
 
 KEYS, PARALLEL, CLICKS = 4, 20, 100
-PDF = (DOCUMENTS / "notice-nl-ghostscript.pdf").read_bytes()
+PDF = (DOCUMENTS / "permit-nl-libreoffice.pdf").read_bytes()
 
 
 def request(service: RunningService) -> Request:

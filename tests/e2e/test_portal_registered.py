@@ -18,7 +18,7 @@ CEM, LENA = "94022722580", "98472899765"
 
 def compose(clerk: Walker, number: str, name: str, kind: str) -> None:
     """Fill in a letter that is to be registered, and wait for what will happen."""
-    clerk.page.set_input_files("#document", DOCUMENTS / "notice-nl-ghostscript.pdf")
+    clerk.page.set_input_files("#document", DOCUMENTS / "permit-nl-libreoffice.pdf")
     fill(clerk, number, name=name, subject="Besluit in vertrouwen")
     clerk.page.select_option("#document_type", kind)
     clerk.page.check("#registered")
@@ -96,7 +96,7 @@ def accepted_by(cem: Walker) -> None:
     cem.look("registered-accepted-en")
     cem.press("Open the letter")
     expect(cem.page.get_by_role("heading", name="Documents")).to_be_visible()
-    assert cem.download("Download notice-nl-ghostscript.pdf").startswith(b"%PDF")
+    assert cem.download("Download permit-nl-libreoffice.pdf").startswith(b"%PDF")
 
 
 def kept_by(cem: Walker) -> Any:
@@ -156,7 +156,7 @@ def test_another_refuses_and_reads_that_it_is_a_record(
     if not scripts:
         clerk.press("Alleen tonen wat er zal gebeuren")
         # Without a script the browser keeps no files over a page.
-        clerk.page.set_input_files("#document", DOCUMENTS / "notice-nl-ghostscript.pdf")
+        clerk.page.set_input_files("#document", DOCUMENTS / "permit-nl-libreoffice.pdf")
     expect(clerk.page.locator(".prospect")).to_contain_text(
         "Weigert de ontvanger ze, dan wordt niets", timeout=PATIENCE
     )

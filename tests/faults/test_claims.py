@@ -36,7 +36,7 @@ def test_a_claim_is_short_and_prolonged_from_document_to_document(
 ) -> None:
     looking = Looking(pipeline.context.inspector, database)
     change(pipeline, inspector=looking)
-    pdf = (DOCUMENTS / "notice-nl-ghostscript.pdf").read_bytes()
+    pdf = (DOCUMENTS / "permit-nl-libreoffice.pdf").read_bytes()
     uploads = [Upload("attachment" if number else "document", f"{number}.pdf", pdf) for number in range(4)]
     pipeline.hand_in(organisation(), "jan", uploads=uploads)
     assert len(looking.left) == 4

@@ -30,7 +30,7 @@ from tests.service_support import DOCUMENTS, delivery_for, until
 pytestmark = pytest.mark.faults
 
 NEW_LOG = "zending.invalid/log-2"
-LETTER = Paper("brief.pdf", (DOCUMENTS / "notice-nl-ghostscript.pdf").read_bytes())
+LETTER = Paper("brief.pdf", (DOCUMENTS / "permit-nl-libreoffice.pdf").read_bytes())
 ALL = ("api", "worker", "scheduler")
 
 

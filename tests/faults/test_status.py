@@ -143,7 +143,7 @@ def parts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Parts]:
         home = tmp_path_factory.mktemp("status") / "home"
         made = closing.enter_context(running(home, mailboxes=0, here=True, **settings))
         delivery = delivery_for("jan", postal_address={**ADDRESS}, subject="Een brief")
-        pdf = (DOCUMENTS / "notice-nl-ghostscript.pdf").read_bytes()
+        pdf = (DOCUMENTS / "permit-nl-libreoffice.pdf").read_bytes()
         context = made.application.context
         with context.database.transaction() as session:
             (sender, *_) = session.scalars(text("SELECT id FROM organisation WHERE slug = 'belastingen'"))

@@ -20,7 +20,7 @@ from tests.pipeline_support import Pipeline, TestDatabase
 from tests.service_support import DOCUMENTS, delivery_for
 from tests.usecase_support import Sender, activate, at, own_messages, status, waiting, with_post
 
-PDF = (DOCUMENTS / "notice-nl-ghostscript.pdf").read_bytes()
+PDF = (DOCUMENTS / "permit-nl-libreoffice.pdf").read_bytes()
 ABROAD: dict[str, Any] = {
     "type": "postal",
     "name": "Marie Curie",

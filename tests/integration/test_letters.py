@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from printing import checks
+from printing.checks import Findings
 from printing.errors import Problem
 from printing.letters import compose as compose_letter
 from service.db.ids import DELIVERY, parse_id
@@ -106,7 +106,8 @@ def test_a_letter_that_fails_its_checks_is_refused_as_a_letter(
 ) -> None:
     sender = organisation()
     problem = Problem("TOO_MANY_SHEETS", "The letter has 200 sheets.")
-    monkeypatch.setattr(checks, "check_letter", lambda *_, **__: (problem,))
+    context = pipeline.context
+    monkeypatch.setattr(context.letters, "check_letter", lambda *_, **__: Findings(problems=(problem,)))
     delivery = deliver(pipeline, sender, "jan")
     assert evidence(pipeline, sender, delivery, "RelayToNonERDSFailure")["reasons"] == ["letter_refused"]
     assert problems(pipeline, sender, delivery)[-1] == "TOO_MANY_SHEETS"
@@ -133,7 +134,7 @@ def test_what_was_cancelled_while_it_was_composed_is_not_queued(
     sender = organisation()
     first, second = (pipeline.hand_in(sender, "jan").delivery_id for _ in range(2))
     pipeline.work(JobKind.SEAL, JobKind.ROUTE)
-    compose, check = compose_letter, checks.check_letter
+    compose, check = compose_letter, pipeline.context.letters.check_letter
     calls: list[int] = []
 
     def cancelled(*arguments: Any, **named: Any) -> Any:
@@ -145,10 +146,10 @@ def test_what_was_cancelled_while_it_was_composed_is_not_queued(
 
     def refused_second(*arguments: Any, **named: Any) -> Any:
         found = check(*arguments, **named)
-        return found if len(calls) == 1 else (Problem("PDF_UNREADABLE", "It can't be read."),)
+        return found if len(calls) == 1 else Findings(problems=(Problem("PDF_UNREADABLE", "It can't be read."),))
 
     monkeypatch.setattr("service.usecases.letters.compose", cancelled)
-    monkeypatch.setattr(checks, "check_letter", refused_second)
+    monkeypatch.setattr(pipeline.context.letters, "check_letter", refused_second)
     pipeline.work()
     for delivery in (first, second):
         assert status(pipeline, sender, delivery) == "cancelled"

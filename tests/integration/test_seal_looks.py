@@ -29,7 +29,7 @@ from service.usecases.admission import Upload
 from signing.appearance import Shown
 from signing.seal import Sealer
 from signing.validate import validate
-from tests.appearance_support import CODE, appearance, codes, described, logo, page, sealed, seen
+from tests.appearance_support import CODE, appearance, codes, described, logo, sealed, seen
 from tests.engine_support import execute
 from tests.pipeline_support import Pipeline, TestDatabase
 from tests.printing_support import letter, texts_of
@@ -171,7 +171,8 @@ def test_looking_apart_from_a_file_leaves_it_where_it_stood(tmp_path: Path) -> N
 
 def test_a_visible_seal_is_printed_with_the_letter() -> None:
     """Inside of what print houses allow, and drawn although it is a field."""
-    made = letter(sealed(page(text_to=250)).pdf)
+    paper = (DOCUMENTS / "permit-nl-libreoffice.pdf").read_bytes()
+    made = letter(sealed(paper).pdf)
     assert check_letter(made.pdf, sheets=made.sheets, profile=load(), duplex=made.duplex).problems == ()
     assert any(CODE in found for number in (2, 3) for found in codes(seen(made.pdf, number, fields=False)))
     assert any("Gemeente Voorbeeld" in text for text in texts_of(made.pdf))

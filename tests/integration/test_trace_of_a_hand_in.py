@@ -22,7 +22,7 @@ from tests.submission_support import line, packed
 from tests.tracing_support import Receiver, attributes, receiving, traced
 from tests.usecase_support import activate
 
-PDF = (DOCUMENTS / "notice-nl-ghostscript.pdf").read_bytes()
+PDF = (DOCUMENTS / "permit-nl-libreoffice.pdf").read_bytes()
 CALLER = "ab" * 16
 TO_MAILBOX = {"step seal", "step route", "step deposit", "step notify"}
 ON_PAPER = {"step seal", "step route", "step letter"}

@@ -1,8 +1,8 @@
 from pathlib import Path
 
-import jsonschema
 import msgspec
 import pytest
+from jsonschema import Draft202012Validator
 
 from printing import profiles
 from printing.profiles import Box, ProfileRefused, load, names, parse, read, schema
@@ -123,7 +123,7 @@ def test_postage_goes_by_product_and_step_of_weight() -> None:
 
 
 def test_the_schema_takes_our_profiles_and_refuses_what_reading_refuses() -> None:
-    judge = jsonschema.Draft202012Validator(schema())
+    judge = Draft202012Validator(schema())
     for name in OURS:
         plain = msgspec.json.decode(msgspec.json.encode(load(name)))
         assert judge.is_valid(plain)

@@ -1,0 +1,128 @@
+"""A document looked at as the letter it would become, for whoever asks; nothing of it is kept or logged."""
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+from msgspec import UNSET
+
+from printing import profiles
+from printing.checks import Findings
+from printing.errors import Problem
+from printing.pictures import NONE, Language, Wanted
+from printing.profiles import Profile
+from printing.zones import Mode
+from service.domain.errors import Invalid
+from service.usecases.context import Context
+from service.usecases.views import ProblemView
+
+MOST_PICTURES: Final = 10
+_PRODUCT: Final = "letter"
+
+
+@dataclass(frozen=True)
+class LetterQuestion:
+    """How a document would be printed, and which of its pages are to be shown."""
+
+    profile: str = "be-right"
+    mode: Mode = "page"
+    duplex: bool = True
+    pages: tuple[int, ...] = ()
+    language: Language = "en"
+
+
+class PictureView(msgspec.Struct, frozen=True):
+    """A page with what must be free on it and what was found there: a PNG in base 64."""
+
+    page: int
+    png: str
+
+
+class LetterCheckView(msgspec.Struct, frozen=True):
+    """What keeps a document from being printed as a letter, and what its sender should know besides.
+
+    ``mode`` says where the address comes from: ``page`` (an address page of ours in front), ``stamp`` (printed onto the
+    first page), ``adopt`` (it stands there already: ``window`` is what the window of the envelope shows). ``sheets``
+    and ``grams`` are the whole letter's, envelope included; ``postage_cents`` is by the profile's cost table.
+    """
+
+    profile: str
+    mode: str
+    printable: bool
+    problems: list[ProblemView]
+    warnings: list[ProblemView]
+    window: list[str]
+    pages: int
+    sheets: int
+    grams: int
+    envelope: str | None
+    postage_cents: int | None
+    pictures: list[PictureView]
+
+
+def named_pages(text: str | None) -> tuple[int, ...]:
+    """The pages of a list such as ``1,2``.
+
+    Raises:
+        Invalid: ``pages_malformed``, or ``too_many_pages`` of them.
+    """
+    if not text:
+        return ()
+    parts = text.split(",")
+    if not all(part.isascii() and part.isdigit() and 0 < len(part) <= 4 and int(part) for part in parts):  # noqa: PLR2004 - no document has so many pages
+        raise Invalid("Pages are numbers with commas between them, such as 1,2.", code="pages_malformed")
+    if len(parts) > MOST_PICTURES:
+        raise Invalid(f"At most {MOST_PICTURES} pages are drawn at once.", code="too_many_pages")
+    return tuple(sorted({int(part) for part in parts}))
+
+
+def check(context: Context, pdf: bytes, asked: LetterQuestion) -> LetterCheckView:
+    """Look at a document as it would lie in its envelope.
+
+    Raises:
+        Invalid: ``profile_unknown``.
+        Retryable: the machine is too busy.
+    """
+    profile = _profile(asked.profile)
+    pictures = Wanted(frozenset(asked.pages), asked.language) if asked.pages else NONE
+    found = context.letters.check_document(pdf, profile, asked.mode, duplex=asked.duplex, pictures=pictures)
+    return _view(found, profile, asked.mode)
+
+
+def _profile(name: str) -> Profile:
+    try:
+        return profiles.load(name)
+    except KeyError:
+        raise Invalid("There is no such profile of a print house.", code="profile_unknown") from None
+
+
+def _view(found: Findings, profile: Profile, mode: Mode) -> LetterCheckView:
+    return LetterCheckView(
+        profile=profile.name,
+        mode=mode,
+        printable=not found.problems,
+        problems=problem_views(found.problems),
+        warnings=problem_views(found.warnings),
+        window=list(found.window_lines),
+        pages=found.pages,
+        sheets=found.sheets,
+        grams=found.grams,
+        envelope=found.envelope,
+        postage_cents=profile.postage(_PRODUCT, found.grams) if found.envelope else None,
+        pictures=[PictureView(page, base64.b64encode(png).decode()) for page, png in found.pictures.items()],
+    )
+
+
+def problem_views(problems: Sequence[Problem]) -> list[ProblemView]:
+    """Problems of a letter as both doors show them."""
+    return [
+        ProblemView(
+            each.code,
+            each.detail,
+            each.page,
+            [(box.left, box.top, box.right, box.bottom) for box in each.boxes] or UNSET,
+        )
+        for each in problems
+    ]
