@@ -125,8 +125,8 @@ def _understood(wire: bytearray, profile: Profile) -> Findings | None:
         window_lines=told.window_lines,
         pages=told.pages,
         sheets=told.sheets,
-        grams=profile.grams(told.sheets),
-        envelope=envelope.name if envelope else None,
+        grams=profile.grams(told.sheets) if told.sheets else 0,
+        envelope=envelope.name if envelope and told.sheets else None,
         pictures=pictures,
     )
 

@@ -72,7 +72,7 @@ class PreviewView(msgspec.Struct, frozen=True):
     """What a delivery would be sent under and what would happen to it.
 
     ``example`` says that the entry of the register is fictional. Dates assume that it is handed in now, or goes on its
-    way at its ``send_at``. ``letters`` says of each file that was sent along, in order, whether it can be printed; empty
+    way at its ``send_at``. ``letters`` says of each file sent along, in order, whether it can be printed; empty
     where no letter is among the ways.
     """
 
