@@ -284,6 +284,9 @@ class PrintLetter(Base):
     queued_at: Mapped[datetime]
     batch_id: Mapped[uuid.UUID | None]
     sequence: Mapped[int | None] = mapped_column(Integer)
+    address_mode: Mapped[str | None]
+    mail_id: Mapped[str | None]
+    registered_number: Mapped[str | None]
 
 
 class PrintCutoff(Base):

@@ -8,6 +8,7 @@ from typing import Protocol
 from cryptography import x509
 
 from printing.checks import Findings
+from printing.numbers import NumberRange
 from printing.pictures import NONE, Wanted
 from printing.profiles import Profile
 from printing.providers.base import PrintProvider
@@ -85,11 +86,16 @@ class Limits:
 
 @dataclass(frozen=True)
 class PrintSettings:
-    """How letters reach the print house: our code there, its name with us, seconds between two cut-offs."""
+    """How letters reach the print house: our code there, its name with us, seconds between two cut-offs.
+
+    Attributes:
+        numbers: the ranges that the post gave us; of a kind without one, the print house gives letters their numbers.
+    """
 
     sender: str
     provider: str
     cutoff_seconds: int
+    numbers: tuple[NumberRange, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -106,6 +112,7 @@ class Context:
         renewal_margin: how long before its proof ends a document is renewed.
         wake: tells workers that there is work; failing to is harmless.
         issuer_name: who vouches for evidence records.
+        base_url: where people find the service.
         desk: where the hand-ins of this process meet.
         meter: what this process admitted of organisations' daily quotas.
         receipts: what went out, told outside the database.
@@ -137,6 +144,7 @@ class Context:
     wake: Callable[[Collection[JobKind]], object]
     clock: Callable[[], datetime]
     issuer_name: str
+    base_url: str
     limits: Limits
     printing: PrintSettings
     receipts: Receipts
