@@ -196,6 +196,7 @@ def _build(settings: Settings, closing: contextlib.ExitStack, *, hands_in: bool,
         wake=waker.wake,
         clock=lambda: datetime.now(UTC),
         issuer_name=settings.issuer_name,
+        base_url=settings.base_url,
         limits=Limits(
             settings.max_delivery_bytes,
             settings.max_documents,

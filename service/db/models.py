@@ -299,6 +299,9 @@ class PrintLetter(Base):
     held_by: Mapped[str | None]
     held_reason: Mapped[str | None]
     reprint_reason: Mapped[str | None]
+    address_mode: Mapped[str | None]
+    mail_id: Mapped[str | None]
+    registered_number: Mapped[str | None]
 
 
 class PrintCutoff(Base):

@@ -21,6 +21,7 @@ from printing.batch import BatchLetter, merge
 from printing.errors import ProviderUnavailable
 from printing.manifest import BatchKey, Manifest, ManifestLetter, describe_file, file_name, pack
 from printing.providers.base import Parcel, hand_over
+from printing.readback import read_back
 from service.db import deliveries, jobs
 from service.db import printing as rows
 from service.db import retention as due
@@ -39,7 +40,7 @@ from service.usecases.context import Context
 from service.usecases.dossiers import Dossier
 from service.usecases.personal import PLATFORM
 from service.usecases.post_letters import settle_kept
-from service.usecases.products import evidenced, read_product, relay
+from service.usecases.products import evidenced, front_of, read_product, relay
 from service.usecases.progress import Cause, Progress
 from service.usecases.receipts import BatchReceipt, LetterReceipt
 
@@ -326,7 +327,10 @@ def _year(batch: PrintBatch) -> int:
 def _make(context: Context, work: BatchWork) -> tuple[bytes, int, int]:
     key = read_product(work.batch.product["key"])
     merged = BytesIO()
-    letters = merge(_batch_letters(context, work, key), merged, file=PDF, duplex=key.duplex)
+    profile = profiles.load()
+    letters = merge(_batch_letters(context, work, key), merged, file=PDF, duplex=key.duplex, profile=profile)
+    # Nothing leaves the house whose codes were not read as its machines will read them.
+    read_back(merged.getvalue(), letters, profile, file=PDF)
     merged.seek(0)
     described = describe_file(PDF, merged, letters)
     manifest = Manifest(
@@ -369,10 +373,13 @@ def _entry(dossier: Dossier, letter: PrintLetter, key: BatchKey) -> ManifestLett
         product=key.product,
         address_lines=addresses.lines(dossier.personal.address, language=dossier.delivery.language),
         return_address=tuple(dossier.organisation.return_address),
-        undeliverable="return",
+        undeliverable=dossier.delivery.print_options.get("undeliverable", "return"),
         content_sha256=letter.sha256.hex(),
         registered=key.registered,
         priority=bool(dossier.delivery.print_options["priority"]),
+        duplex=key.duplex,
+        colour=key.colour,
+        **front_of(letter),
     )
 
 

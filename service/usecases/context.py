@@ -98,6 +98,7 @@ class Context:
         printers: the print houses that letters go to.
         wake: tells workers that there is work; failing to is harmless.
         issuer_name: who vouches for evidence records.
+        base_url: where people find the service.
         desk: where the hand-ins of this process meet.
         meter: what this process admitted of organisations' daily quotas.
         receipts: what went out, told outside the database.
@@ -129,6 +130,7 @@ class Context:
     wake: Callable[[Collection[JobKind]], object]
     clock: Callable[[], datetime]
     issuer_name: str
+    base_url: str
     limits: Limits
     receipts: Receipts
     log_origin: str

@@ -1,6 +1,7 @@
 """What letters must have in common to share a batch, and how a batch is named in evidence."""
 
 import uuid
+from typing import Any
 
 import msgspec
 
@@ -55,3 +56,12 @@ def evidenced(letter: PrintLetter | None, batch: PrintBatch | None) -> evidence_
     """A letter as evidence binds it: its copy for print where that is known, and the batch's file."""
     file = None if batch is None or batch.sha256 is None else batch.sha256.hex()
     return evidence_record.Letter(None if letter is None else letter.sha256.hex(), batch_sha256=file)
+
+
+def front_of(letter: PrintLetter) -> dict[str, Any]:
+    """What a manifest says of the front of a letter: the way of its address, and the numbers that stand on it."""
+    return {
+        "address_mode": letter.address_mode or "page",
+        "mail_id": letter.mail_id,
+        "registered_number": letter.registered_number,
+    }

@@ -34,7 +34,7 @@ def write(folder: Path, name: str, *, more: str = "", product: str = "", end: st
 def test_what_a_file_says_is_what_a_process_has(tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("hush\n")
     write(tmp_path, "alpha", more='callback_secret_file = "secret"\nfiles_per_batch = 2', end=AGE,
-          product="daily_letters = 5\ndaily_sheets = 9\nsecond = \"beta\"\nhand_over_minutes = 15")  # fmt: skip
+          product='daily_letters = 5\ndaily_sheets = 9\nsecond = "beta"\nhand_over_minutes = 15')  # fmt: skip
     write(tmp_path, "beta", end=AGE)
     with contextlib.ExitStack() as closing:
         printers = opening.open_all(tmp_path, encrypted=True, closing=closing)
@@ -65,19 +65,19 @@ def test_letters_for_a_print_house_that_left_go_to_who_does_it_now(tmp_path: Pat
     ("more", "product", "key"),
     [
         ("colour = 1", "", "colour"),
-        ("profile = \"be-middle\"", "", "profile"),
-        ("sender_ = \"A\"", "", "sender_"),
+        ('profile = "be-middle"', "", "profile"),
+        ('sender_ = "A"', "", "sender_"),
         ("files_per_batch = 0", "", "files_per_batch"),
-        ("presort = \"none.presort.toml\"", "", "presort"),
+        ('presort = "none.presort.toml"', "", "presort"),
         ("", "daily_letters = 0", "products[0].daily_letters"),
-        ("", "second = \"alpha\"", "products[0].second"),
-        ("", "second = \"beta\"", "products[0].second"),
-        ("", "[[products]]\nname = \"letter\"\ncut_offs = [\"10:00\"]", "products[1].name"),
-        ("", "[[products]]\nname = \"other\"\ncut_offs = [\"24:00\"]", "products[1].cut_offs"),
-        ("", "[[products]]\nname = \"other\"\ncut_offs = [\"10:00\", \"10:00\"]", "products[1].cut_offs"),
-        ("", "[[products]]\nname = \"other\"\ncut_offs = []", "products[1].cut_offs"),
-        ("", "[[products]]\ncut_offs = [\"10:00\"]", "products[1].name"),
-        ("callback_secret_file = \"nowhere\"", "", "callback_secret_file"),
+        ("", 'second = "alpha"', "products[0].second"),
+        ("", 'second = "beta"', "products[0].second"),
+        ("", '[[products]]\nname = "letter"\ncut_offs = ["10:00"]', "products[1].name"),
+        ("", '[[products]]\nname = "other"\ncut_offs = ["24:00"]', "products[1].cut_offs"),
+        ("", '[[products]]\nname = "other"\ncut_offs = ["10:00", "10:00"]', "products[1].cut_offs"),
+        ("", '[[products]]\nname = "other"\ncut_offs = []', "products[1].cut_offs"),
+        ("", '[[products]]\ncut_offs = ["10:00"]', "products[1].name"),
+        ('callback_secret_file = "nowhere"', "", "callback_secret_file"),
         ("not toml", "", "file"),
     ],
 )  # fmt: skip
@@ -107,7 +107,7 @@ def test_none_an_alien_name_and_clear_letters_in_production_are_refused(tmp_path
     with pytest.raises(PrinterRefused, match="has no print house"):
         read_folder(tmp_path)
     write(tmp_path, "alpha")
-    with contextlib.ExitStack() as closing, pytest.raises(PrinterRefused, match="alpha.toml: encryption"):
+    with contextlib.ExitStack() as closing, pytest.raises(PrinterRefused, match=r"alpha\.toml: encryption"):
         opening.open_all(tmp_path, encrypted=True, closing=closing)
     (tmp_path / "alpha.toml").rename(tmp_path / "omega.toml")
     with pytest.raises(PrinterRefused, match="the file is called"):
