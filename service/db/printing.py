@@ -26,32 +26,12 @@ def lock_freezing(session: Session) -> bool:
 
 
 def queue(session: Session, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Queue composed letters; one that is queued already stays as it is."""
+    """Queue composed letters, each with a number for its sheets' codes; one that is queued already stays as it is."""
     if rows:
-        session.execute(insert(PrintLetter).on_conflict_do_nothing(), [dict(row) for row in rows])
-
-
-def waiting_products(session: Session) -> list[str]:
-    """The products with letters that wait for a batch."""
-    query = select(PrintLetter.product).where(PrintLetter.batch_id.is_(None)).distinct()
-    return sorted(session.scalars(query))
-
-
-def waiting(
-    session: Session, product: str, *, limit: int, without: Collection[uuid.UUID] = ()
-) -> Sequence[PrintLetter]:
-    """Letters of a product that wait, in the order in which they are printed, ``without`` those of these deliveries."""
-    query = (
-        select(PrintLetter)
-        .where(PrintLetter.batch_id.is_(None), PrintLetter.product == product)
-        .order_by(PrintLetter.postcode, PrintLetter.delivery_id, PrintLetter.leg)
-        .limit(limit)
-        .with_for_update()
-        .execution_options(populate_existing=True)
-    )
-    if without:
-        query = query.where(PrintLetter.delivery_id.not_in(without))
-    return session.scalars(query).all()
+        numbers = text("SELECT nextval('print_set') FROM generate_series(1, :count)")
+        sets = session.scalars(numbers, {"count": len(rows)})
+        given = [dict(row) | {"set_number": number} for row, number in zip(rows, sets, strict=True)]
+        session.execute(insert(PrintLetter).on_conflict_do_nothing(), given)
 
 
 def next_number(session: Session) -> int:
