@@ -123,6 +123,7 @@ class Settings(BaseSettings):
     submission_keep_seconds: int = Field(7 * 24 * 3600, ge=0)
 
     print_folder: Path
+    print_incoming: Path | None = None
     print_cutoff_seconds: int = Field(24 * 3600, ge=1)
     print_provider: str = "directory"
     print_inbox_seconds: int = Field(30, ge=1, le=86_400)
