@@ -246,6 +246,7 @@ def _printers(settings: Settings, closing: contextlib.ExitStack) -> Printers:
             name=settings.print_provider,
             sender=settings.print_sender,
             folder=settings.print_folder,
+            incoming=settings.print_incoming,
             period=timedelta(seconds=settings.print_cutoff_seconds),
             products=(LETTER, REGISTERED_LETTER),
         )

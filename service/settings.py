@@ -124,6 +124,7 @@ class Settings(BaseSettings):
 
     print_folder: Path
     printers: Path | None = None
+    print_incoming: Path | None = None
     print_cutoff_seconds: int = Field(24 * 3600, ge=1)
     print_provider: str = "directory"
     print_inbox_seconds: int = Field(30, ge=1, le=86_400)

@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -79,17 +80,76 @@ def batches(session: Session, *, limit: int) -> Sequence[PrintBatch]:
     return session.scalars(select(PrintBatch).order_by(PrintBatch.number.desc()).limit(limit)).all()
 
 
-def save_content(
-    session: Session, batch_id: uuid.UUID, *, path: str, sha256: bytes, size: int, pages: int, sheets: int
-) -> bool:
-    """Freeze a batch's bytes; False when they were frozen before."""
+@dataclass(frozen=True)
+class Content:
+    """The bytes of a batch's file: where they are, and what they are of."""
+
+    path: str
+    sha256: bytes
+    size: int
+    pages: int
+    sheets: int
+    letters: int
+
+
+def save_content(session: Session, batch_id: uuid.UUID, content: Content) -> bool:
+    """Name the bytes of a batch; False when they were named before, or are not of the letters that it has now."""
     result = session.execute(
         update(PrintBatch)
-        .where(PrintBatch.id == batch_id, PrintBatch.path.is_(None))
-        .values(path=path, sha256=sha256, size=size, pages=pages, sheets=sheets)
+        .where(PrintBatch.id == batch_id, PrintBatch.path.is_(None), PrintBatch.letters == content.letters)
+        .values(
+            path=content.path,
+            sha256=content.sha256,
+            size=content.size,
+            pages=content.pages,
+            sheets=content.sheets,
+        )
         .execution_options(synchronize_session=False)
     )
     return bool(result.rowcount)  # type: ignore[attr-defined]
+
+
+def fix(session: Session, batch_id: uuid.UUID, *, path: str, now: datetime) -> bool:
+    """From now on the batch is these bytes, and nobody takes a letter out; False when it has others, or is held back."""
+    result = session.execute(
+        update(PrintBatch)
+        .where(PrintBatch.id == batch_id, PrintBatch.path == path)
+        .where(PrintBatch.held_at.is_(None) | PrintBatch.fixed_at.is_not(None))
+        .values(fixed_at=func.coalesce(PrintBatch.fixed_at, now))
+        .execution_options(synchronize_session=False)
+    )
+    return bool(result.rowcount)  # type: ignore[attr-defined]
+
+
+def take_out(session: Session, delivery: uuid.UUID, leg: int, *, now: datetime) -> tuple[bool, Removal | None]:
+    """Take the letter of a leg out of its batch, whose bytes are then made anew.
+
+    Returns:
+        Whether it is out, and the bytes that nobody needs any more; it stays in a batch that is fixed.
+    """
+    letter = session.scalar(
+        select(PrintLetter)
+        .where(PrintLetter.delivery_id == delivery, PrintLetter.leg == leg, PrintLetter.batch_id.is_not(None))
+        .order_by(PrintLetter.attempt.desc())
+        .limit(1)
+    )
+    if letter is None or letter.batch_id is None:
+        return False, None
+    found = session.get(PrintBatch, letter.batch_id, populate_existing=True)
+    if found is None or found.state != "frozen" or found.fixed_at is not None:
+        # Looked at before it is locked: whoever hands it over locks its letters' deliveries after it.
+        return False, None
+    found = session.get(PrintBatch, letter.batch_id, with_for_update=True, populate_existing=True)
+    if found is None or found.state != "frozen" or found.fixed_at is not None:
+        return False, None
+    old = None if found.path is None else Removal(found.path, found.id, PLATFORM)
+    found.letters -= 1
+    found.path = found.sha256 = found.size = found.pages = found.sheets = None
+    if not found.letters:
+        found.emptied_at = now
+    session.delete(letter)
+    session.flush()
+    return True, old
 
 
 def mark(session: Session, batch_id: uuid.UUID, state: str, *, now: datetime) -> None:

@@ -5,6 +5,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from printing import presort, profiles
+from printing.encryption import check_recipients
 from printing.providers.base import PrintProvider
 from printing.providers.directory import DirectoryProvider
 from service.domain.cutoffs import read_hours
@@ -27,6 +28,12 @@ def open_all(folder: Path, *, encrypted: bool, closing: contextlib.ExitStack) ->
     found = []
     for each in description.read_folder(folder):
         file = f"{each.name}.toml"
+        recipients = () if each.encryption is None else each.encryption.recipients
+        if recipients:
+            try:
+                check_recipients(recipients)
+            except ValueError as error:
+                raise PrinterRefused(file, "encryption.recipients", str(error)) from None
         if encrypted and each.encryption is None:
             raise PrinterRefused(file, "encryption", "is missing: in production letters leave only encrypted")
         found.append(
@@ -38,7 +45,7 @@ def open_all(folder: Path, *, encrypted: bool, closing: contextlib.ExitStack) ->
                 products={product.name: _product(product) for product in each.products},
                 presort=presort.load() if each.presort is None else description.read_presort(each, folder),
                 files_per_batch=each.files_per_batch,
-                recipients=() if each.encryption is None else each.encryption.recipients,
+                recipients=recipients,
                 numbers=each.numbers.ranges,
                 callback_secret=_secret(each, folder),
             )
@@ -53,10 +60,10 @@ def open_way(way: Way, folder: Path, *, file: str, closing: contextlib.ExitStack
         PrinterRefused: something that it needs is not there.
     """
     del file, closing  # a folder needs nothing, and is looked at when something is brought there
-    return DirectoryProvider(folder / way.folder)
+    return DirectoryProvider(folder / way.folder, None if way.incoming is None else folder / way.incoming)
 
 
-def only(*, name: str, sender: str, folder: Path, period: timedelta, products: tuple[str, ...]) -> Printers:
+def only(*, name: str, sender: str, folder: Path, incoming: Path | None, period: timedelta, products: tuple[str, ...]) -> Printers:
     """The one print house there is where none are described: a folder, and a cut-off every period."""
     return Printers(
         [
@@ -64,7 +71,7 @@ def only(*, name: str, sender: str, folder: Path, period: timedelta, products: t
                 name=name,
                 sender=sender,
                 profile=profiles.load(),
-                provider=DirectoryProvider(folder),
+                provider=DirectoryProvider(folder, incoming),
                 products={product: Product(product, period=period) for product in products},
                 presort=presort.load(),
             )
