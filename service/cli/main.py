@@ -174,11 +174,11 @@ def print_close() -> None:
     from service.bootstrap import build
     from service.domain.states import Actor
     from service.settings import settings
-    from service.usecases import batches
+    from service.usecases import print_runs
 
     application = build(settings())
     try:
-        count = batches.close(application.context, Actor.OPERATOR)
+        count = print_runs.close(application.context, Actor.OPERATOR)
     finally:
         application.close()
     click.echo("Nothing waited." if not count else f"{count} {'batch' if count == 1 else 'batches'} closed.")

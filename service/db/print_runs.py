@@ -61,9 +61,7 @@ def used(session: Session, printer: str, product: str, day: date) -> tuple[int, 
     """The letters and sheets that a print house got on a day."""
     query = select(func.coalesce(func.sum(PrintDeposit.letters), 0), func.coalesce(func.sum(PrintDeposit.sheets), 0))
     row = session.execute(
-        query.where(
-            PrintDeposit.printer == printer, PrintDeposit.product == product, PrintDeposit.planned_on == day
-        )
+        query.where(PrintDeposit.printer == printer, PrintDeposit.product == product, PrintDeposit.planned_on == day)
     ).one()
     return int(row[0]), int(row[1])
 

@@ -110,7 +110,7 @@ def save_content(session: Session, batch_id: uuid.UUID, content: Content) -> boo
 
 
 def fix(session: Session, batch_id: uuid.UUID, *, path: str, now: datetime) -> bool:
-    """From now on the batch is these bytes, and nobody takes a letter out; False when it has others, or is held back."""
+    """From now on the batch is these bytes, and no letter is taken out; False when it has others, or is held back."""
     result = session.execute(
         update(PrintBatch)
         .where(PrintBatch.id == batch_id, PrintBatch.path == path)
@@ -121,11 +121,11 @@ def fix(session: Session, batch_id: uuid.UUID, *, path: str, now: datetime) -> b
     return bool(result.rowcount)  # type: ignore[attr-defined]
 
 
-def take_out(session: Session, delivery: uuid.UUID, leg: int, *, now: datetime) -> tuple[bool, Removal | None]:
+def take_out(session: Session, delivery: uuid.UUID, leg: int, *, now: datetime) -> tuple[uuid.UUID, str | None] | None:
     """Take the letter of a leg out of its batch, whose bytes are then made anew.
 
     Returns:
-        Whether it is out, and the bytes that nobody needs any more; it stays in a batch that is fixed.
+        The batch, and the path of bytes that nobody needs any more; None where it stays, in a batch that is fixed.
     """
     letter = session.scalar(
         select(PrintLetter)
@@ -134,22 +134,22 @@ def take_out(session: Session, delivery: uuid.UUID, leg: int, *, now: datetime) 
         .limit(1)
     )
     if letter is None or letter.batch_id is None:
-        return False, None
+        return None
     found = session.get(PrintBatch, letter.batch_id, populate_existing=True)
     if found is None or found.state != "frozen" or found.fixed_at is not None:
         # Looked at before it is locked: whoever hands it over locks its letters' deliveries after it.
-        return False, None
+        return None
     found = session.get(PrintBatch, letter.batch_id, with_for_update=True, populate_existing=True)
     if found is None or found.state != "frozen" or found.fixed_at is not None:
-        return False, None
-    old = None if found.path is None else Removal(found.path, found.id, PLATFORM)
+        return None
+    old = found.path
     found.letters -= 1
     found.path = found.sha256 = found.size = found.pages = found.sheets = None
     if not found.letters:
         found.emptied_at = now
     session.delete(letter)
     session.flush()
-    return True, old
+    return found.id, old
 
 
 def mark(session: Session, batch_id: uuid.UUID, state: str, *, now: datetime) -> None:
@@ -181,3 +181,25 @@ def take_cutoff(session: Session, provider: str, *, now: datetime, next_at: date
         .execution_options(synchronize_session=False)
     )
     return bool(result.rowcount)  # type: ignore[attr-defined]
+
+
+def newest(session: Session, delivery: uuid.UUID, leg: int) -> PrintLetter | None:
+    """The last attempt at a letter, locked until the transaction ends."""
+    query = select(PrintLetter).where(PrintLetter.delivery_id == delivery, PrintLetter.leg == leg)
+    return session.scalar(
+        query.order_by(PrintLetter.attempt.desc()).limit(1).with_for_update().execution_options(populate_existing=True)
+    )
+
+
+def queue_again(session: Session, letter: PrintLetter, *, reason: str, now: datetime) -> None:
+    """Queue the same copy as the next attempt, under a number of its own."""
+    same = ("delivery_id", "leg", "organisation_id", "product", "path", "sha256", "pages", "sheets", "grams", "size",
+            "postcode", "postage_cents", "address_mode", "mail_id", "registered_number")  # fmt: skip
+    row = {name: getattr(letter, name) for name in same}
+    queue(session, [row | {"attempt": letter.attempt + 1, "queued_at": now, "reprint_reason": reason}])
+
+
+def numbered(session: Session, number: int) -> PrintBatch | None:
+    """A batch by its number, locked until the transaction ends."""
+    query = select(PrintBatch).where(PrintBatch.number == number)
+    return session.scalar(query.with_for_update().execution_options(populate_existing=True))

@@ -4,9 +4,12 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TypeVar
+from typing import Final, TypeVar
 
 _T = TypeVar("_T")
+
+REPRINT_REASONS: Final = frozenset({"lost", "damaged", "misprinted", "pulled", "rejected"})
+"""Why a letter is printed again."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,7 +63,9 @@ def open_way(way: Way, folder: Path, *, file: str, closing: contextlib.ExitStack
     return DirectoryProvider(folder / way.folder, None if way.incoming is None else folder / way.incoming)
 
 
-def only(*, name: str, sender: str, folder: Path, incoming: Path | None, period: timedelta, products: tuple[str, ...]) -> Printers:
+def only(
+    *, name: str, sender: str, folder: Path, incoming: Path | None, period: timedelta, products: tuple[str, ...]
+) -> Printers:
     """The one print house there is where none are described: a folder, and a cut-off every period."""
     return Printers(
         [

@@ -1,4 +1,4 @@
-"""The file of a batch: its letters merged into PDFs, a manifest, all of it in one ZIP; made once, kept, and read back."""
+"""The file of a batch: its letters merged into PDFs, with a manifest, in one ZIP; made once, kept, and read back."""
 
 import hashlib
 import uuid
@@ -9,15 +9,15 @@ from io import BytesIO
 from sqlalchemy.orm import Session
 
 from printing.batch import BatchLetter, merge
-from printing.manifest import BatchKey, Manifest, ManifestLetter, describe_file, pack
+from printing.encryption import name_open, seal_for
+from printing.manifest import BatchKey, Manifest, ManifestFile, ManifestLetter, describe_file, pack
 from printing.readback import read_back
 from service.db import deliveries
 from service.db import printing as rows
 from service.db.ids import DELIVERY, public_id
 from service.db.models import PrintBatch, PrintLetter
 from service.domain import addresses, calendar
-from service.domain.errors import Conflict, Retryable
-from service.printers.wired import Printer
+from service.domain.errors import Retryable
 from service.usecases.admission import intents
 from service.usecases.context import Context
 from service.usecases.dossiers import Dossier
@@ -44,22 +44,27 @@ def content_of(context: Context, work: BatchWork) -> bytes:
     """The file's bytes: made once, kept, and from then on read back."""
     batch = work.batch
     if batch.path is None:
-        content, pages, sheets = _make(context, work)
+        content, files = _make(context, work)
         prepared = context.vault.prepare(PLATFORM, _year(batch), batch.id, ROLE, content)
         with context.database.transaction(organisations=[PLATFORM]) as session:
             deliveries.intend(session, intents(PLATFORM, batch.id, [prepared]))
         context.vault.write(prepared)
         with context.database.transaction(organisations=[PLATFORM]) as session:
             work.held(session)
-            digest = hashlib.sha256(content).digest()
-            kept = rows.save_content(
-                session, batch.id, path=prepared.path, sha256=digest, size=len(content), pages=pages, sheets=sheets
+            made = rows.Content(
+                path=prepared.path,
+                sha256=hashlib.sha256(content).digest(),
+                size=len(content),
+                pages=sum(file.pages for file in files),
+                sheets=sum(file.sheets for file in files),
+                letters=len(work.letters),
             )
-            if kept:
+            if rows.save_content(session, batch.id, made):
                 deliveries.keep(session, [batch.id], [prepared.path])
-                batch.path, batch.pages, batch.sheets, batch.sha256 = prepared.path, pages, sheets, digest
+                batch.path, batch.pages, batch.sheets = made.path, made.pages, made.sheets
+                batch.sha256 = made.sha256
     if batch.path is None:
-        raise Conflict("Somebody else hands this batch over.", code="lease_lost")
+        raise Retryable("Letters were taken out of the batch while its file was made.", code="batch_changed")
     return context.vault.read(batch.path, PLATFORM, batch.id, ROLE)
 
 
@@ -68,37 +73,52 @@ def _year(batch: PrintBatch) -> int:
     return calendar.retention_year(batch.frozen_at)
 
 
-def _make(context: Context, work: BatchWork) -> tuple[bytes, int, int]:
-    key = read_product(work.batch.product["key"])
-    merged = BytesIO()
-    profile = profiles.load()
-    letters = merge(_batch_letters(context, work, key), merged, file=PDF, duplex=key.duplex, profile=profile)
-    # Nothing leaves the house whose codes were not read as its machines will read them.
-    read_back(merged.getvalue(), letters, profile, file=PDF)
-    merged.seek(0)
-    described = describe_file(PDF, merged, letters)
+def _make(context: Context, work: BatchWork) -> tuple[bytes, tuple[ManifestFile, ...]]:
+    batch = work.batch
+    printer = context.printers.named(batch.provider)
+    key = read_product(batch.product["key"])
+    parts = files_of(work.letters, printer.profile.limits)
+    names = [PDF] if len(parts) == 1 else [f"letters-{number}.pdf" for number in range(1, len(parts) + 1)]
+    merged = {name: BytesIO() for name in names}
+    letters: list[ManifestLetter] = []
+    files = []
+    for (name, out), part in zip(merged.items(), parts, strict=True):
+        entries = merge(
+            _batch_letters(context, work, part, key), out, file=name, duplex=key.duplex, profile=printer.profile
+        )
+        # Nothing leaves the house whose codes were not read as its machines will read them.
+        read_back(out.getvalue(), entries, printer.profile, file=name)
+        out.seek(0)
+        files.append(describe_file(name, out, entries))
+        out.seek(0)
+        letters += entries
     manifest = Manifest(
-        batch=work.batch.number,
-        sender=context.printers.first.sender,
-        created=work.batch.frozen_at,
+        batch=batch.number,
+        sender=batch.file_name.split("_")[2],
+        created=batch.frozen_at,
         key=key,
-        files=(described,),
-        letters=letters,
+        files=tuple(files),
+        letters=tuple(letters),
     )
-    merged.seek(0)
     package = BytesIO()
-    pack(manifest, {PDF: merged}, package)
-    return package.getvalue(), described.pages, described.sheets
+    pack(manifest, merged, package)
+    content = package.getvalue()
+    if name_open(batch.file_name) != batch.file_name:
+        # What is frozen is what the print house gets; the same file would never be encrypted to the same bytes again.
+        content = seal_for(printer.recipients, content)
+    return content, tuple(files)
 
 
-def _batch_letters(context: Context, work: BatchWork, key: BatchKey) -> list[BatchLetter]:
+def _batch_letters(
+    context: Context, work: BatchWork, letters: Sequence[PrintLetter], key: BatchKey
+) -> list[BatchLetter]:
     return [
         BatchLetter(
             entry=_entry(work.dossiers[letter.delivery_id], letter, key),
             read=_reader(context, letter),
             duplex=key.duplex,
         )
-        for letter in work.letters
+        for letter in letters
     ]
 
 
@@ -123,7 +143,9 @@ def _entry(dossier: Dossier, letter: PrintLetter, key: BatchKey) -> ManifestLett
         priority=bool(dossier.delivery.print_options["priority"]),
         duplex=key.duplex,
         colour=key.colour,
+        set=None if letter.set_number is None else f"{letter.set_number:012d}",
+        sequence=letter.run_sequence or letter.sequence or 0,
+        presort=letter.presort or "",
+        postage_cents=letter.postage_cents,
         **front_of(letter),
     )
-
-

@@ -121,7 +121,7 @@ def _bring(context: Context, work: BatchWork) -> bool:
     def commit_uploaded() -> None:
         with context.database.transaction() as session:
             work.held(session)
-            if not rows.fix(session, batch, now=context.clock()):
+            if not rows.fix(session, batch.id, path=batch.path or "", now=context.clock()):
                 raise Retryable("Letters were taken out of the batch, or it is held back.", code="batch_changed")
         # First outside the database: a restore must not forget what the print house may have.
         context.receipts.uploaded(_receipt(context, work, parcel))
@@ -173,10 +173,15 @@ def _record(session: Session, context: Context, work: BatchWork) -> None:
     for letter in work.letters:
         dossier = work.dossiers[letter.delivery_id]
         leg = dossier.leg(letter.leg)
-        if leg.state == LegState.BATCHED.value:
-            cause = Cause(
-                Actor.SERVICE, external=relay(work.batch.provider, work.batch.id), letter=evidenced(letter, work.batch)
-            )
+        cause = Cause(
+            Actor.SERVICE,
+            attempt=letter.attempt + 1,
+            external=relay(work.batch.provider, work.batch.id),
+            letter=evidenced(letter, work.batch),
+        )
+        if letter.attempt:
+            progress.pass_by(dossier, leg, Event.RELAY_TO_NON_ERDS, cause, at=now)
+        elif leg.state == LegState.BATCHED.value:
             progress.happen(dossier, Event.RELAY_TO_NON_ERDS, cause, leg=leg)
     # What was said of a letter before we knew that it was handed over counts from now on.
     settle_kept(session, context, progress, list(work.dossiers.values()))

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
 
-from printing import profiles
 from service.db import deliveries
 from service.db import printing as rows
 from service.db.ids import DELIVERY, public_id
@@ -88,7 +87,7 @@ def _compose(context: Context, work: LetterWork) -> Composed:
         context.vault.read(row.path, row.organisation_id, row.delivery_id, f"sealed-{row.position}")
         for row in dossier.documents
     ]
-    profile = profiles.load()
+    profile = context.printers.of(asked(dossier, dossier.leg(work.leg))).profile
     made = make(context, dossier, dossier.leg(work.leg), documents, profile)
     letter = made.letter
     found = context.letters.check_letter(
@@ -157,6 +156,9 @@ def _record(session: Session, context: Context, outcomes: Sequence[Outcome[Lette
                 "size": len(composed.made.letter.pdf),
                 "postcode": dossier.personal.address.postcode,
                 "queued_at": now,
+                "postage_cents": context.printers.of(asked(dossier, leg)).profile.postage(
+                    asked(dossier, leg), composed.made.letter.grams
+                ),
                 "address_mode": composed.made.mode,
                 "mail_id": composed.made.marks.mail_id,
                 "registered_number": composed.made.marks.registered_number,

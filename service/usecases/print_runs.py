@@ -7,15 +7,16 @@ frozen afterwards, a transaction each, by whichever scheduler comes by; see docs
 import dataclasses
 import uuid
 from collections.abc import Iterator, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
+from typing import Any
 
 import msgspec
 import structlog
 from sqlalchemy.orm import Session
 
+from printing.encryption import name_sealed
 from printing.manifest import file_name
 from printing.profiles import Limits
-from printing.providers.base import Parcel, hand_over
 from service.db import jobs
 from service.db import print_runs as rows
 from service.db import printing as print_rows
@@ -56,7 +57,8 @@ def close(context: Context, actor: Actor, *, printer: str | None = None, product
     Args:
         context: the wired parts.
         actor: who wants it.
-        printer, product: only letters that go there first, only these.
+        printer: only letters that go there first.
+        product: only these.
 
     Raises:
         NotFound: there is no such print house.
@@ -143,7 +145,7 @@ def _plan(
     if left:
         log.warning("print_run_full", printer=printer.name, product=product.name, letters_left=left)
     due_at = now if cut_off is None else now + product.hand_over
-    told = {"cut_off_at": cut_off, "planned_at": now, "due_at": due_at, "actor": actor.value}
+    told: dict[str, Any] = {"cut_off_at": cut_off, "planned_at": now, "due_at": due_at, "actor": actor.value}
     counts = {"second": len(shares.second), "waiting": left}
     if shares.first or left:
         _write(session, printer, product.name, shares.first, told | counts)
@@ -157,19 +159,13 @@ def _most(rooms: Sequence[Room]) -> int | None:
     return None if any(each is None for each in counts) else sum(each for each in counts if each is not None)
 
 
-def _write(
-    session: Session, printer: Printer, product: str, letters: Sequence[Waiting], told: dict[str, object]
-) -> None:
-    ordered = in_order(
-        dataclasses.replace(letter, presort=printer.presort.code(letter.postcode)) for letter in letters
-    )
-    planned_at = told["planned_at"]
-    assert isinstance(planned_at, datetime)
+def _write(session: Session, printer: Printer, product: str, letters: Sequence[Waiting], told: dict[str, Any]) -> None:
+    ordered = in_order(dataclasses.replace(letter, presort=printer.presort.code(letter.postcode)) for letter in letters)
     deposit = PrintDeposit(
         id=new_id(),
         printer=printer.name,
         product=product,
-        planned_on=calendar.local_date(planned_at),
+        planned_on=calendar.local_date(told["planned_at"]),
         letters=len(ordered),
         sheets=sum(letter.sheets for letter in ordered),
         closed_at=None,
@@ -250,6 +246,7 @@ def _freeze(
     # The file's name tells whole seconds.
     frozen_at = now.replace(microsecond=0)
     number = print_rows.next_number(session)
+    name = file_name(printer.sender, number, frozen_at)
     key = dataclasses.replace(read_product(letters[0].product), provider=printer.name)
     batch = PrintBatch(
         id=new_id(),
@@ -257,7 +254,7 @@ def _freeze(
         provider=printer.name,
         product={"key": msgspec.json.encode(key).decode()},
         state="frozen",
-        file_name=file_name(printer.sender, number, frozen_at),
+        file_name=name_sealed(name) if printer.recipients else name,
         frozen_at=frozen_at,
         letters=len(letters),
         deposit_id=deposit.id,
@@ -280,5 +277,6 @@ def _freeze(
 def _printable(found: dict[uuid.UUID, Dossier], letter: PrintLetter) -> bool:
     state = found[letter.delivery_id].leg(letter.leg).state
     if letter.attempt:
-        return state in AGAIN
+        # Ordered again, and in the meantime it was delivered or came back.
+        return state not in {LegState.DELIVERED.value, LegState.RETURNED.value}
     return state == LegState.TO_PRINT.value

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from service.usecases import batches
+from service.usecases import print_runs
 from tests.engine_support import execute
 from tests.pipeline_support import Pipeline, TestDatabase
 from tests.usecase_support import Sender
@@ -26,12 +26,12 @@ def test_a_cut_off_comes_once_in_its_period(pipeline: Pipeline, organisation: Se
     letter(pipeline, sender)
     pipeline.work()
     period = PERIOD
-    assert batches.close_due(pipeline.context) == 0
+    assert print_runs.close_due(pipeline.context) == 0
     pipeline.skew = period + timedelta(seconds=1)
-    assert batches.close_due(pipeline.context) == 1
+    assert print_runs.close_due(pipeline.context) == 1
     letter(pipeline, sender)
     pipeline.work()
-    assert batches.close_due(pipeline.context) == 0
+    assert print_runs.close_due(pipeline.context) == 0
     told = execute(database, "SELECT actor FROM delivery_event WHERE event = 'batched'")
     assert told == [("clock",)]
 
@@ -43,20 +43,20 @@ def test_a_scheduler_that_dies_at_a_cut_off_leaves_it_to_the_next(
     letter(pipeline, sender, print={"duplex": False})
     letter(pipeline, sender)
     pipeline.work()
-    batches.close_due(pipeline.context)
+    print_runs.close_due(pipeline.context)
     pipeline.skew = PERIOD + timedelta(seconds=1)
-    freeze = batches._freeze
+    freeze = print_runs._freeze
     calls: list[int] = []
 
-    def second_dies(*arguments: Any) -> None:
+    def second_dies(*arguments: Any) -> bool:
         calls.append(1)
         if len(calls) == 2:
             raise Died
-        freeze(*arguments)
+        return freeze(*arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(batches, "_freeze", second_dies)
+        patch.setattr(print_runs, "_freeze", second_dies)
         with pytest.raises(Died):
-            batches.close_due(pipeline.context)
-    assert batches.close_due(pipeline.context) == 1
-    assert batches.close_due(pipeline.context) == 0
+            print_runs.close_due(pipeline.context)
+    assert print_runs.close_due(pipeline.context) == 1
+    assert print_runs.close_due(pipeline.context) == 0
