@@ -302,11 +302,14 @@ def has_the_post(reports: Iterable[Report]) -> bool:
 def weighty(legs: Iterable[AnyLeg]) -> AnyLeg | None:
     """The leg that has legal weight now: the first to have effect, else the newest.
 
-    A withdrawn leg has none while another one stands: that one took over from it.
+    A withdrawn leg has none while another one stands, nor a letter that came back beside a later try.
     """
     known = sorted(legs, key=lambda leg: leg.number)
     if any(_stands(leg) for leg in known):
         known = [leg for leg in known if leg.state != LegState.WITHDRAWN]
+    # A letter that came back gives way to the next try, once that one is more than decided on.
+    begun = max((leg.number for leg in known if leg.state != LegState.PENDING), default=0)
+    known = [leg for leg in known if leg.state != LegState.RETURNED or leg.number >= begun]
     effective = [(leg.effective_at, leg.number, leg) for leg in known if leg.effective_at is not None]
     if effective:
         return min(effective, key=lambda each: each[:2])[2]

@@ -61,7 +61,7 @@ def read_list(text: str) -> list[Returned]:
     lines = [line for line in text.splitlines() if line.strip()]
     if len(lines) > MOST + 1:
         raise Invalid(f"A list has at most {MOST} letters.", code="list_too_long")
-    divider = next((each for each in ("\t", ";") if lines and each in lines[0]), ",")
+    divider = next((each for each in ("\t", ";") if each in text), ",")
     found = []
     for number, fields in enumerate(csv.reader(io.StringIO("\n".join(lines)), delimiter=divider), start=1):
         given = [*(each.strip() for each in fields), "", ""][:_COLUMNS]
