@@ -21,9 +21,7 @@ class DirectoryProvider:
 
     def _paths(self, parcel: Parcel) -> tuple[Path, Path]:
         if not _PLAIN.fullmatch(parcel.name):
-            raise ProviderRefused(
-                Problem("NAME_INVALID", "A parcel's name has no folder and ends in .ZIP or .JSON.")
-            )
+            raise ProviderRefused(Problem("NAME_INVALID", "A parcel's name has no folder and ends in .ZIP or .JSON."))
         return self._folder / parcel.temporary, self._folder / parcel.name
 
     def look(self) -> None:
