@@ -151,19 +151,19 @@ class PrintDesk(Controller):
         return Batches(found, found[-1].number if len(found) == limit else None)
 
     @get(
-        "/batches/{number:int}",
+        "/batches/{batch_number:int}",
         summary="Read one print batch",
         operation_id="readPrintBatch",
         sync_to_thread=True,
         **scoped(Scope.PRINT_OPERATE, 404),
     )
-    def batch(self, request: ApiRequest, number: FromPath[int]) -> BatchAnswer:
+    def batch(self, request: ApiRequest, batch_number: FromPath[int]) -> BatchAnswer:
         """One batch by its number, with the letters that are missing."""
         access.operator_of(request.auth)
-        found = reconciliation.of_batch(context_of(request), number)
+        found = reconciliation.of_batch(context_of(request), batch_number)
         if found is None:
             raise NotFound
-        return BatchAnswer(*found, print_desk.inbounds(context_of(request), batch=number, limit=50))
+        return BatchAnswer(*found, print_desk.inbounds(context_of(request), batch=batch_number, limit=50))
 
     @post(
         "/batches/close",
