@@ -47,6 +47,7 @@ from service.usecases.context import Context, Limits, PrintSettings
 from service.usecases.heartbeats import Beating, Machine
 from service.usecases.log_head import StoredHead
 from service.usecases.operations import Promises
+from service.usecases.post_callbacks import LEAST_SECRET
 from service.usecases.receipts import Receipts
 from service.usecases.retention import Periods
 from service.vault import crypto
@@ -202,7 +203,14 @@ def _build(settings: Settings, closing: contextlib.ExitStack, *, hands_in: bool,
             settings.interactive_per_minute,
             settings.max_pages,
         ),
-        printing=PrintSettings(settings.print_sender, settings.print_provider, settings.print_cutoff_seconds),
+        printing=PrintSettings(
+            settings.print_sender,
+            settings.print_provider,
+            settings.print_cutoff_seconds,
+            settings.print_deadline_days,
+            settings.print_deletion_days,
+            _callback_secret(settings.print_callback_secret_file),
+        ),
         receipts=Receipts(store, index),
         log_origin=settings.ledger_origin,
         signed_size=StoredHead(store, settings.ledger_origin).signed_size,
@@ -371,3 +379,20 @@ def _identity(settings: Settings, closing: contextlib.ExitStack) -> OpenIdProvid
     # Where the provider's own documents lead is its choice: only what stands in settings may be inside our network.
     trusted = outgoing.hosts_of([settings.oidc_issuer]) | set(settings.outgoing_hosts.split())
     return OpenIdProvider(oidc, http=closing.enter_context(outgoing.http_client(trusted)))
+
+
+def _callback_secret(file: Path | None) -> bytes | None:
+    """What the print house signs its calls with.
+
+    Raises:
+        SettingsRefused: it can't be read, or is too short.
+    """
+    if file is None:
+        return None
+    try:
+        secret = file.read_bytes().strip()
+    except OSError as error:
+        raise SettingsRefused(f"ZENDING_PRINT_CALLBACK_SECRET_FILE can't be read ({type(error).__name__}).") from None
+    if len(secret) < LEAST_SECRET:
+        raise SettingsRefused(f"ZENDING_PRINT_CALLBACK_SECRET_FILE must hold at least {LEAST_SECRET} bytes.")
+    return secret

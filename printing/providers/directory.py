@@ -8,7 +8,7 @@ from typing import Final
 from printing.errors import Problem, ProviderRefused, ProviderUnavailable
 from printing.providers.base import Parcel, RemoteKind, RemoteState
 
-_PLAIN: Final = re.compile(r"[A-Za-z0-9_-]+\.ZIP")
+_PLAIN: Final = re.compile(r"[A-Za-z0-9_-]+\.(?:ZIP|JSON)")
 _CHUNK: Final = 1 << 20
 
 
@@ -21,7 +21,7 @@ class DirectoryProvider:
 
     def _paths(self, parcel: Parcel) -> tuple[Path, Path]:
         if not _PLAIN.fullmatch(parcel.name):
-            raise ProviderRefused(Problem("NAME_INVALID", "The name of a parcel has no folder and ends in .ZIP."))
+            raise ProviderRefused(Problem("NAME_INVALID", "A parcel's name has no folder and ends in .ZIP or .JSON."))
         return self._folder / parcel.temporary, self._folder / parcel.name
 
     def look(self) -> None:

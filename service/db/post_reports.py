@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -173,3 +173,14 @@ def exceptions_about(session: Session, letters: Collection[str]) -> Sequence[Pri
     """What does not fit about these letters."""
     query = select(PrintException).where(among(PrintException.letter, letters))
     return session.scalars(query.order_by(PrintException.at)).all()
+
+
+_STRANGERS: Final = ("LETTER_UNKNOWN", "ATTEMPT_UNKNOWN", "BATCH_UNKNOWN", "OTHER_BATCH")
+
+
+def strangers(session: Session, since: datetime, until: datetime) -> int:
+    """How much was told in that time of letters and batches that were never sent."""
+    query = select(func.count()).where(
+        PrintException.at >= since, PrintException.at < until, PrintException.code.in_(_STRANGERS)
+    )
+    return int(session.scalar(query) or 0)

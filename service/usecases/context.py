@@ -85,11 +85,19 @@ class Limits:
 
 @dataclass(frozen=True)
 class PrintSettings:
-    """How letters reach the print house: our code there, its name with us, seconds between two cut-offs."""
+    """How letters reach the print house: our code there, its name with us, seconds between two cut-offs.
+
+    Attributes:
+        deadline_days: working days after its hand-over in which a letter is posted.
+        deletion_days: days after the hand-over in which the print house deletes our files.
+    """
 
     sender: str
     provider: str
     cutoff_seconds: int
+    deadline_days: int = 3
+    deletion_days: int = 30
+    callback_secret: bytes | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)

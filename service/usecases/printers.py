@@ -2,10 +2,11 @@
 
 import hashlib
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Protocol, cast
 
 from printing.providers.base import PrintProvider
-from service.domain.errors import NotFound
+from service.domain.errors import Invalid, NotFound
 from service.usecases.context import Context
 
 
@@ -55,6 +56,18 @@ def way(context: Context, name: str) -> PrintProvider:
     return context.provider
 
 
+def only(context: Context) -> str:
+    """The one print house.
+
+    Raises:
+        Invalid: ``printer_missing``: there are several, so it must be named.
+    """
+    found = names(context)
+    if len(found) != 1:
+        raise Invalid("There are several print houses: name the one.", code="printer_missing")
+    return found[0]
+
+
 def inbox(context: Context, name: str) -> Inbox | None:
     """Where a print house puts what it tells us; None where it tells nothing by files."""
     found = way(context, name)
@@ -64,3 +77,18 @@ def inbox(context: Context, name: str) -> Inbox | None:
 def sha256_of(content: bytes) -> str:
     """A digest as parcels have it."""
     return hashlib.sha256(content).hexdigest()
+
+
+def callback_secret(context: Context, name: str) -> bytes | None:
+    """What a print house signs its calls with; None for one that does not call."""
+    return context.printing.callback_secret if name in names(context) else None
+
+
+def deadline_days(context: Context, _name: str) -> int:
+    """Working days after its hand-over in which a letter is posted."""
+    return context.printing.deadline_days
+
+
+def deletion(context: Context) -> timedelta:
+    """How long after a hand-over a print house may keep our files."""
+    return timedelta(days=context.printing.deletion_days)
