@@ -71,6 +71,12 @@ def inbounds(session: Session, *, batch: int | None = None, limit: int) -> Seque
     return session.scalars(query.order_by(PrintInbound.received_at.desc()).limit(limit)).all()
 
 
+def inbound_over(session: Session, *, before: datetime, limit: int) -> Sequence[PrintInbound]:
+    """What was taken in or refused before that moment and whose bytes are still kept, locked."""
+    query = select(PrintInbound).where(PrintInbound.taken_at < before, PrintInbound.path.is_not(None))
+    return session.scalars(query.order_by(PrintInbound.taken_at).limit(limit).with_for_update(skip_locked=True)).all()
+
+
 # ---------------------------------------------------------------- letters and what is said of them
 def sent(session: Session, deliveries: Collection[uuid.UUID]) -> dict[tuple[uuid.UUID, int], list[SentLetter]]:
     """The letters of these deliveries that are in a batch, by delivery and leg, first attempt first."""

@@ -2,27 +2,31 @@
 
 import hashlib
 import uuid
+from datetime import timedelta
+from io import BytesIO
 from typing import Any
+from zipfile import ZipFile
 
 import pytest
 
+from service.db.ids import DELIVERY, parse_id
 from service.domain.errors import NotFound
-from service.usecases import deliveries, paper
+from service.usecases import deliveries, paper, retention
 from tests.engine_support import execute
 from tests.pipeline_support import Pipeline, TestDatabase
 from tests.post_support import exceptions, handed_over, scans_file, take
-from tests.usecase_support import Sender, events, snapshot, status
+from tests.usecase_support import Sender, at, events, snapshot, status
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"0" * 40
 PDF = b"%PDF-1.4 a receipt"
 
 
-def scan(letter: str, what: str, content: bytes, at: str, **fields: Any) -> dict[str, Any]:
+def scan(letter: str, what: str, content: bytes, moment: str, **fields: Any) -> dict[str, Any]:
     return {
         "file": f"{what}.bin",
         "sha256": hashlib.sha256(content).hexdigest(),
         "what": what,
-        "at": at,
+        "at": moment,
         "id": letter,
     } | fields
 
@@ -32,14 +36,14 @@ def test_proofs_are_kept_hashed_into_evidence_and_handed_to_the_sender_alone(
 ) -> None:
     sender = organisation()
     (delivery,) = handed_over(pipeline, sender)
-    at = pipeline.now.isoformat()
+    moment = pipeline.now.isoformat()
     index = {
         "kind": "scans",
         "schema": 1,
-        "at": at,
+        "at": moment,
         "scans": [
-            scan(f"{delivery}-1", "posting_proof", PNG, at),
-            scan(f"{delivery}-1", "return_receipt", PDF, at),
+            scan(f"{delivery}-1", "posting_proof", PNG, moment),
+            scan(f"{delivery}-1", "return_receipt", PDF, moment),
         ],
     }
     files = {"posting_proof.bin": PNG, "return_receipt.bin": PDF}
@@ -78,12 +82,12 @@ def test_a_picture_of_a_returned_letter_says_that_it_came_back(
 ) -> None:
     sender = organisation()
     (delivery,) = handed_over(pipeline, sender)
-    at = pipeline.now.isoformat()
+    moment = pipeline.now.isoformat()
     index = {
         "kind": "scans",
         "schema": 1,
-        "at": at,
-        "scans": [scan(f"{delivery}-1", "returned_letter", PNG, at, cause="M03")],
+        "at": moment,
+        "scans": [scan(f"{delivery}-1", "returned_letter", PNG, moment, cause="M03")],
     }
     assert take(pipeline, scans_file(index, {"returned_letter.bin": PNG})).effects == {"taken": 1}
     assert status(pipeline, sender, delivery) == "returned"
@@ -96,21 +100,49 @@ def test_one_picture_that_does_not_fit_holds_up_no_other(
 ) -> None:
     sender = organisation()
     (delivery,) = handed_over(pipeline, sender)
-    at = pipeline.now.isoformat()
+    moment = pipeline.now.isoformat()
     letter = f"{delivery}-1"
     html = b"<html>not a picture</html>"
     index = {
         "kind": "scans",
         "schema": 1,
-        "at": at,
+        "at": moment,
         "scans": [
-            scan(letter, "posting_proof", PNG, at, file="gone.png"),
-            scan(letter, "posting_proof", PNG, at, sha256="0" * 64),
-            scan(letter, "posting_proof", html, at, file="html.bin"),
-            scan(f"dlv_{uuid.uuid4().hex}-1", "posting_proof", PNG, at),
-            scan(letter, "posting_proof", PNG, at),
+            scan(letter, "posting_proof", PNG, moment, file="gone.png"),
+            scan(letter, "posting_proof", PNG, moment, sha256="0" * 64),
+            scan(letter, "posting_proof", html, moment, file="html.bin"),
+            scan(f"dlv_{uuid.uuid4().hex}-1", "posting_proof", PNG, moment),
+            scan(letter, "posting_proof", PNG, moment),
         ],
     }
     taken = take(pipeline, scans_file(index, {"posting_proof.bin": PNG, "html.bin": html}))
     assert taken.effects == {"odd": 4, "taken": 1}
     assert sorted(exceptions(database)) == ["LETTER_UNKNOWN", "SCAN_DIFFERS", "SCAN_UNREADABLE", "SCAN_UNREADABLE"]
+
+
+def test_pictures_are_in_the_bundle_and_stay_as_long_as_the_evidence(
+    pipeline: Pipeline, organisation: Sender, database: TestDatabase
+) -> None:
+    sender = organisation()
+    (delivery,) = handed_over(pipeline, sender)
+    moment = pipeline.now.isoformat()
+    index = {"kind": "scans", "schema": 1, "at": moment, "scans": [scan(f"{delivery}-1", "posting_proof", PNG, moment)]}
+    take(pipeline, scans_file(index, {"posting_proof.bin": PNG}))
+    with ZipFile(BytesIO(b"".join(deliveries.bundle(pipeline.context, sender, delivery).stream()))) as bundle:
+        (name,) = [each for each in bundle.namelist() if each.startswith("scans/")]
+        assert bundle.read(name) == PNG
+        assert "scans/" in bundle.read("README.txt").decode()
+    paths = set(execute(database, "SELECT path FROM print_scan UNION SELECT path FROM print_inbound"))
+    with at(pipeline, pipeline.now + timedelta(days=1200)):
+        retention.run(pipeline.context, retention.Periods(window=timedelta(days=30)))
+        gone = set(execute(database, "SELECT path FROM vault_removal"))
+        (letter,) = paper.of(pipeline.context, sender, delivery)
+        assert paper.scan(pipeline.context, sender, delivery, letter.scans[0].id)[0].content == PNG
+    assert len(paths & gone) == 1, "the print house's file, and not the picture"
+    assert execute(database, "SELECT path FROM print_inbound") == [(None,)]
+    # The database's own clock says when a retention year is over.
+    execute(database, "UPDATE delivery SET retention_year = 2020")
+    execute(database, f"SELECT zending_erase_deliveries(ARRAY['{parse_id(DELIVERY, delivery)}'::uuid])")
+    for table in ("print_scan", "print_report", "print_return", "print_pull_letter"):
+        assert execute(database, f"SELECT 1 FROM {table}") == []
+    assert paths <= set(execute(database, "SELECT path FROM vault_removal"))
