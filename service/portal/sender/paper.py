@@ -1,5 +1,7 @@
 """What became of a letter on paper, for clerks: pictures to keep, and a letter that came back to decide on."""
 
+from collections import defaultdict
+from collections.abc import Mapping
 from typing import Any, Final
 
 from litestar import Response, get, post
@@ -81,7 +83,7 @@ def _asking(
     portal: Portal,
     delivery_id: str,
     given: dict[str, str],
-    problems: Any = None,
+    problems: Mapping[str, str] | None = None,
 ) -> Response[Any]:
     organisation = seat_of(request).organisation_id
     delivery = deliveries.get(portal.context, organisation, delivery_id)
@@ -96,6 +98,6 @@ def _asking(
         delivery=delivery,
         returned=back,
         v=given,
-        wrong=problems or {},
+        wrong=defaultdict(str, problems or {}),
         countries=letters.countries(languages.words(portal.visitor(request).language).locale),
     )
