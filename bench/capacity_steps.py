@@ -16,7 +16,7 @@ from service.domain.states import Actor
 from service.embedded.program import descendants
 from service.engine.steps import run_chunk
 from service.ledger import sequencer
-from service.usecases import batches
+from service.usecases import print_runs
 from service.usecases.admission import Sender, Upload
 from service.usecases.hand_in import hand_in
 from service.usecases.log_head import StoredHead
@@ -66,7 +66,7 @@ class Work:
                 while run_chunk(self._context.database, steps[kind], lease_seconds=60):
                     pass
         with self._counted(spent, "close", deliveries):
-            batches.close(self._context, Actor.OPERATOR)
+            print_runs.close(self._context, Actor.OPERATOR)
         with self._counted(spent, JobKind.HAND_OVER.value, deliveries):
             while run_chunk(self._context.database, steps[JobKind.HAND_OVER], lease_seconds=60):
                 pass

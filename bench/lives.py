@@ -158,7 +158,7 @@ class Life:
 
     def live(self) -> None:
         """Go on until everything is at its end."""
-        with watched(self._watch, self._application.store, self._context.provider):
+        with watched(self._watch, self._application.store, self._context.printers.first.provider):
             faults: list[str] = []
             for _ in range(ROUNDS):
                 self._round()

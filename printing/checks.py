@@ -146,7 +146,7 @@ def check_letter(
         sheets: leaves of paper.
         profile: of the print house and the post.
         duplex: it was composed for both sides.
-        own_codes: what bar codes of ours on it say.
+        own_codes: what bar codes of ours on it say, and our line above the address.
         source_bytes: what the documents had before they were made a letter.
         pictures: pages to draw.
     """
@@ -228,7 +228,11 @@ class _Looking:
         try:
             if first is not First.BEHIND:
                 self._seen = look(page, profile)
-                places = _with_address(places, self._seen, profile) if first is First.ADDRESS else places
+                places = (
+                    _with_address(places, self._seen, profile, marked=bool(self._own))
+                    if first is First.ADDRESS
+                    else places
+                )
             picture = render(page, profile)
             found = [*check_picture(picture, profile, number=number, zones_of_page=places)]
             found += self._text(first)
@@ -277,7 +281,7 @@ class _Looking:
         lines = () if self._seen is None else self._seen.lines
         # A page that could not be looked at has no address that could be judged.
         if self._first is First.ADDRESS and self._seen is not None:
-            codes = [each.code for each in check_address(lines, self._profile)]
+            codes = [each.code for each in check_address(self._addressed(lines), self._profile)]
             address = [problem(code, 1, (self._profile.window,)) for code in codes]
         return Findings(
             problems=(*self.problems, *address),
@@ -290,11 +294,21 @@ class _Looking:
             pictures=self._pictures,
         )
 
+    def _addressed(self, lines: Sequence[str]) -> list[str]:
+        """The lines of the address among those in the window."""
+        return [line for line in lines if line not in self._own]
 
-def _with_address(places: Sequence[Zone], seen: Seen, profile: Profile) -> tuple[Zone, ...]:
-    """In the window ink may come from the address's own lines and from the post's code, and from nothing else."""
-    text = tuple(_grown(box, profile.window) for box in seen.boxes)
+
+def _with_address(places: Sequence[Zone], seen: Seen, profile: Profile, *, marked: bool) -> tuple[Zone, ...]:
+    """In the window ink may come from the address's own lines and from the post's code, and from nothing else.
+
+    ``marked``: a code of ours stands above the address.
+    """
+    window = profile.window
+    text = tuple(_grown(box, window) for box in seen.boxes)
     code = () if profile.mail_id_zone is None else (profile.mail_id_zone,)
+    if marked:
+        code = (*code, Box(window.left, window.top, window.right, window.top + profile.barcode.height + 0.5))
     return tuple(Zone(each.code, each.box, (*text, *code)) if each.code == "WINDOW_INK" else each for each in places)
 
 

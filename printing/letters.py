@@ -17,7 +17,7 @@ from printing.marks import NONE, Marks, draw_front, draw_marks
 from printing.pages import Note, hidden_layers, open_part, place
 from printing.profiles import MM, Profile
 from printing.receipt import draw_receipt
-from printing.typeset import Sheet, begin, clean, face, repertoire_of
+from printing.typeset import Sheet, begin, clean, face, printable, repertoire_of
 
 __all__ = [
     "AddressMode",
@@ -175,7 +175,7 @@ def _front(
     if problems:
         raise LetterRefused(*problems)
     lines = [clean(line) for line in address]
-    repertoire = repertoire_of([*lines, marks.notice])
+    repertoire = repertoire_of([*lines, printable(marks.notice)])
     sheet = Sheet({"Regular": face("Regular", repertoire), "Bold": face("Bold", repertoire)}, profile.page.height)
     if mode == "stamp":
         draw_front(sheet, lines, marks, profile)

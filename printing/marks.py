@@ -8,7 +8,7 @@ from printing import numbers
 from printing.codes import bars_of
 from printing.errors import LetterRefused, Problem
 from printing.profiles import MM, Box, Profile
-from printing.typeset import Face, Sheet, printable, wrap
+from printing.typeset import Face, Sheet, printable
 
 _LEAST_LEADING: Final = 1.15
 _TIGHT_LEADING: Final = 1.07
@@ -73,10 +73,14 @@ def band_of(marks: Marks, profile: Profile) -> Box | None:
     style, window = profile.barcode, profile.window
     if marks.registered:
         return Box(window.left, window.top, window.right, window.top + style.height + style.clear)
-    if marks.mail_id is not None and profile.mail_id_zone is not None:
-        zone = profile.mail_id_zone
-        return Box(zone.left, zone.top, zone.right, max(zone.bottom, zone.top + style.height + 2 * style.clear))
-    return None
+    return None if marks.mail_id is None else _mail_id_band(profile)
+
+
+def _mail_id_band(profile: Profile) -> Box | None:
+    zone, style = profile.mail_id_zone, profile.barcode
+    if zone is None:
+        return None
+    return Box(zone.left, zone.top, zone.right, max(zone.bottom, zone.top + style.height + 2 * style.clear))
 
 
 def bars_zone(marks: Marks, profile: Profile) -> Box | None:
@@ -102,12 +106,14 @@ def _bar_text(marks: Marks) -> tuple[str, bool] | None:
     return None if marks.mail_id is None else (marks.mail_id, False)
 
 
-def without_room(lines: Sequence[str], marks: Marks, setting: Face, profile: Profile) -> bool:
+def without_room(lines: Sequence[str], profile: Profile, setting: Face) -> bool:
     """Whether a Mail ID leaves no room for this address: it is left off then, for a letter goes without one too."""
-    if marks.mail_id is None or marks.registered:
-        return False
+    zone = _mail_id_band(profile)
+    if zone is None:
+        return True
+    window = profile.window
     try:
-        set_address(lines, setting, profile, _place(marks, profile))
+        set_address(lines, setting, profile, Box(window.left, zone.bottom, window.right, window.bottom))
     except LetterRefused:
         return True
     return False
@@ -187,8 +193,8 @@ def draw_marks(sheet: Sheet, marks: Marks, profile: Profile) -> None:
 
 
 def _draw_notice(sheet: Sheet, notice: str, profile: Profile) -> None:
-    window, setting = profile.window, sheet.faces["Regular"]
-    line = wrap(printable(notice), setting, _NOTICE_SIZE, window.width * MM)[0]
-    sheet.text(window.left, window.top + 2.2, line, size=_NOTICE_SIZE, grey=_GREY)
-    right = window.left + setting.width(line, _NOTICE_SIZE) / MM
-    sheet.rule(window.left, window.top + 3.1, right, thickness=0.3, grey=_GREY)
+    window, line = profile.window, printable(notice)
+    width = sheet.faces["Regular"].width(line, _NOTICE_SIZE) / MM
+    condense = min(1.0, window.width / width)
+    sheet.text(window.left, window.top + 2.2, line, size=_NOTICE_SIZE, grey=_GREY, condense=condense)
+    sheet.rule(window.left, window.top + 3.1, window.left + width * condense, thickness=0.3, grey=_GREY)

@@ -9,6 +9,7 @@ import zxingcpp
 
 from printing.codes import MODULES, SheetCode
 from printing.errors import BatchRefused, Problem
+from printing.forms import PDFIUM
 from printing.manifest import ManifestLetter
 from printing.marks import Marks, bars_zone
 from printing.profiles import MM, Box, Profile
@@ -24,7 +25,7 @@ def read_back(
 
     Args:
         pdf: the finished file.
-        entries: of the manifest; those of other files are left aside, and so are letters without a set number.
+        entries: of the manifest; those of other files are left aside. A letter without a set number has no sheet codes.
         profile: with which the file was made.
         file: the name by which the entries know this file.
 
@@ -38,7 +39,8 @@ def read_back(
     problems: list[Problem] = []
     count = 0
     try:
-        opened = pypdfium2.PdfDocument(pdf)
+        with PDFIUM:
+            opened = pypdfium2.PdfDocument(pdf)
     except pypdfium2.PdfiumError as error:
         raise BatchRefused(Problem("PDF_UNREADABLE", f"{file} cannot be read back.")) from error
     try:
@@ -47,13 +49,15 @@ def read_back(
                 continue
             for number, wanted in _codes(entry, profile):
                 count += 1
-                found = _read(opened, number, wanted, profile)
+                with PDFIUM:
+                    found = _read(opened, number, wanted, profile)
                 if found is not None:
                     problems.append(Problem(found, f"A code of letter {entry.id} is not what it should be.", number))
             if len(problems) >= 100:  # noqa: PLR2004 - the file is refused anyway
                 break
     finally:
-        opened.close()
+        with PDFIUM:
+            opened.close()
     if problems:
         raise BatchRefused(*problems)
     return count
@@ -70,17 +74,14 @@ class _Wanted:
 
 def _codes(entry: ManifestLetter, profile: Profile) -> Iterator[tuple[int, _Wanted]]:
     """Page of the file, counted from 1, and what must stand there."""
-    if entry.set is None:
-        return
     step = max(1, entry.pages // entry.sheets)
     scale = _DOTS * MODULES / (profile.code_zone.width * MM)
-    for sheet in range(1, entry.sheets + 1):
-        code = SheetCode(entry.set, sheet, entry.sheets, entry.sequence, duplex=entry.duplex, colour=entry.colour)
+    for sheet in range(1, entry.sheets + 1) if entry.set is not None else ():
+        code = SheetCode(entry.set or "", sheet, entry.sheets, entry.sequence, duplex=entry.duplex, colour=entry.colour)
         wanted = _Wanted(code.payload, profile.code_zone, scale, zxingcpp.BarcodeFormat.DataMatrix)
         yield entry.first_page + (sheet - 1) * step, wanted
     content = entry.registered_number or entry.mail_id
-    marks = Marks(entry.mail_id, entry.registered is not None, entry.registered_number)
-    zone = bars_zone(marks, profile)
+    zone = bars_zone(Marks(entry.mail_id, entry.registered is not None, entry.registered_number), profile)
     if content is not None and zone is not None:
         scale = _DOTS / (profile.barcode.module * MM)
         yield entry.first_page, _Wanted(content, zone, scale, zxingcpp.BarcodeFormat.Code128)

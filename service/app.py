@@ -21,6 +21,7 @@ from service.api.uploads import UploadLimits, UploadMemory
 from service.bootstrap import Application, begin_watching, build
 from service.inspection.scanners.clamd import ClamdScanner
 from service.portal.routes import pages_for_people, portal_handlers
+from service.printers.wired import Printer, Printers
 from service.settings import Settings
 from service.settings import settings as read_once
 from service.web import limits
@@ -117,8 +118,18 @@ def probes(application: Application) -> dict[str, Probe]:
         "time-stamp authority": Probe(readiness.any_listener(settings.tsa_url.split()), needed=False),
         "identity provider": Probe(readiness.listener(settings.oidc_issuer), needed=False),
         "mail server": Probe(readiness.listener(mail), needed=False),
-        "print house": Probe(readiness.print_house(application.context.provider), needed=False),
+        **{
+            name: Probe(readiness.print_house(printer.provider), needed=False)
+            for name, printer in _named(application.context.printers).items()
+        },
     }
+
+
+def _named(printers: Printers) -> dict[str, Printer]:
+    """Print houses as readiness tells of them: by their names where there is more than one."""
+    if len(printers) == 1:
+        return {"print house": printers.first}
+    return {f"print house {name}": printer for name, printer in printers.items()}
 
 
 def _not_set() -> None:

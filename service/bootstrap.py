@@ -11,7 +11,6 @@ from urllib.parse import unquote, urlsplit
 
 from celery import Celery
 
-from printing.providers.directory import DirectoryProvider
 from service import authorities, outgoing, own_keys, tracing, validators
 from service.channels.internal import InternalChannel
 from service.db.migrations import SchemaTooOld, refuse_older
@@ -38,16 +37,19 @@ from service.notifications.envelopes import Envelopes
 from service.notifications.maildir import Maildir
 from service.notifications.smtp import SmtpNotifier
 from service.own_keys import SEALS
+from service.printers import opening
+from service.printers.description import PrinterRefused
+from service.printers.wired import Printers
 from service.seals.making import maker
 from service.seals.refused import RefusedPins
 from service.seals.sealers import Sealers, in_files
 from service.settings import Mode, Settings, SettingsRefused
 from service.usecases.bounces import Returns
-from service.usecases.context import Context, Limits, PrintSettings
+from service.usecases.context import Context, Limits, PostPromises
 from service.usecases.heartbeats import Beating, Machine
 from service.usecases.log_head import StoredHead
 from service.usecases.operations import Promises
-from service.usecases.post_callbacks import LEAST_SECRET
+from service.usecases.products import LETTER, REGISTERED_LETTER
 from service.usecases.receipts import Receipts
 from service.usecases.retention import Periods
 from service.vault import crypto
@@ -190,10 +192,11 @@ def _build(settings: Settings, closing: contextlib.ExitStack, *, hands_in: bool,
         renewal_margin=timedelta(days=settings.seal_renewal_days),
         channel=InternalChannel(database, find_hashes),
         notifier=SmtpNotifier(settings.smtp_url.get_secret_value(), settings.mail_sender, envelopes=envelopes),
-        provider=DirectoryProvider(settings.print_folder),
+        printers=_printers(settings, closing),
         wake=waker.wake,
         clock=lambda: datetime.now(UTC),
         issuer_name=settings.issuer_name,
+        base_url=settings.base_url,
         limits=Limits(
             settings.max_delivery_bytes,
             settings.max_documents,
@@ -203,14 +206,7 @@ def _build(settings: Settings, closing: contextlib.ExitStack, *, hands_in: bool,
             settings.interactive_per_minute,
             settings.max_pages,
         ),
-        printing=PrintSettings(
-            settings.print_sender,
-            settings.print_provider,
-            settings.print_cutoff_seconds,
-            settings.print_deadline_days,
-            settings.print_deletion_days,
-            _callback_secret(settings.print_callback_secret_file),
-        ),
+        post_promises=PostPromises(settings.print_deadline_days, settings.print_deletion_days),
         receipts=Receipts(store, index),
         log_origin=settings.ledger_origin,
         signed_size=StoredHead(store, settings.ledger_origin).signed_size,
@@ -243,6 +239,22 @@ def _build(settings: Settings, closing: contextlib.ExitStack, *, hands_in: bool,
         returns=_returns(settings, envelopes),
         closing=closing,
     )
+
+
+def _printers(settings: Settings, closing: contextlib.ExitStack) -> Printers:
+    if settings.printers is None:
+        return opening.only(
+            name=settings.print_provider,
+            sender=settings.print_sender,
+            folder=settings.print_folder,
+            incoming=settings.print_incoming,
+            period=timedelta(seconds=settings.print_cutoff_seconds),
+            products=(LETTER, REGISTERED_LETTER),
+        )
+    try:
+        return opening.open_all(settings.printers, encrypted=settings.mode is Mode.PRODUCTION, closing=closing)
+    except PrinterRefused as error:
+        raise SettingsRefused(f"ZENDING_PRINTERS can't be used: {error}.") from None
 
 
 def retention_periods(settings: Settings) -> Periods:
@@ -379,20 +391,3 @@ def _identity(settings: Settings, closing: contextlib.ExitStack) -> OpenIdProvid
     # Where the provider's own documents lead is its choice: only what stands in settings may be inside our network.
     trusted = outgoing.hosts_of([settings.oidc_issuer]) | set(settings.outgoing_hosts.split())
     return OpenIdProvider(oidc, http=closing.enter_context(outgoing.http_client(trusted)))
-
-
-def _callback_secret(file: Path | None) -> bytes | None:
-    """What the print house signs its calls with.
-
-    Raises:
-        SettingsRefused: it can't be read, or is too short.
-    """
-    if file is None:
-        return None
-    try:
-        secret = file.read_bytes().strip()
-    except OSError as error:
-        raise SettingsRefused(f"ZENDING_PRINT_CALLBACK_SECRET_FILE can't be read ({type(error).__name__}).") from None
-    if len(secret) < LEAST_SECRET:
-        raise SettingsRefused(f"ZENDING_PRINT_CALLBACK_SECRET_FILE must hold at least {LEAST_SECRET} bytes.")
-    return secret

@@ -123,10 +123,11 @@ class Settings(BaseSettings):
     submission_keep_seconds: int = Field(7 * 24 * 3600, ge=0)
 
     print_folder: Path
+    printers: Path | None = None
+    print_incoming: Path | None = None
     print_cutoff_seconds: int = Field(24 * 3600, ge=1)
     print_provider: str = "directory"
     print_inbox_seconds: int = Field(30, ge=1, le=86_400)
-    print_callback_secret_file: Path | None = None
     print_deadline_days: int = Field(3, ge=1, le=60)
     print_deletion_days: int = Field(30, ge=1, le=365)
 

@@ -26,7 +26,7 @@ from service.ledger import sequencer
 from service.ledger.timestamps import stamp_checkpoints
 from service.own_keys import make_keys
 from service.settings import read_settings
-from service.usecases import batches, organisations
+from service.usecases import organisations, print_runs
 from service.usecases.admission import Sender, Upload
 from service.usecases.context import Context
 from service.usecases.hand_in import HandedIn, hand_in
@@ -183,7 +183,7 @@ class Pipeline:
 
     def close_batches(self) -> int:
         """Freeze what waits for print."""
-        return batches.close(self.context, Actor.OPERATOR)
+        return print_runs.close(self.context, Actor.OPERATOR)
 
     def sequence(self) -> None:
         """Put new evidence into the ledger, sign a checkpoint and have it time-stamped."""

@@ -25,7 +25,7 @@ def handed_over(pipeline: Pipeline, sender: uuid.UUID, count: int = 1) -> list[s
 
 
 def printer(pipeline: Pipeline) -> str:
-    return pipeline.context.printing.provider
+    return pipeline.context.printers.first.name
 
 
 def said(

@@ -17,6 +17,7 @@ from service.domain.identifiers import RecipientId, RecipientKind
 from service.embedded.fictional import RECIPIENTS
 from service.engine import steps as engine_steps
 from service.notifications.base import ActivationCode, Notice, Outcome, Result
+from service.printers.wired import Printers
 from service.usecases import activation, deliveries, mailbox
 from service.usecases.context import Context
 from service.usecases.mailbox import Reader
@@ -72,6 +73,12 @@ def change(pipeline: Pipeline, **parts: Any) -> Context:
     """Replace parts of what use cases are given."""
     pipeline.context = dataclasses.replace(pipeline.context, **parts)
     return pipeline.context
+
+
+def change_way(pipeline: Pipeline, provider: object) -> None:
+    """Put another way to the print house in the place of the real one."""
+    printers = pipeline.context.printers.values()
+    change(pipeline, printers=Printers([dataclasses.replace(each, provider=provider) for each in printers]))
 
 
 def reader(pipeline: Pipeline, key: str = "an", assurance: str | None = "substantial") -> Reader:

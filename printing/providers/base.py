@@ -1,12 +1,20 @@
 """What a way to a print house must do, and how a batch goes over it without ever being printed twice."""
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
-from printing.errors import Problem, ProviderRefused
+from printing.errors import Problem, ProviderRefused, ProviderUnavailable
+
+MOST_INCOMING: Final = 32 * 1024 * 1024
+"""Bytes of one file that a print house sends; a larger one is listed, and refused when it is fetched."""
+TEMPORARY: Final = ".TMP"
+
+_PARCEL: Final = re.compile(r"[A-Za-z0-9_-]+\.(?:ZIP|JSON)(?:\.age)?")
+_INCOMING: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,199}")
 
 
 @dataclass(frozen=True)
@@ -14,7 +22,8 @@ class Parcel:
     """A finished package: all of it is frozen when the batch closes.
 
     Attributes:
-        name: as `printing.manifest.file_name` gives it.
+        name: as `printing.manifest.file_name` or `printing.exchange.FileName` gives it, with ``.age`` behind it when it
+            is encrypted.
         size: in bytes.
         sha256: of the bytes, in hexadecimal.
     """
@@ -26,7 +35,54 @@ class Parcel:
     @property
     def temporary(self) -> str:
         """The name under which it is uploaded: the same with ``.TMP``."""
-        return str(Path(self.name).with_suffix(".TMP"))
+        return str(Path(self.name).with_suffix(TEMPORARY))
+
+    def check_name(self) -> None:
+        """Refuse a name that could mean another place than the folder it is for.
+
+        Raises:
+            ProviderRefused: ``NAME_INVALID``.
+        """
+        if not _PARCEL.fullmatch(self.name):
+            raise ProviderRefused(
+                Problem(
+                    "NAME_INVALID",
+                    "A parcel's name has no folder and ends in .ZIP, .JSON, or one of these and .age.",
+                )
+            )
+
+
+@dataclass(frozen=True)
+class Incoming:
+    """A whole file that a print house put there for us; ``size`` in bytes."""
+
+    name: str
+    size: int
+
+
+def is_incoming(name: str) -> bool:
+    """Whether a name in an inbox is one that we take: plain, and not still being written."""
+    return _INCOMING.fullmatch(name) is not None and not name.upper().endswith(TEMPORARY)
+
+
+def check_incoming(name: str) -> None:
+    """Refuse to touch what `is_incoming` does not take.
+
+    Raises:
+        ProviderRefused: ``NAME_INVALID``.
+    """
+    if not is_incoming(name):
+        raise ProviderRefused(Problem("NAME_INVALID", "A name in an inbox is plain and does not end in .TMP."))
+
+
+def too_big() -> ProviderRefused:
+    """A file in an inbox has more bytes than are read."""
+    return ProviderRefused(Problem("INCOMING_TOO_BIG", f"A file in the inbox has more than {MOST_INCOMING} bytes."))
+
+
+def unavailable(detail: str = "The print house cannot be reached now.") -> ProviderUnavailable:
+    """The far side is away; trying again is safe."""
+    return ProviderUnavailable(Problem("PROVIDER_UNAVAILABLE", detail))
 
 
 class RemoteKind(StrEnum):
@@ -47,7 +103,33 @@ class RemoteState:
     sha256: str | None = None
 
 
-class PrintProvider(Protocol):
+class Inbox(Protocol):
+    """Where a print house puts what it tells us (`printing.exchange`).
+
+    Everything raises `ProviderUnavailable` when it can't be reached: an inbox that is away never looks empty.
+    """
+
+    def incoming(self) -> Sequence[Incoming]:
+        """The whole files that wait, by name; what is still written (``.TMP``), a link or a folder is none.
+
+        A way whose print house calls us instead has nothing here.
+        """
+        ...
+
+    def fetch(self, name: str) -> bytes:
+        """A file's bytes.
+
+        Raises:
+            ProviderRefused: ``INCOMING_TOO_BIG``, ``INCOMING_GONE`` or ``NAME_INVALID``.
+        """
+        ...
+
+    def remove(self, name: str) -> None:
+        """Take a file away after it was kept; one that is not there is taken away already."""
+        ...
+
+
+class PrintProvider(Inbox, Protocol):
     """A place where a print house fetches its work.
 
     What must hold for every implementation (tests/contract/test_print_providers.py):

@@ -1,126 +1,118 @@
-import contextlib
+"""A folder that the print house reads: on this machine, or mounted with POSIX renames."""
+
 import hashlib
 import os
-import re
+import stat
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
 
-from printing.errors import Problem, ProviderRefused, ProviderUnavailable
-from printing.providers.base import Parcel, RemoteKind, RemoteState
-
-_PLAIN: Final = re.compile(r"[A-Za-z0-9_-]+\.(?:ZIP|JSON)")
-_CHUNK: Final = 1 << 20
+from printing.providers.base import unavailable
+from printing.providers.staged import CHUNK, Far, StagedProvider
 
 
-class DirectoryProvider:
-    """A folder that the print house reads: on this machine, or mounted with POSIX renames."""
+class DirectoryProvider(StagedProvider):
+    """Parcels go into one folder; what the print house tells us is read from another."""
 
-    def __init__(self, folder: Path) -> None:
-        """``folder`` must exist and be on one file system."""
+    def __init__(self, folder: Path, incoming: Path | None = None) -> None:
+        """Both must exist, each on one file system; without ``incoming`` nothing is read."""
+        super().__init__(inbox=incoming is not None)
         self._folder = folder
-
-    def _paths(self, parcel: Parcel) -> tuple[Path, Path]:
-        if not _PLAIN.fullmatch(parcel.name):
-            raise ProviderRefused(Problem("NAME_INVALID", "A parcel's name has no folder and ends in .ZIP or .JSON."))
-        return self._folder / parcel.temporary, self._folder / parcel.name
+        self._incoming = incoming
 
     def look(self) -> None:
-        """As the protocol says: there is a folder in which we may write."""
-        if not (self._folder.is_dir() and os.access(self._folder, os.W_OK | os.X_OK)):
-            raise _unavailable()
+        """As the protocol says: there are folders in which we may write."""
+        for folder in (self._folder, self._incoming):
+            if folder is not None and not (folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)):
+                raise _missing()
 
-    def state(self, parcel: Parcel) -> RemoteState:
-        """As the protocol says; the digest is always known."""
-        temporary, final = self._paths(parcel)
-        if not self._folder.is_dir():
-            # A folder that is not mounted must never look as if the print house had taken everything away.
-            raise _unavailable()
+    @contextmanager
+    def outgoing_folder(self) -> Iterator[Far]:
+        """The folder of parcels."""
+        yield _opened(self._folder)
+
+    @contextmanager
+    def incoming_folder(self) -> Iterator[Far]:
+        """The inbox."""
+        assert self._incoming is not None
+        yield _opened(self._incoming)
+
+
+class Folder:
+    """A folder of this machine, as `Far` says."""
+
+    def __init__(self, folder: Path) -> None:
+        """``folder`` exists."""
+        self._folder = folder
+
+    def size(self, name: str) -> int | None:
+        """In bytes."""
         try:
-            # In this order: a rename between the two looks can then only be seen as handed over.
-            size = _size(temporary)
-            published = _size(final)
-            if published is not None:
-                return RemoteState(RemoteKind.HANDED_OVER, published)
-            if size is None:
-                return RemoteState(RemoteKind.ABSENT)
-            sha256 = _sha256(temporary) if size == parcel.size else None
+            return (self._folder / name).stat().st_size
         except FileNotFoundError:
-            # Renamed by another while we read: it stands, or stood, under its own name.
-            return RemoteState(RemoteKind.HANDED_OVER, parcel.size)
-        except OSError as error:
-            raise _unavailable() from error
-        kind = RemoteKind.UPLOADED if sha256 == parcel.sha256 else RemoteKind.PARTIAL
-        return RemoteState(kind, size, sha256)
+            return None
 
-    def upload(self, parcel: Parcel, data: bytes | Path) -> RemoteState:
-        """As the protocol says; file and folder are synced before it returns."""
-        temporary, _ = self._paths(parcel)
-        before = self.state(parcel)
-        if before.kind is RemoteKind.HANDED_OVER:
-            return before
-        failure: OSError | None = None
-        try:
-            self._write(temporary, data)
-        except OSError as error:
-            failure = error
-        after = self.state(parcel)
-        if after.kind is RemoteKind.PARTIAL or after.kind is RemoteKind.ABSENT:
-            raise _unavailable() from failure
-        if failure is not None:
-            # Everything arrived, but perhaps not on the disk yet.
-            self._sync(temporary)
-        return after
+    def sha256(self, name: str) -> str:
+        """Always known."""
+        with (self._folder / name).open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
 
-    def _write(self, temporary: Path, data: bytes | Path) -> None:
-        with temporary.open("wb") as target:
+    def write(self, name: str, data: bytes | Path) -> None:
+        """File and folder are synced before it returns."""
+        with (self._folder / name).open("wb") as target:
             if isinstance(data, bytes):
                 target.write(data)
             else:
                 with data.open("rb") as source:
-                    while chunk := source.read(_CHUNK):
+                    while chunk := source.read(CHUNK):
                         target.write(chunk)
-        self._sync(temporary)
+        self.sync(name)
 
-    def _sync(self, *files: Path) -> None:
-        try:
-            for path in (*files, self._folder):
-                descriptor = os.open(path, os.O_RDONLY)
+    def sync(self, *names: str) -> None:
+        """Sync the files, then the folder."""
+        for path in (*(self._folder / name for name in names), self._folder):
+            descriptor = os.open(path, os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+
+    def rename(self, name: str, new: str) -> None:
+        """In one step."""
+        (self._folder / name).rename(self._folder / new)
+
+    def unlink(self, name: str) -> None:
+        """Take it away."""
+        (self._folder / name).unlink()
+
+    def listed(self) -> Sequence[tuple[str, int]]:
+        """Plain files."""
+        found = []
+        with os.scandir(self._folder) as entries:
+            for entry in entries:
                 try:
-                    os.fsync(descriptor)
-                finally:
-                    os.close(descriptor)
-        except OSError as error:
-            raise _unavailable() from error
+                    told = entry.stat(follow_symlinks=False)
+                except FileNotFoundError:
+                    continue  # taken away since
+                if stat.S_ISREG(told.st_mode):
+                    found.append((entry.name, told.st_size))
+        return found
 
-    def publish(self, parcel: Parcel) -> None:
-        """As the protocol says; the rename is synced before it returns."""
-        temporary, final = self._paths(parcel)
-        kind = self.state(parcel).kind
-        if kind is RemoteKind.PARTIAL:
-            raise ProviderRefused(Problem("UPLOAD_INCOMPLETE", f"{parcel.name} did not arrive whole."))
-        try:
-            # A file that is gone was renamed or taken by another in the meantime, which is what was wanted.
-            with contextlib.suppress(FileNotFoundError):
-                if kind is RemoteKind.UPLOADED:
-                    temporary.rename(final)
-                elif kind is RemoteKind.HANDED_OVER:
-                    temporary.unlink()
-        except OSError as error:
-            raise _unavailable() from error
-        self._sync()
+    def read(self, name: str, most: int) -> bytes:
+        """A link is refused as an OSError."""
+        descriptor = os.open(self._folder / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        with os.fdopen(descriptor, "rb") as file:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise FileNotFoundError
+            return file.read(most)
 
 
-def _unavailable() -> ProviderUnavailable:
-    return ProviderUnavailable(Problem("PROVIDER_UNAVAILABLE", "The folder of the print house cannot be used now."))
+def _opened(folder: Path) -> Folder:
+    if not folder.is_dir():
+        # A folder that is not mounted must never look as if the print house had taken everything away.
+        raise _missing()
+    return Folder(folder)
 
 
-def _size(path: Path) -> int | None:
-    try:
-        return path.stat().st_size
-    except FileNotFoundError:
-        return None
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _missing() -> Exception:
+    return unavailable("The folder of the print house cannot be used now.")

@@ -14,7 +14,15 @@ from service.domain import calendar
 from service.domain.errors import NotFound
 from service.domain.states import Actor
 from service.identity.scopes import Scope
-from service.usecases import access, batches, post_callbacks, post_pulls, post_returned, print_desk, reconciliation
+from service.usecases import (
+    access,
+    post_callbacks,
+    post_pulls,
+    post_returned,
+    print_desk,
+    print_runs,
+    reconciliation,
+)
 from service.usecases.post_returned import Returned
 from service.usecases.print_desk import ExceptionView, InboundView, PullView
 from service.usecases.reconciliation import BatchBalance, DayBalance
@@ -176,7 +184,7 @@ class PrintDesk(Controller):
     def close(self, request: ApiRequest) -> Closed:
         """Freeze all letters that wait, before their cut-off."""
         access.operator_of(request.auth)
-        return Closed(batches.close(context_of(request), Actor.OPERATOR))
+        return Closed(print_runs.close(context_of(request), Actor.OPERATOR))
 
     @get(
         "/reconciliation",

@@ -18,7 +18,7 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 _ELSEWHERE = {
     name: f"service.cli.{name.replace('-', '_')}"
     for name in (
-        *("backup", "clients", "demo", "keys", "ledger", "legal-bases", "ops", "organisations"),
+        *("backup", "clients", "demo", "keys", "ledger", "legal-bases", "ops", "organisations", "print-house"),
         *("recovery", "restore", "retention", "verify", "witness"),
     )
 }

@@ -34,10 +34,10 @@ def print_() -> None:
 def close() -> None:
     """Freeze what waits into batches now; workers hand them to the print house."""
     from service.domain.states import Actor
-    from service.usecases import batches
+    from service.usecases import print_runs
 
     with running() as application:
-        count = batches.close(application.context, Actor.OPERATOR)
+        count = print_runs.close(application.context, Actor.OPERATOR)
     click.echo("Nothing waited." if not count else f"{count} {'batch' if count == 1 else 'batches'} closed.")
 
 

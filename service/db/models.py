@@ -263,6 +263,12 @@ class PrintBatch(Base):
     sheets: Mapped[int | None] = mapped_column(Integer)
     uploaded_at: Mapped[datetime | None]
     handed_over_at: Mapped[datetime | None]
+    deposit_id: Mapped[uuid.UUID | None]
+    fixed_at: Mapped[datetime | None]
+    held_at: Mapped[datetime | None]
+    held_by: Mapped[str | None]
+    held_reason: Mapped[str | None]
+    emptied_at: Mapped[datetime | None]
 
 
 class PrintLetter(Base):
@@ -284,10 +290,22 @@ class PrintLetter(Base):
     queued_at: Mapped[datetime]
     batch_id: Mapped[uuid.UUID | None]
     sequence: Mapped[int | None] = mapped_column(Integer)
+    set_number: Mapped[int | None]
+    deposit_id: Mapped[uuid.UUID | None]
+    run_sequence: Mapped[int | None] = mapped_column(Integer)
+    presort: Mapped[str | None]
+    postage_cents: Mapped[int | None] = mapped_column(Integer)
+    held_at: Mapped[datetime | None]
+    held_by: Mapped[str | None]
+    held_reason: Mapped[str | None]
+    reprint_reason: Mapped[str | None]
+    address_mode: Mapped[str | None]
+    mail_id: Mapped[str | None]
+    registered_number: Mapped[str | None]
 
 
 class PrintCutoff(Base):
-    """When a provider's next batch is frozen."""
+    """When the next cut-off of a print house comes, or of one product of it (``printer/product``)."""
 
     __tablename__ = "print_cutoff"
     provider: Mapped[str] = mapped_column(primary_key=True)

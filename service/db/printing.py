@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -26,32 +27,12 @@ def lock_freezing(session: Session) -> bool:
 
 
 def queue(session: Session, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Queue composed letters; one that is queued already stays as it is."""
+    """Queue composed letters, each with a number for its sheets' codes; one that is queued already stays as it is."""
     if rows:
-        session.execute(insert(PrintLetter).on_conflict_do_nothing(), [dict(row) for row in rows])
-
-
-def waiting_products(session: Session) -> list[str]:
-    """The products with letters that wait for a batch."""
-    query = select(PrintLetter.product).where(PrintLetter.batch_id.is_(None)).distinct()
-    return sorted(session.scalars(query))
-
-
-def waiting(
-    session: Session, product: str, *, limit: int, without: Collection[uuid.UUID] = ()
-) -> Sequence[PrintLetter]:
-    """Letters of a product that wait, in the order in which they are printed, ``without`` those of these deliveries."""
-    query = (
-        select(PrintLetter)
-        .where(PrintLetter.batch_id.is_(None), PrintLetter.product == product)
-        .order_by(PrintLetter.postcode, PrintLetter.delivery_id, PrintLetter.leg)
-        .limit(limit)
-        .with_for_update()
-        .execution_options(populate_existing=True)
-    )
-    if without:
-        query = query.where(PrintLetter.delivery_id.not_in(without))
-    return session.scalars(query).all()
+        numbers = text("SELECT nextval('print_set') FROM generate_series(1, :count)")
+        sets = session.scalars(numbers, {"count": len(rows)})
+        given = [dict(row) | {"set_number": number} for row, number in zip(rows, sets, strict=True)]
+        session.execute(insert(PrintLetter).on_conflict_do_nothing(), given)
 
 
 def next_number(session: Session) -> int:
@@ -99,17 +80,76 @@ def batches(session: Session, *, limit: int) -> Sequence[PrintBatch]:
     return session.scalars(select(PrintBatch).order_by(PrintBatch.number.desc()).limit(limit)).all()
 
 
-def save_content(
-    session: Session, batch_id: uuid.UUID, *, path: str, sha256: bytes, size: int, pages: int, sheets: int
-) -> bool:
-    """Freeze a batch's bytes; False when they were frozen before."""
+@dataclass(frozen=True)
+class Content:
+    """The bytes of a batch's file: where they are, and what they are of."""
+
+    path: str
+    sha256: bytes
+    size: int
+    pages: int
+    sheets: int
+    letters: int
+
+
+def save_content(session: Session, batch_id: uuid.UUID, content: Content) -> bool:
+    """Name the bytes of a batch; False when they were named before, or are not of the letters that it has now."""
     result = session.execute(
         update(PrintBatch)
-        .where(PrintBatch.id == batch_id, PrintBatch.path.is_(None))
-        .values(path=path, sha256=sha256, size=size, pages=pages, sheets=sheets)
+        .where(PrintBatch.id == batch_id, PrintBatch.path.is_(None), PrintBatch.letters == content.letters)
+        .values(
+            path=content.path,
+            sha256=content.sha256,
+            size=content.size,
+            pages=content.pages,
+            sheets=content.sheets,
+        )
         .execution_options(synchronize_session=False)
     )
     return bool(result.rowcount)  # type: ignore[attr-defined]
+
+
+def fix(session: Session, batch_id: uuid.UUID, *, path: str, now: datetime) -> bool:
+    """From now on the batch is these bytes, and no letter is taken out; False when it has others, or is held back."""
+    result = session.execute(
+        update(PrintBatch)
+        .where(PrintBatch.id == batch_id, PrintBatch.path == path)
+        .where(PrintBatch.held_at.is_(None) | PrintBatch.fixed_at.is_not(None))
+        .values(fixed_at=func.coalesce(PrintBatch.fixed_at, now))
+        .execution_options(synchronize_session=False)
+    )
+    return bool(result.rowcount)  # type: ignore[attr-defined]
+
+
+def take_out(session: Session, delivery: uuid.UUID, leg: int, *, now: datetime) -> tuple[uuid.UUID, str | None] | None:
+    """Take the letter of a leg out of its batch, whose bytes are then made anew.
+
+    Returns:
+        The batch, and the path of bytes that nobody needs any more; None where it stays, in a batch that is fixed.
+    """
+    letter = session.scalar(
+        select(PrintLetter)
+        .where(PrintLetter.delivery_id == delivery, PrintLetter.leg == leg, PrintLetter.batch_id.is_not(None))
+        .order_by(PrintLetter.attempt.desc())
+        .limit(1)
+    )
+    if letter is None or letter.batch_id is None:
+        return None
+    found = session.get(PrintBatch, letter.batch_id, populate_existing=True)
+    if found is None or found.state != "frozen" or found.fixed_at is not None:
+        # Looked at before it is locked: whoever hands it over locks its letters' deliveries after it.
+        return None
+    found = session.get(PrintBatch, letter.batch_id, with_for_update=True, populate_existing=True)
+    if found is None or found.state != "frozen" or found.fixed_at is not None:
+        return None
+    old = found.path
+    found.letters -= 1
+    found.path = found.sha256 = found.size = found.pages = found.sheets = None
+    if not found.letters:
+        found.emptied_at = now
+    session.delete(letter)
+    session.flush()
+    return found.id, old
 
 
 def mark(session: Session, batch_id: uuid.UUID, state: str, *, now: datetime) -> None:
@@ -141,3 +181,25 @@ def take_cutoff(session: Session, provider: str, *, now: datetime, next_at: date
         .execution_options(synchronize_session=False)
     )
     return bool(result.rowcount)  # type: ignore[attr-defined]
+
+
+def newest(session: Session, delivery: uuid.UUID, leg: int) -> PrintLetter | None:
+    """The last attempt at a letter, locked until the transaction ends."""
+    query = select(PrintLetter).where(PrintLetter.delivery_id == delivery, PrintLetter.leg == leg)
+    return session.scalar(
+        query.order_by(PrintLetter.attempt.desc()).limit(1).with_for_update().execution_options(populate_existing=True)
+    )
+
+
+def queue_again(session: Session, letter: PrintLetter, *, reason: str, now: datetime) -> None:
+    """Queue the same copy as the next attempt, under a number of its own."""
+    same = ("delivery_id", "leg", "organisation_id", "product", "path", "sha256", "pages", "sheets", "grams", "size",
+            "postcode", "postage_cents", "address_mode", "mail_id", "registered_number")  # fmt: skip
+    row = {name: getattr(letter, name) for name in same}
+    queue(session, [row | {"attempt": letter.attempt + 1, "queued_at": now, "reprint_reason": reason}])
+
+
+def numbered(session: Session, number: int) -> PrintBatch | None:
+    """A batch by its number, locked until the transaction ends."""
+    query = select(PrintBatch).where(PrintBatch.number == number)
+    return session.scalar(query.with_for_update().execution_options(populate_existing=True))

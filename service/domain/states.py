@@ -90,6 +90,8 @@ class Event(StrEnum):
     BATCHED = "batched"
     RELAY_TO_NON_ERDS = "RelayToNonERDS"
     RELAY_TO_NON_ERDS_FAILURE = "RelayToNonERDSFailure"
+    REPRINT_ORDERED = "reprint_ordered"
+    """An operator has a letter printed again that the print house had already."""
     PRINTED = "printed"
     POSTED = "posted"
     DELIVERED = "delivered"

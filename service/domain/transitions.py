@@ -225,6 +225,19 @@ _PAPER: Final = (
     _row(Scope.PAPER, _L.TO_PRINT, Event.CONSIGNMENT_WITHDRAWAL, _L.WITHDRAWN, Actor.SENDER),
     _row(Scope.PAPER, _L.BATCHED, Event.RELAY_TO_NON_ERDS, _L.HANDED_OVER, Actor.SERVICE),
     _row(Scope.PAPER, _L.BATCHED, Event.RELAY_TO_NON_ERDS_FAILURE, _L.UNDELIVERABLE, Actor.SERVICE, Actor.OPERATOR),
+    # Until its batch is fixed: whoever lets this happen takes the letter out of the batch in the same transaction.
+    _row(Scope.PAPER, _L.BATCHED, Event.CANCELLED, _L.WITHDRAWN, Actor.SENDER),
+    _row(Scope.PAPER, _L.BATCHED, Event.CONSIGNMENT_WITHDRAWAL, _L.WITHDRAWN, Actor.SENDER),
+)
+
+# A letter that is printed again is handed over again, wherever the reports about it left it.
+_AGAIN: Final = (
+    *(
+        _row(Scope.PAPER, state, Event.REPRINT_ORDERED, state, Actor.OPERATOR)
+        for state in POST_RANKS
+        if state not in {LegState.DELIVERED, LegState.RETURNED}
+    ),
+    *(_row(Scope.PAPER, state, Event.RELAY_TO_NON_ERDS, state, Actor.SERVICE) for state in POST_RANKS),
 )
 
 _REPORTS: Final = tuple(
@@ -254,7 +267,7 @@ _PASSING: Final = tuple(
     )
 )
 
-TRANSITIONS: Final[tuple[Transition, ...]] = (*_DELIVERY, *_MAILBOX, *_LATE, *_PAPER, *_REPORTS, *_PASSING)
+TRANSITIONS: Final[tuple[Transition, ...]] = (*_DELIVERY, *_MAILBOX, *_LATE, *_PAPER, *_AGAIN, *_REPORTS, *_PASSING)
 """Every row, in the order of a delivery's life."""
 
 BY_EVENT: Final[Mapping[tuple[Scope, DeliveryState | LegState | None, Event], Transition]] = MappingProxyType(

@@ -9,14 +9,14 @@ import msgspec
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from service.db import mailboxes
+from service.db import letters, mailboxes
 from service.db.ids import new_id
 from service.db.mailbox_models import Activation, ActivationCode, Mailbox
 from service.domain.errors import Conflict, Forbidden, Invalid, QuotaExceeded, Retryable
 from service.domain.identifiers import RecipientKind
 from service.notifications.base import About, Language, Notice, NoticeKind, Result, checked_address
 from service.notifications.base import ActivationCode as CodeNotice
-from service.usecases import acting
+from service.usecases import acting, invitations
 from service.usecases.context import Context
 from service.usecases.mailbox import Reader
 from service.usecases.notices import MailboxDetails
@@ -45,13 +45,20 @@ class CodeWrong(Invalid):
     code = "activation_code_wrong"
 
 
+class InvitationWrong(Invalid):
+    """The code that was typed is none that a letter to this recipient carried, or it was used, or its time is over."""
+
+    code = "invitation_wrong"
+
+
 class _CodeDetails(msgspec.Struct, frozen=True):
     email: str
     language: str
+    invitation: bytes | None = None
 
 
 class Proof(msgspec.Struct, frozen=True):
-    """What is kept as proof of a consent."""
+    """What is kept as proof of a consent; ``by_letter``: it was given with the personal code of a letter."""
 
     act: str
     at: datetime
@@ -59,6 +66,7 @@ class Proof(msgspec.Struct, frozen=True):
     consent_text: str | None
     email: str | None
     assurance: str | None
+    by_letter: bool = False
 
 
 def state(context: Context, reader: Reader) -> ActivationView:
@@ -83,11 +91,19 @@ def state(context: Context, reader: Reader) -> ActivationView:
     )
 
 
-def begin(context: Context, reader: Reader, email: str, language: str) -> None:
+def begin(context: Context, reader: Reader, email: str, language: str, *, invitation: str = "") -> None:
     """Send a code to an e-mail address; only who reads it can activate with it.
 
+    Args:
+        context: the wired parts.
+        reader: who activates.
+        email: where notices go.
+        language: of them.
+        invitation: the personal code of a letter, if there is one. It doesn't stand in for the code that is sent: it
+            confirms that the letter reached the recipient, and the proof of the consent says so.
+
     Raises:
-        Invalid: ``email_invalid`` or ``language_unknown``.
+        Invalid: ``email_invalid``, ``language_unknown`` or ``invitation_wrong``.
         QuotaExceeded: a code was sent less than a minute ago.
         Retryable: the mail can't be sent at the moment.
         Conflict: ``email_refused``, the address takes no mail.
@@ -101,7 +117,8 @@ def begin(context: Context, reader: Reader, email: str, language: str) -> None:
     now = context.clock()
     digits = f"{secrets.randbelow(10**6):06d}"
     with context.database.transaction(recipients=reader.hashes) as session:
-        _keep_code(session, context, reader, _CodeDetails(address, language), digits, now)
+        invited = _invited(session, reader, invitation, now)
+        _keep_code(session, context, reader, _CodeDetails(address, language, invited), digits, now)
     act = new_id()
     notice = Notice(
         reference=f"activation/{act}",
@@ -162,6 +179,15 @@ def revoke(context: Context, reader: Reader) -> ActivationView:
     return state(context, reader)
 
 
+def _invited(session: Session, reader: Reader, typed: str, now: datetime) -> bytes | None:
+    if not typed.strip():
+        return None
+    digest = invitations.read(typed)
+    if digest is None or not invitations.is_good(session, reader.hashes, digest, now=now):
+        raise InvitationWrong("This is not a code of a letter to you, or it was used, or its time is over.")
+    return digest
+
+
 def _keep_code(
     session: Session, context: Context, reader: Reader, details: _CodeDetails, digits: str, now: datetime
 ) -> None:
@@ -216,7 +242,11 @@ def _activate(session: Session, context: Context, reader: Reader, details: _Code
     row.unreachable_since = None
     session.flush()
     text = CONSENT_TEXT[details.language]
-    proof = Proof("activated", now, CONSENT_VERSION, text, details.email, reader.assurance)
+    # Used up by the activation, not by its beginning: whoever mistyped their address begins again with it.
+    by_letter = details.invitation is not None and letters.use_invitation(
+        session, reader.hashes, details.invitation, now=now
+    )
+    proof = Proof("activated", now, CONSENT_VERSION, text, details.email, reader.assurance, by_letter)
     prove(session, context, row, proof)
 
 

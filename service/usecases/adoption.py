@@ -41,8 +41,10 @@ def adopt(
                 leg = dossier.leg(row.leg)
                 progress.happen(dossier, Event.BATCHED, Cause(Actor.CLOCK), leg=leg)
                 # The copy that was printed is not the one that was made again after the restore.
-                letter = evidenced(None, batches[row.batch_id])
-                cause = Cause(Actor.SERVICE, external=relay(context, row.batch_id), letter=letter)
+                batch = batches[row.batch_id]
+                provider = context.printers.first.name if batch is None else batch.provider
+                external = relay(provider, row.batch_id)
+                cause = Cause(Actor.SERVICE, external=external, letter=evidenced(None, batch))
                 progress.happen(dossier, Event.RELAY_TO_NON_ERDS, cause, leg=leg)
         progress.write(session)
     return [letter for letter in letters if letter not in adopted]

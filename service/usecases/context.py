@@ -10,7 +10,6 @@ from cryptography import x509
 from printing.checks import Findings
 from printing.pictures import NONE, Wanted
 from printing.profiles import Profile
-from printing.providers.base import PrintProvider
 from printing.zones import Mode
 from service.channels.base import MailboxChannel
 from service.db.jobs import JobKind
@@ -21,6 +20,7 @@ from service.domain.legal_basis import Register
 from service.inspection.inspector import Inspection
 from service.ledger.cosigning import KnownWitness
 from service.notifications.base import Notifier
+from service.printers.wired import Printers
 from service.usecases.desk import Desk
 from service.usecases.meters import Meter
 from service.usecases.receipts import Receipts
@@ -84,20 +84,11 @@ class Limits:
 
 
 @dataclass(frozen=True)
-class PrintSettings:
-    """How letters reach the print house: our code there, its name with us, seconds between two cut-offs.
+class PostPromises:
+    """Working days after its hand-over in which a letter is posted; days in which the print house deletes our files."""
 
-    Attributes:
-        deadline_days: working days after its hand-over in which a letter is posted.
-        deletion_days: days after the hand-over in which the print house deletes our files.
-    """
-
-    sender: str
-    provider: str
-    cutoff_seconds: int
     deadline_days: int = 3
     deletion_days: int = 30
-    callback_secret: bytes | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)
@@ -112,8 +103,10 @@ class Context:
         renewer: gives sealed documents a newer time-stamp.
         signature_renewer: the same for documents that people signed, whose issuers it asks too.
         renewal_margin: how long before its proof ends a document is renewed.
+        printers: the print houses that letters go to.
         wake: tells workers that there is work; failing to is harmless.
         issuer_name: who vouches for evidence records.
+        base_url: where people find the service.
         desk: where the hand-ins of this process meet.
         meter: what this process admitted of organisations' daily quotas.
         receipts: what went out, told outside the database.
@@ -141,12 +134,12 @@ class Context:
     renewal_margin: timedelta
     channel: MailboxChannel
     notifier: Notifier
-    provider: PrintProvider
+    printers: Printers
     wake: Callable[[Collection[JobKind]], object]
     clock: Callable[[], datetime]
     issuer_name: str
+    base_url: str
     limits: Limits
-    printing: PrintSettings
     receipts: Receipts
     log_origin: str
     signed_size: Callable[[], int | None]
@@ -154,6 +147,7 @@ class Context:
     roots: Sequence[x509.Certificate]
     witnesses: Sequence[KnownWitness] = ()
     quiet_hours: bool = True
+    post_promises: PostPromises = PostPromises()
     signers: SignerCheck | None = None
     consent: ConsentService | None = None
     tsa: TimeStampAuthority | None = None

@@ -21,6 +21,7 @@ from service.usecases.bundle import Bundle, made
 from service.usecases.context import Context
 from service.usecases.dossiers import Dossier
 from service.usecases.evidence_page import sealed_page
+from service.usecases.print_taking_out import out_of_batches
 from service.usecases.progress import Cause, Progress, may_cancel, may_happen, withdrawable
 from service.usecases.views import (
     DeliveryPage,
@@ -168,15 +169,15 @@ def cancel(context: Context, organisation_id: uuid.UUID, delivery_id: str) -> De
     with context.database.transaction(organisations=[organisation_id]) as session:
         dossier = _own(session, context, organisation_id, delivery_id, lock=True)
         progress = Progress(context, now=context.clock())
-        if not take_back(progress, dossier):
+        if not take_back(session, progress, dossier):
             raise TransitionRefused("It is too late to cancel: this is already with the recipient or the printer.")
         progress.write(session)
         return delivery_view(context, dossier)
 
 
-def take_back(progress: Progress, dossier: Dossier) -> bool:
+def take_back(session: Session, progress: Progress, dossier: Dossier) -> bool:
     """Cancel a delivery that this transaction has locked, for its sender; False when it is too late."""
-    if not may_cancel(dossier):
+    if not may_cancel(dossier) or not out_of_batches(session, dossier, now=progress.now):
         return False
     cause = Cause(Actor.SENDER)
     for leg in dossier.legs:
@@ -207,6 +208,8 @@ def withdraw(
         digital = any(leg.kind == LegKind.MAILBOX.value for leg in legs)
         if digital and not mailboxes.withdraw(session, dossier.id, now=now):
             legs = []
+        if legs and not out_of_batches(session, dossier, now=now):
+            raise TransitionRefused("It is too late to withdraw: the print house has it.", code="too_late_to_withdraw")
         if not legs:
             raise _not_withdrawn(dossier)
         progress = Progress(context, now=now)

@@ -11,7 +11,7 @@ from datetime import date, timedelta
 from sqlalchemy.orm import Session
 
 from service.db import deliveries as rows
-from service.db import mailboxes, signatures
+from service.db import letters, mailboxes, signatures
 from service.db import retention as due
 from service.db.ids import DELIVERY, SIGNATURE_REQUEST, new_id, public_id
 from service.db.printing import every_organisation
@@ -86,6 +86,7 @@ def _empty_mailbox(session: Session, context: Context, who: Reader, periods: Per
     code = mailboxes.code(session, who.hashes, lock=True)
     if code is not None:
         session.delete(code)
+    letters.uninvite(session, who.hashes)
     row = mailboxes.own(session, who.hashes)
     if row is None or row.revoked_at is None:
         return None

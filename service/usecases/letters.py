@@ -5,31 +5,24 @@ from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
 
-from printing import profiles
-from printing.errors import PrintingError, Problem
-from printing.letters import Letter, Sender, compose
 from service.db import deliveries
 from service.db import printing as rows
 from service.db.ids import DELIVERY, public_id
 from service.db.jobs import JobKind, Leased
-from service.domain import addresses
 from service.domain.errors import Final
 from service.domain.evidence import External
 from service.domain.states import Actor, Event, LegState
-from service.engine.patience import OutOfPatience, patience
 from service.engine.steps import Outcome, Step, attempt
-from service.usecases import dossiers
+from service.usecases import dossiers, invitations
 from service.usecases.admission import intents
+from service.usecases.composing import Made, Unprintable, make
 from service.usecases.context import Context
 from service.usecases.dossiers import Dossier
-from service.usecases.products import product_of
+from service.usecases.products import asked, product_of
 from service.usecases.progress import Cause, Progress
-from service.usecases.seal import TOO_COMPLEX
 from service.vault.vault import Prepared
 
 CHUNK = 50
-REFUSED = "letter_refused"
-ADDRESS_REFUSED = "address_refused"
 
 
 @dataclass(frozen=True)
@@ -44,18 +37,8 @@ class LetterWork:
 class Composed:
     """A letter and its encrypted print copy."""
 
-    letter: Letter
+    made: Made
     prepared: Prepared
-
-
-class Unprintable(Final):
-    """No letter can be made of this delivery, for these reasons."""
-
-    def __init__(self, problems: Sequence[Problem]) -> None:
-        first = problems[0]
-        reason = ADDRESS_REFUSED if first.code.startswith("ADDR_") else REFUSED
-        super().__init__(first.detail, reason=reason, code=first.code)
-        self.problems = tuple(problems)
 
 
 def step(context: Context) -> Step[LetterWork, Composed]:
@@ -89,7 +72,7 @@ def step(context: Context) -> Step[LetterWork, Composed]:
                 cause = Cause(
                     Actor.SERVICE,
                     reasons=(error.reason,),
-                    external=External(context.printing.provider, public_id(DELIVERY, dossier.id)),
+                    external=External(context.printers.of(asked(dossier, leg)).name, public_id(DELIVERY, dossier.id)),
                 )
                 progress.happen(dossier, Event.RELAY_TO_NON_ERDS_FAILURE, cause, leg=leg)
                 progress.write(session)
@@ -99,46 +82,37 @@ def step(context: Context) -> Step[LetterWork, Composed]:
 
 def _compose(context: Context, work: LetterWork) -> Composed:
     dossier = work.dossier
-    delivery, organisation = dossier.delivery, dossier.organisation
-    address = dossier.personal.address
-    if address is None:
-        raise Final("There is no address to send a letter to.", reason="address_missing", code="address_missing")
+    delivery = dossier.delivery
     documents = [
         context.vault.read(row.path, row.organisation_id, row.delivery_id, f"sealed-{row.position}")
         for row in dossier.documents
     ]
-    profile = profiles.load()
-    try:
-        with patience():
-            letter = compose(
-                documents[0],
-                documents[1:],
-                address_lines=addresses.lines(address, language=delivery.language),
-                sender=Sender(organisation.name, tuple(organisation.return_address), (organisation.contact,)),
-                reference=delivery.reference,
-                language=delivery.language,  # type: ignore[arg-type]
-                duplex=bool(delivery.print_options["duplex"]),
-                profile=profile,
-            )
-    except OutOfPatience:
-        raise Unprintable((Problem(TOO_COMPLEX, "The document takes too long to prepare for printing."),)) from None
-    except PrintingError as error:
-        raise Unprintable(error.problems or (Problem(error.code, error.detail),)) from error
+    profile = context.printers.of(asked(dossier, dossier.leg(work.leg))).profile
+    made = make(context, dossier, dossier.leg(work.leg), documents, profile)
+    letter = made.letter
     found = context.letters.check_letter(
-        letter.pdf, sheets=letter.sheets, profile=profile, duplex=letter.duplex, source_bytes=sum(map(len, documents))
+        letter.pdf,
+        sheets=letter.sheets,
+        profile=profile,
+        duplex=letter.duplex,
+        own_codes=made.own_codes,
+        source_bytes=sum(map(len, documents)),
     )
     if found.problems:
         raise Unprintable(found.problems)
     prepared = context.vault.prepare(
         delivery.organisation_id, delivery.retention_year, delivery.id, f"print-{work.leg}", letter.pdf
     )
-    return Composed(letter, prepared)
+    return Composed(made, prepared)
 
 
 def _store(context: Context, outcomes: Sequence[Outcome[LetterWork, Composed]]) -> None:
     good = [outcome for outcome in outcomes if outcome.result is not None]
     if not good:
         return
+    invitations.keep(
+        context, [each.result.made.invited for each in good if each.result is not None and each.result.made.invited]
+    )
     organisations = {outcome.work.dossier.delivery.organisation_id for outcome in good}
     with context.database.transaction(organisations=organisations) as session:
         deliveries.intend(
@@ -161,9 +135,9 @@ def _record(session: Session, context: Context, outcomes: Sequence[Outcome[Lette
     progress = Progress(context, now=now)
     queued, paths, subjects = [], [], []
     for outcome in outcomes:
-        dossier, made = outcome.work.dossier, outcome.result
+        dossier, composed = outcome.work.dossier, outcome.result
         leg = dossier.leg(outcome.work.leg)
-        if made is None or leg.state != LegState.PENDING.value:
+        if composed is None or leg.state != LegState.PENDING.value:
             continue
         assert dossier.personal.address is not None
         progress.happen(dossier, Event.LETTER_COMPOSED, Cause(Actor.SERVICE), leg=leg)
@@ -173,18 +147,24 @@ def _record(session: Session, context: Context, outcomes: Sequence[Outcome[Lette
                 "leg": leg.number,
                 "attempt": 0,
                 "organisation_id": dossier.delivery.organisation_id,
-                "product": product_of(context, dossier, leg, made.letter),
-                "path": made.prepared.path,
-                "sha256": bytes.fromhex(made.letter.sha256),
-                "pages": made.letter.pages,
-                "sheets": made.letter.sheets,
-                "grams": made.letter.grams,
-                "size": len(made.letter.pdf),
+                "product": product_of(context, dossier, leg, composed.made.letter),
+                "path": composed.prepared.path,
+                "sha256": bytes.fromhex(composed.made.letter.sha256),
+                "pages": composed.made.letter.pages,
+                "sheets": composed.made.letter.sheets,
+                "grams": composed.made.letter.grams,
+                "size": len(composed.made.letter.pdf),
                 "postcode": dossier.personal.address.postcode,
                 "queued_at": now,
+                "postage_cents": context.printers.of(asked(dossier, leg)).profile.postage(
+                    asked(dossier, leg), composed.made.letter.grams
+                ),
+                "address_mode": composed.made.mode,
+                "mail_id": composed.made.marks.mail_id,
+                "registered_number": composed.made.marks.registered_number,
             }
         )
-        paths.append(made.prepared.path)
+        paths.append(composed.prepared.path)
         subjects.append(dossier.id)
     rows.queue(session, queued)
     deliveries.keep(session, subjects, paths)

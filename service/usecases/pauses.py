@@ -140,7 +140,7 @@ def begin_checked(
     actor: str,
 ) -> uuid.UUID:
     """Begin a pause in a transaction of its own; a provider must be one that there is. Otherwise as ``begin``."""
-    known = {rows.MAIL, context.printing.provider}
+    known = {rows.MAIL, *context.printers}
     if provider is not None and provider not in known:
         raise Invalid(f"The provider is one of: {', '.join(sorted(known))}.")
     with context.database.transaction() as session:

@@ -92,6 +92,11 @@ class Progress:
         self._evidence: list[evidence.Draft] = []
         self._jobs: list[NewJob] = []
 
+    @property
+    def now(self) -> datetime:
+        """When all of it happens."""
+        return self._now
+
     def happen(self, dossier: Dossier, event: Event, cause: Cause, *, leg: LegRow | None = None) -> None:
         """Let an event happen to a delivery, or to one of its legs.
 

@@ -18,7 +18,7 @@ from service.db.printing import every_organisation
 from service.db.session import widen
 from service.domain import calendar
 from service.domain.alarms import Sample
-from service.usecases import post_batches, printers
+from service.usecases import post_batches
 from service.usecases.context import Context
 from service.usecases.post_statements import name_of
 
@@ -137,7 +137,7 @@ def round_(context: Context) -> int:
 def samples(session: Session, context: Context) -> Iterable[Sample]:
     """What the alarms look at."""
     now = context.clock()
-    lags = rows.lags(session, since=now - WINDOW, deleted=now - printers.deletion(context))
+    lags = rows.lags(session, since=now - WINDOW, deleted=now - timedelta(days=context.post_promises.deletion_days))
     yield Sample("zending_print_exceptions", lags.exceptions)
     for name, since in (
         ("inbound", lags.inbound),
@@ -158,7 +158,7 @@ def deadline(context: Context, batch: PrintBatch) -> datetime | None:
     """Until when the post has the letters of a batch: the end of so many working days after its hand-over."""
     if batch.handed_over_at is None:
         return None
-    days = printers.deadline_days(context, batch.provider)
+    days = context.post_promises.deadline_days
     last = calendar.add_working_days(calendar.local_date(batch.handed_over_at), days)
     return calendar.begins(last + timedelta(days=1))
 

@@ -186,7 +186,7 @@ def _finish_renames(context: Context, lost: Sequence[BatchReceipt]) -> None:
     """A receipt says that the batch was uploaded whole; whoever died before the rename is helped to it."""
     for batch in lost:
         try:
-            context.provider.publish(Parcel(batch.file_name, batch.size, batch.sha256))
+            context.printers.named(batch.provider).provider.publish(Parcel(batch.file_name, batch.size, batch.sha256))
         except ProviderUnavailable as error:
             raise Retryable("The print house can't be reached.", code="print_provider_unavailable") from error
 

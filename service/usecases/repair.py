@@ -27,6 +27,7 @@ from service.domain.states import Actor, DeliveryState, Event, LegKind, LegState
 from service.usecases import archive, audit, causes, dossiers
 from service.usecases.context import Context
 from service.usecases.dossiers import Dossier
+from service.usecases.products import asked
 from service.usecases.progress import Cause, Progress
 
 log = structlog.get_logger()
@@ -266,7 +267,7 @@ def _no_letter(
 ) -> None:
     leg = dossier.leg(row.leg if number is None else number)
     if leg.state == LegState.PENDING.value:
-        external = External(context.printing.provider, public_id(DELIVERY, dossier.id))
+        external = External(context.printers.of(asked(dossier, leg)).name, public_id(DELIVERY, dossier.id))
         cause = Cause(Actor.OPERATOR, reasons=(reason,), external=external)
         progress.happen(dossier, Event.RELAY_TO_NON_ERDS_FAILURE, cause, leg=leg)
 

@@ -55,12 +55,18 @@ class AddressPart(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 
 class PrintPart(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """How a letter is printed and posted."""
+    """How a letter is printed and posted.
+
+    ``address``: on a page of its own in front (page), printed into the free window of the document's first page
+    (stamp), or there already (adopt). ``undeliverable``: what happens to a letter that can't be delivered.
+    """
 
     duplex: bool = True
     colour: bool = False
     priority: bool = False
     return_receipt: bool = False
+    address: Literal["page", "stamp", "adopt"] = "page"
+    undeliverable: Literal["return", "destroy"] = "return"
 
 
 class PaymentPart(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -364,4 +370,6 @@ def options(request: DeliveryRequest) -> dict[str, Any]:
         "colour": request.print.colour,
         "priority": request.print.priority,
         "return_receipt": request.print.return_receipt,
+        "address": request.print.address,
+        "undeliverable": request.print.undeliverable,
     }

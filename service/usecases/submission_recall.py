@@ -49,7 +49,7 @@ def _recall(session: Session, context: Context, work: Work) -> None:
     for row in found:
         session.expunge(row)
         dossier = loaded.get(row.delivery_id) if row.delivery_id is not None else None
-        if dossier is not None and take_back(progress, dossier):
+        if dossier is not None and take_back(session, progress, dossier):
             row.state = RowState.CANCELLED.value
         else:
             row.errors = [TOO_LATE]

@@ -1,78 +1,26 @@
 """What every way to a print house must hold; a new one adds its `Remote` to PROVIDERS."""
 
-import errno
 import hashlib
-import os
-import signal
-import subprocess
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Protocol
 
 import pytest
 
 from printing.errors import ProviderRefused, ProviderUnavailable
-from printing.providers.base import Parcel, PrintProvider, RemoteKind, hand_over
-from printing.providers.directory import DirectoryProvider
+from printing.providers import base
+from printing.providers.base import Incoming, Parcel, PrintProvider, RemoteKind, hand_over
+from tests.print_way_support import DATA, NAME, PARCEL, DirectoryRemote, Remote
 
-NAME = "PRT_0100_VOORBEEL_0000000001_261123175001_0RQ.ZIP"
-DATA = bytes(range(256)) * 20_000
-PARCEL = Parcel(NAME, len(DATA), hashlib.sha256(DATA).hexdigest())
-
-
-class Remote(Protocol):
-    """The far side as its owner sees it."""
-
-    def provider(self) -> PrintProvider:
-        """A fresh object, as after a restart."""
-        ...
-
-    def names(self) -> set[str]: ...
-
-    def read(self, name: str) -> bytes: ...
-
-    def put(self, name: str, data: bytes) -> None: ...
-
-    def take_away(self, name: str) -> bytes: ...
-
-    def lose(self) -> None:
-        """Make the far side unreachable."""
-        ...
-
-
-class DirectoryRemote:
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder / "out"
-        self.folder.mkdir()
-
-    def provider(self) -> PrintProvider:
-        return DirectoryProvider(self.folder)
-
-    def names(self) -> set[str]:
-        return {path.name for path in self.folder.iterdir()}
-
-    def read(self, name: str) -> bytes:
-        return (self.folder / name).read_bytes()
-
-    def put(self, name: str, data: bytes) -> None:
-        (self.folder / name).write_bytes(data)
-
-    def take_away(self, name: str) -> bytes:
-        data = self.read(name)
-        (self.folder / name).unlink()
-        return data
-
-    def lose(self) -> None:
-        self.folder.rename(self.folder.with_name("elsewhere"))
-
-
-PROVIDERS: dict[str, Callable[[Path], Remote]] = {"directory": DirectoryRemote}
+PROVIDERS: dict[str, Callable[[Path], AbstractContextManager[Remote]]] = {
+    "directory": lambda folder: nullcontext(DirectoryRemote(folder)),
+}
 
 
 @pytest.fixture(params=PROVIDERS)
-def remote(request: pytest.FixtureRequest, tmp_path: Path) -> Remote:
-    return PROVIDERS[request.param](tmp_path)
+def remote(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Remote]:
+    with PROVIDERS[request.param](tmp_path) as made:
+        yield made
 
 
 class Ledger:
@@ -291,101 +239,61 @@ def test_who_no_longer_holds_the_batch_publishes_nothing(ledger: Ledger) -> None
     assert ledger.remote.names() == {PARCEL.temporary}
 
 
-# What only the folder has.
+@pytest.mark.parametrize("name", [NAME + ".age", NAME.replace("0RQ.ZIP", "4PL_1.JSON")])
+def test_encrypted_parcels_and_pull_lists_go_the_same_way(remote: Remote, name: str) -> None:
+    parcel = Parcel(name, 3, hashlib.sha256(b"abc").hexdigest())
+    remote.provider().upload(parcel, b"abc")
+    assert remote.names() == {parcel.temporary}
+    remote.provider().publish(parcel)
+    assert remote.names() == {name}
+    assert remote.read(name) == b"abc"
 
 
-def _failing(number: int) -> Callable[..., None]:
-    def fail(*_arguments: object) -> None:
-        raise OSError(number, "made to fail")
-
-    return fail
+# The inbox.
 
 
-def test_a_full_disk_is_a_failure_that_may_be_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    remote = DirectoryRemote(tmp_path)
-    provider = DirectoryProvider(remote.folder)
+def test_whole_files_of_the_inbox_are_listed_fetched_and_removed(remote: Remote) -> None:
+    assert list(remote.provider().incoming()) == []
+    remote.tell("b.JSON", DATA)
+    remote.tell("a.ZIP", b"")
+    remote.tell("c.TMP", b"still being written")
+    remote.tell(".hidden", b"x")
+    assert list(remote.provider().incoming()) == [Incoming("a.ZIP", 0), Incoming("b.JSON", len(DATA))]
+    assert remote.provider().fetch("b.JSON") == DATA
+    assert remote.provider().fetch("a.ZIP") == b""
+    assert remote.told() == {"a.ZIP", "b.JSON", "c.TMP", ".hidden"}
+    for _ in range(2):
+        remote.provider().remove("b.JSON")
+    assert remote.told() == {"a.ZIP", "c.TMP", ".hidden"}
+    with pytest.raises(ProviderRefused) as gone:
+        remote.provider().fetch("b.JSON")
+    assert gone.value.code == "INCOMING_GONE"
 
-    def half(temporary: Path, data: bytes) -> None:
-        temporary.write_bytes(data[:100])
-        raise OSError(errno.ENOSPC, "full")
 
-    with monkeypatch.context() as patched:
-        patched.setattr(provider, "_write", half)
+def test_a_file_of_the_inbox_is_read_only_up_to_its_bound(remote: Remote, monkeypatch: pytest.MonkeyPatch) -> None:
+    most = 1000
+    for module in (base, *remote.bounded):
+        monkeypatch.setattr(module, "MOST_INCOMING", most)
+    remote.tell("a.JSON", DATA[:most])
+    remote.tell("b.JSON", DATA[: most + 1])
+    assert remote.provider().fetch("a.JSON") == DATA[:most]
+    with pytest.raises(ProviderRefused) as refused:
+        remote.provider().fetch("b.JSON")
+    assert refused.value.code == "INCOMING_TOO_BIG"
+
+
+@pytest.mark.parametrize("name", ["../out/x.ZIP", "a/b.JSON", "/etc/passwd", "..", "", ".x", "a.TMP", "a\0.JSON"])
+def test_a_name_that_is_no_plain_file_of_the_inbox_is_refused(remote: Remote, name: str) -> None:
+    for act in (remote.provider().fetch, remote.provider().remove):
+        with pytest.raises(ProviderRefused) as refused:
+            act(name)
+        assert refused.value.code == "NAME_INVALID"
+
+
+def test_an_inbox_that_is_away_never_looks_empty(remote: Remote) -> None:
+    remote.tell("a.JSON", b"x")
+    remote.lose()
+    provider = remote.provider()
+    for act in (provider.incoming, lambda: provider.fetch("a.JSON"), lambda: provider.remove("a.JSON")):
         with pytest.raises(ProviderUnavailable):
-            provider.upload(PARCEL, DATA)
-    assert provider.upload(PARCEL, DATA).kind is RemoteKind.UPLOADED
-
-
-def test_an_error_after_everything_arrived_is_a_success(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    remote = DirectoryRemote(tmp_path)
-    provider = DirectoryProvider(remote.folder)
-
-    def whole(temporary: Path, data: bytes) -> None:
-        temporary.write_bytes(data)
-        raise OSError(errno.EIO, "late")
-
-    monkeypatch.setattr(provider, "_write", whole)
-    assert provider.upload(PARCEL, DATA).kind is RemoteKind.UPLOADED
-
-
-def test_nothing_counts_as_uploaded_that_could_not_be_synced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    provider = DirectoryProvider(DirectoryRemote(tmp_path).folder)
-    monkeypatch.setattr(os, "fsync", _failing(errno.EIO))
-    with pytest.raises(ProviderUnavailable):
-        provider.upload(PARCEL, DATA)
-
-
-def test_a_rename_that_fails_is_told_and_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    remote = DirectoryRemote(tmp_path)
-    provider = DirectoryProvider(remote.folder)
-    provider.upload(PARCEL, DATA)
-    with monkeypatch.context() as patched:
-        patched.setattr(Path, "rename", _failing(errno.EACCES))
-        with pytest.raises(ProviderUnavailable):
-            provider.publish(PARCEL)
-    with monkeypatch.context() as patched:
-        patched.setattr(Path, "rename", _failing(errno.ENOENT))
-        provider.publish(PARCEL)
-    assert remote.names() == {PARCEL.temporary}
-
-
-def test_a_folder_that_cannot_be_read_is_unavailable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    provider = DirectoryProvider(DirectoryRemote(tmp_path).folder)
-    provider.upload(PARCEL, DATA)
-    monkeypatch.setattr(hashlib, "file_digest", _failing(errno.EIO))
-    with pytest.raises(ProviderUnavailable):
-        provider.state(PARCEL)
-
-
-def test_a_parcel_renamed_while_it_is_read_is_handed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    provider = DirectoryProvider(DirectoryRemote(tmp_path).folder)
-    provider.upload(PARCEL, DATA)
-    monkeypatch.setattr(hashlib, "file_digest", _failing(errno.ENOENT))
-    assert provider.state(PARCEL).kind is RemoteKind.HANDED_OVER
-
-
-def test_a_real_death_between_upload_and_rename_prints_once(tmp_path: Path) -> None:
-    remote = DirectoryRemote(tmp_path)
-    program = f"""
-import os, signal
-from pathlib import Path
-from printing.providers.base import Parcel, hand_over
-from printing.providers.directory import DirectoryProvider
-
-def commit():
-    Path({str(tmp_path / "committed")!r}).touch()
-    os.kill(os.getpid(), signal.SIGKILL)
-
-provider = DirectoryProvider(Path({str(remote.folder)!r}))
-hand_over(provider, {PARCEL!r}, bytes(range(256)) * 20_000, uploaded=False, commit_uploaded=commit)
-"""
-    done = subprocess.run([sys.executable, "-c", program], check=False, cwd=Path(__file__).parents[2])
-    assert done.returncode == -signal.SIGKILL
-    assert remote.names() == {PARCEL.temporary}
-    ledger = Ledger(remote)
-    ledger.uploaded = (tmp_path / "committed").exists()
-    ledger.hand_over()
-    ledger.fetch()
-    ledger.hand_over()
-    assert ledger.printed == [DATA]
-    assert remote.names() == set()
+            act()

@@ -22,7 +22,8 @@ from bench.tree import ledger_faults
 from bench.truth import AVAILABLE, HANDED_OVER, End
 from service.db.jobs import JobKind
 from service.embedded.stack import Stack
-from service.usecases import batches
+from service.printers.wired import Printers
+from service.usecases import print_runs
 from service.usecases.hand_in import HandedIn
 from tests.engine_support import execute
 from tests.pipeline_support import Pipeline, TestDatabase
@@ -136,7 +137,9 @@ def test_the_night_of_the_changing_hour_is_quiet_and_every_cut_off_comes_once(
     night: datetime,
     hours: int,
 ) -> None:
-    change(pipeline, printing=dataclasses.replace(pipeline.context.printing, cutoff_seconds=3600))
+    (printer,) = pipeline.context.printers.values()
+    hourly = {name: dataclasses.replace(each, period=timedelta(hours=1)) for name, each in printer.products.items()}
+    change(pipeline, printers=Printers([dataclasses.replace(printer, products=hourly)]))
     sender = organisation()
     activate(pipeline, "an")
     change(pipeline, quiet_hours=True)
@@ -147,15 +150,15 @@ def test_the_night_of_the_changing_hour_is_quiet_and_every_cut_off_comes_once(
     pipeline.work(JobKind.SEAL)
     before, closed = mails(stack), []
     pipeline.skew = start
-    batches.close_due(pipeline.context)
+    print_runs.close_due(pipeline.context)
     for hour in range(1, hours + 1):
         pipeline.work(JobKind.ROUTE, JobKind.DEPOSIT, JobKind.NOTIFY, JobKind.LETTER)
         local = pipeline.now.astimezone(BRUSSELS)
         assert mails(stack) == before, f"nobody is written to at {local:%H:%M}"
         pipeline.skew = start + timedelta(hours=hour, seconds=30)
         move_database_clock(pipeline, database, pipeline.skew)
-        closed.append(batches.close_due(pipeline.context))
-        assert batches.close_due(pipeline.context) == 0, "one cut-off comes once"
+        closed.append(print_runs.close_due(pipeline.context))
+        assert print_runs.close_due(pipeline.context) == 0, "one cut-off comes once"
         pipeline.work(JobKind.HAND_OVER)
         if hour < hours:
             letters.append(pipeline.hand_in(sender, "jan"))

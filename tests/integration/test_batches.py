@@ -5,12 +5,12 @@ import hashlib
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 from zipfile import ZipFile
 
 import pikepdf
 import pytest
+from msgspec import structs
 
 from printing import profiles
 from printing.errors import Problem, ProviderUnavailable
@@ -19,7 +19,8 @@ from printing.providers.base import Parcel, RemoteState
 from service.db.ids import DELIVERY, parse_id
 from service.db.jobs import JobKind
 from service.domain.states import Actor
-from service.usecases import batches, deliveries
+from service.printers.wired import Printers
+from service.usecases import deliveries, print_runs
 from service.usecases.admission import Upload
 from service.usecases.personal import PLATFORM
 from tests.engine_support import end_leases, execute
@@ -28,6 +29,7 @@ from tests.service_support import DOCUMENTS
 from tests.usecase_support import (
     Sender,
     change,
+    change_way,
     deliver,
     events,
     evidence,
@@ -52,15 +54,11 @@ def manifests(pipeline: Pipeline) -> list[Manifest]:
     return [read_manifest(BytesIO(file.read_bytes())) for file in files(pipeline)]
 
 
-def limited(monkeypatch: pytest.MonkeyPatch, **limits: int) -> None:
+def limited(pipeline: Pipeline, **limits: int) -> None:
+    (printer,) = pipeline.context.printers.values()
     profile = profiles.load()
-    changed = SimpleNamespace(
-        limits=SimpleNamespace(
-            batch_letters=limits.get("batch_letters", profile.limits.batch_letters),
-            batch_bytes=limits.get("batch_bytes", profile.limits.batch_bytes),
-        )
-    )
-    monkeypatch.setattr(batches, "profiles", SimpleNamespace(load=lambda: changed))
+    changed = structs.replace(profile, limits=structs.replace(profile.limits, **limits))
+    change(pipeline, printers=Printers([dataclasses.replace(printer, profile=changed)]))
 
 
 def test_letters_of_a_batch_stand_by_postcode_and_the_manifest_tells_every_page(
@@ -119,37 +117,34 @@ def test_a_batch_holds_one_product(pipeline: Pipeline, organisation: Sender) -> 
 
 
 def test_a_batch_has_at_most_so_many_letters_and_bytes(
-    pipeline: Pipeline, organisation: Sender, database: TestDatabase, monkeypatch: pytest.MonkeyPatch
+    pipeline: Pipeline, organisation: Sender, database: TestDatabase
 ) -> None:
     assert profiles.load().limits.batch_letters <= 1000
     sender = organisation()
     for number in range(5):
         letter(pipeline, sender, f"{1000 + number}")
     pipeline.work()
-    limited(monkeypatch, batch_letters=2)
+    limited(pipeline, batch_letters=2)
     assert pipeline.close_batches() == 3
     assert execute(database, "SELECT letters FROM print_batch ORDER BY number") == [(2,), (2,), (1,)]
     # A letter larger than the limit travels alone.
-    limited(monkeypatch, batch_bytes=1)
+    limited(pipeline, batch_bytes=1)
     for _ in range(2):
         letter(pipeline, sender)
     pipeline.work()
     assert pipeline.close_batches() == 2
 
 
-def test_a_cancelled_letter_leaves_the_queue(
-    pipeline: Pipeline, organisation: Sender, database: TestDatabase, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_cancelled_letter_leaves_the_queue(pipeline: Pipeline, organisation: Sender, database: TestDatabase) -> None:
     sender = organisation()
     ids = [letter(pipeline, sender, postcode) for postcode in ("1000", "2000", "3000")]
     pipeline.work()
     for gone in ids[:2]:
         assert deliveries.cancel(pipeline.context, sender, gone).status == "cancelled"
     # Those that stay are found, however many of those in front of them are gone.
-    limited(monkeypatch, batch_letters=2)
+    limited(pipeline, batch_letters=2)
     assert pipeline.close_batches() == 1
     assert execute(database, "SELECT delivery_id FROM print_letter") == [(parse_id(DELIVERY, ids[2]),)]
-    monkeypatch.undo()
     pipeline.work()
     (manifest,) = manifests(pipeline)
     assert [entry.id for entry in manifest.letters] == [f"{ids[2]}-1"]
@@ -160,16 +155,14 @@ def test_a_cancelled_letter_leaves_the_queue(
     assert execute(database, "SELECT 1 FROM print_letter WHERE batch_id IS NULL") == []
 
 
-def test_two_closers_at_once_share_no_letter(
-    pipeline: Pipeline, organisation: Sender, database: TestDatabase, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_two_closers_at_once_share_no_letter(pipeline: Pipeline, organisation: Sender, database: TestDatabase) -> None:
     sender = organisation()
     for number in range(6):
         letter(pipeline, sender, f"{1000 + number}")
     pipeline.work()
-    limited(monkeypatch, batch_letters=2)
+    limited(pipeline, batch_letters=2)
     with ThreadPoolExecutor(4) as pool:
-        closed = list(pool.map(lambda _: batches.close(pipeline.context, Actor.CLOCK), range(4)))
+        closed = list(pool.map(lambda _: print_runs.close(pipeline.context, Actor.CLOCK), range(4)))
     assert sum(closed) + pipeline.close_batches() == 3
     assert execute(database, "SELECT sum(letters), count(*) FROM print_batch") == [(6, 3)]
     pipeline.work()
@@ -228,8 +221,8 @@ def test_a_death_on_the_way_to_the_print_house_leaves_exactly_one_file(
     delivery = letter(pipeline, sender)
     pipeline.work()
     pipeline.close_batches()
-    real = pipeline.context.provider
-    change(pipeline, provider=Deadly(real, act, after=when == "after"))
+    real = pipeline.context.printers.first.provider
+    change_way(pipeline, Deadly(real, act, after=when == "after"))
     until_it_dies(pipeline, database)
     ((frozen,),) = execute(database, "SELECT sha256 FROM print_batch")
     pipeline.work()
@@ -249,7 +242,7 @@ def test_a_file_that_the_print_house_took_before_we_knew_is_not_sent_again(
     pipeline.work()
     pipeline.close_batches()
     folder = pipeline.application.settings.print_folder
-    change(pipeline, provider=Deadly(pipeline.context.provider, "publish", after=True, taken_away=folder))
+    change_way(pipeline, Deadly(pipeline.context.printers.first.provider, "publish", after=True, taken_away=folder))
     until_it_dies(pipeline, database)
     pipeline.work()
     assert files(pipeline) == []
@@ -319,17 +312,17 @@ def test_a_print_house_that_is_away_is_waited_for(
     delivery = letter(pipeline, sender)
     pipeline.work()
     pipeline.close_batches()
-    real = pipeline.context.provider
+    real = pipeline.context.printers.first.provider
 
     class Away:
         def state(self, _: Parcel) -> RemoteState:
             raise ProviderUnavailable(Problem("PROVIDER_UNAVAILABLE", "Not now."))
 
-    change(pipeline, provider=Away())
+    change_way(pipeline, Away())
     pipeline.work()
     assert waiting(database) == [("hand_over", "print_provider_unavailable")]
     assert status(pipeline, sender, delivery) == "batched"
-    change(pipeline, provider=real)
+    change_way(pipeline, real)
     execute(database, "UPDATE job SET due_at = now()")
     pipeline.work()
     assert status(pipeline, sender, delivery) == "handed_over"

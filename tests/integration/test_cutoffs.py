@@ -5,10 +5,12 @@ from typing import Any
 
 import pytest
 
-from service.usecases import batches
+from service.usecases import print_runs
 from tests.engine_support import execute
 from tests.pipeline_support import Pipeline, TestDatabase
 from tests.usecase_support import Sender
+
+PERIOD = timedelta(days=1)
 
 
 class Died(BaseException):
@@ -23,13 +25,13 @@ def test_a_cut_off_comes_once_in_its_period(pipeline: Pipeline, organisation: Se
     sender = organisation()
     letter(pipeline, sender)
     pipeline.work()
-    period = timedelta(seconds=pipeline.context.printing.cutoff_seconds)
-    assert batches.close_due(pipeline.context) == 0
+    period = PERIOD
+    assert print_runs.close_due(pipeline.context) == 0
     pipeline.skew = period + timedelta(seconds=1)
-    assert batches.close_due(pipeline.context) == 1
+    assert print_runs.close_due(pipeline.context) == 1
     letter(pipeline, sender)
     pipeline.work()
-    assert batches.close_due(pipeline.context) == 0
+    assert print_runs.close_due(pipeline.context) == 0
     told = execute(database, "SELECT actor FROM delivery_event WHERE event = 'batched'")
     assert told == [("clock",)]
 
@@ -41,20 +43,20 @@ def test_a_scheduler_that_dies_at_a_cut_off_leaves_it_to_the_next(
     letter(pipeline, sender, print={"duplex": False})
     letter(pipeline, sender)
     pipeline.work()
-    batches.close_due(pipeline.context)
-    pipeline.skew = timedelta(seconds=pipeline.context.printing.cutoff_seconds + 1)
-    freeze = batches._freeze
+    print_runs.close_due(pipeline.context)
+    pipeline.skew = PERIOD + timedelta(seconds=1)
+    freeze = print_runs._freeze
     calls: list[int] = []
 
-    def second_dies(*arguments: Any) -> None:
+    def second_dies(*arguments: Any) -> bool:
         calls.append(1)
         if len(calls) == 2:
             raise Died
-        freeze(*arguments)
+        return freeze(*arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(batches, "_freeze", second_dies)
+        patch.setattr(print_runs, "_freeze", second_dies)
         with pytest.raises(Died):
-            batches.close_due(pipeline.context)
-    assert batches.close_due(pipeline.context) == 1
-    assert batches.close_due(pipeline.context) == 0
+            print_runs.close_due(pipeline.context)
+    assert print_runs.close_due(pipeline.context) == 1
+    assert print_runs.close_due(pipeline.context) == 0

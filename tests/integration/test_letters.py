@@ -13,7 +13,7 @@ from service.db.ids import DELIVERY, parse_id
 from service.db.jobs import JobKind
 from service.domain.evidence import REASONS, EvidenceEvent
 from service.engine.patience import patience
-from service.usecases import deliveries, dossiers, letters, personal
+from service.usecases import composing, deliveries, dossiers, personal
 from service.usecases.progress import Progress
 from tests.engine_support import execute
 from tests.pipeline_support import Pipeline, TestDatabase
@@ -89,7 +89,7 @@ def test_an_address_that_can_not_be_printed_ends_the_leg_with_evidence(
     record = evidence(pipeline, sender, bad, "RelayToNonERDSFailure")
     assert record["reasons"] == [reason]
     assert reason in CLOSED
-    assert record["external"]["name"] == pipeline.context.printing.provider
+    assert record["external"]["name"] == pipeline.context.printers.first.name
     assert problems(pipeline, sender, bad)[-1].startswith(code)
     told = repr(deliveries.get(pipeline.context, sender, bad).problems)
     assert "WWW" not in told
@@ -120,8 +120,8 @@ def test_a_document_that_printing_goes_in_circles_over_ends_as_one_that_can_not_
         while True:
             continue
 
-    monkeypatch.setattr(letters, "patience", partial(patience, 0.3))
-    monkeypatch.setattr(letters, "compose", endless)
+    monkeypatch.setattr(composing, "patience", partial(patience, 0.3))
+    monkeypatch.setattr(composing, "compose", endless)
     sender = organisation()
     delivery = deliver(pipeline, sender, "jan")
     assert evidence(pipeline, sender, delivery, "RelayToNonERDSFailure")["reasons"] == ["letter_refused"]
@@ -148,7 +148,7 @@ def test_what_was_cancelled_while_it_was_composed_is_not_queued(
         found = check(*arguments, **named)
         return found if len(calls) == 1 else Findings(problems=(Problem("PDF_UNREADABLE", "It can't be read."),))
 
-    monkeypatch.setattr("service.usecases.letters.compose", cancelled)
+    monkeypatch.setattr("service.usecases.composing.compose", cancelled)
     monkeypatch.setattr(pipeline.context.letters, "check_letter", refused_second)
     pipeline.work()
     for delivery in (first, second):

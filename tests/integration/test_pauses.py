@@ -129,7 +129,7 @@ def test_a_channel_or_provider_waits_at_its_own_steps(
 def test_a_print_house_gets_nothing_while_it_is_paused(
     pipeline: Pipeline, database: TestDatabase, organisation: Sender
 ) -> None:
-    provider = pipeline.context.printing.provider
+    provider = pipeline.context.printers.first.name
     made = begin(database, provider=provider)
     other = begin(database, provider=f"{provider}-other")
     sender = organisation()

@@ -1,5 +1,6 @@
 """The tables as the code sees them are the tables that there are; and the queries beside them."""
 
+import dataclasses
 import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -10,13 +11,14 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.orm import Session
 from sqlalchemy.types import TypeEngine
 
-from service.db import deliveries, ids, ledger, mailbox_models, mailboxes, models, printing
+from service.db import deliveries, ids, ledger, mailbox_models, mailboxes, models, print_models, print_runs, printing
 from service.db import mandates as _mandates  # noqa: F401  its tables must be known
 from service.db import reindex as _reindex  # noqa: F401  its tables must be known
 from service.db import retention as _retention  # noqa: F401  its tables must be known
 from service.db.base import Base
 from service.db.writing import values_of, write
 from service.domain.errors import NotFound
+from service.domain.print_runs import in_order
 from service.embedded.postgres import DATABASE
 from service.embedded.stack import Stack
 from tests.engine_support import organisations
@@ -280,12 +282,21 @@ def test_letters_wait_are_frozen_in_order_and_never_leave_a_batch(shared: TestDa
         printing.queue(session, rows)
         printing.queue(session, [])
         printing.withdraw(session, [gone.id])
-        assert printing.waiting_products(session) == ["P"]
-        waiting = printing.waiting(session, "P", limit=9)
-        assert [each.delivery_id for each in waiting] == [near.id, far.id]
+        assert print_runs.products(session) == ["P"]
+        ordered = in_order(print_runs.waiting(session, ["P"], limit=9))
+        assert [each.delivery_id for each in ordered] == [near.id, far.id]
+        run = print_models.PrintDeposit(
+            id=ids.new_id(), printer="directory", product="P", planned_at=NOW, planned_on=NOW.date(), due_at=NOW,
+            letters=2, sheets=2, second=0, waiting=0, actor="clock",
+        )  # fmt: skip
+        print_runs.plan(session, run, ordered)
+        assert print_runs.products(session) == []
+        waiting = print_runs.next_letters(session, run.id, limit=9)
+        assert [(each.delivery_id, each.run_sequence) for each in waiting] == [(near.id, 1), (far.id, 2)]
+        assert len({each.set_number for each in waiting} - {None}) == 2
         closed = batch(session)
         printing.freeze(session, closed, waiting)
-        assert printing.waiting(session, "P", limit=9) == []
+        assert print_runs.next_letters(session, run.id, limit=9) == []
         printing.withdraw(session, [near.id])
         session.expire_all()
         assert [each.delivery_id for each in printing.letters(session, closed.id)] == [near.id, far.id]
@@ -297,9 +308,12 @@ def test_a_batch_gets_its_bytes_once_and_keeps_the_first_time_of_each_state(shar
         one, two = batch(session), batch(session)
         session.add_all([one, two])
         session.flush()
-        content = {"path": "p", "sha256": b"h", "size": 1, "pages": 2, "sheets": 1}
-        assert printing.save_content(session, one.id, **content)  # type: ignore[arg-type]
-        assert not printing.save_content(session, one.id, **content | {"path": "q"})  # type: ignore[arg-type]
+        content = printing.Content(path="p", sha256=b"h", size=1, pages=2, sheets=1, letters=2)
+        assert not printing.save_content(session, one.id, dataclasses.replace(content, letters=3))
+        assert printing.save_content(session, one.id, content)
+        assert not printing.save_content(session, one.id, dataclasses.replace(content, path="q"))
+        assert not printing.fix(session, one.id, path="q", now=NOW)
+        assert printing.fix(session, one.id, path="p", now=NOW)
         printing.mark(session, one.id, "uploaded", now=NOW)
         printing.mark(session, one.id, "uploaded", now=NOW + timedelta(hours=1))
         printing.mark(session, one.id, "handed_over", now=NOW)

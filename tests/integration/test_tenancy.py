@@ -382,7 +382,8 @@ def test_those_who_look_after_the_service_read_nothing_about_people(world: World
     assert not {(table, column) for table, column in readable if column in PERSONAL}
     assert {table for table, _ in readable} == {
         *("job", "pause", "print_batch", "print_cutoff", "organisation"),
-        *("print_batch_report", "print_exception", "print_inbound", "print_pull"),
+        *("print_batch_report", "print_deposit", "print_exception", "print_forecast", "print_hold", "print_inbound"),
+        "print_pull",
         *("ledger_pending", "ledger_leaf", "ledger_tile", "ledger_head", "ledger_checkpoint", "ledger_cosignature"),
         *("ledger_past", "ledger_past_leaf", "ledger_past_tile", "ledger_past_checkpoint"),
         *("audit_entry", "end_proposal", "heartbeat", "step_tally", "recovery", "gone_out"),

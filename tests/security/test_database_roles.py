@@ -23,13 +23,13 @@ _APPLICATION = {
         "activation audit_entry client delivery_event end_proposal evidence gone_out lane_use ledger_checkpoint"
         " ledger_cosignature ledger_head ledger_leaf ledger_tile legal_hold lookup lookup_recipient mandate mandate_act"
         " organisation"
-        " organisation_limit outage print_batch_report print_exception print_report print_scan recovery"
+        " organisation_limit outage print_batch_report print_forecast print_exception print_report print_scan recovery"
         " signature_evidence signature_hold staff verification_code"
     ),
-    TAKE: "ledger_pending quota_use",
+    TAKE: "ledger_pending print_hold quota_use",
     CHANGE: (
-        "delivery document index_walk leg mailbox mailbox_item print_batch print_cutoff print_inbound print_pull"
-        " print_pull_letter print_return retention_year step_tally"
+        "delivery document index_walk leg mailbox mailbox_item print_batch print_cutoff print_deposit print_inbound"
+        " print_pull print_pull_letter print_return retention_year step_tally"
         " signature_document signature_request signature_signer submission"
     ),
     EVERYTHING: (
@@ -37,12 +37,13 @@ _APPLICATION = {
         " retention_rule retention_walk signature_renewal submission_part submission_row term vault_object"
         " vault_removal web_session"
     ),
-    ("usage",): "print_batch_number",
+    ("usage",): "print_batch_number print_set",
 }
 _READERS = (
     "audit_entry end_proposal gone_out heartbeat job ledger_checkpoint ledger_cosignature ledger_head ledger_leaf"
     " ledger_past ledger_past_checkpoint ledger_past_leaf ledger_past_tile ledger_pending ledger_tile organisation"
-    " pause print_batch print_batch_report print_cutoff print_exception print_inbound print_pull recovery step_tally"
+    " pause print_batch print_batch_report print_cutoff print_deposit print_exception print_forecast print_hold"
+    " print_inbound print_pull recovery step_tally"
 )
 TABLES: dict[str, dict[str, tuple[str, ...]]] = {
     "zending_app": {name: rights for rights, names in _APPLICATION.items() for name in names.split()},

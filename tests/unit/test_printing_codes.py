@@ -206,8 +206,8 @@ def test_a_mail_id_stands_above_the_address_where_the_profile_has_one() -> None:
     assert read_back(out.getvalue(), entries, profile) == made.sheets + 1
     plain = letter(document("een"), profile=profile)
     wide = (*ADDRESS, "NEDERLAND", "nog een lijn")
-    assert not without_room(ADDRESS, marks, face("Regular", "latin"), profile)
-    assert without_room(wide, marks, face("Regular", "latin"), profile)
+    assert not without_room(ADDRESS, profile, face("Regular", "latin"))
+    assert without_room(wide, profile, face("Regular", "latin"))
     assert plain.pdf != made.pdf
 
 

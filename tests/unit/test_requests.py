@@ -181,7 +181,24 @@ def test_a_postal_recipient_needs_no_number() -> None:
 
 def test_print_options_are_kept_as_given() -> None:
     request = requests.read(json.dumps(body(print={"duplex": False, "colour": True, "priority": True})).encode())
-    assert requests.options(request) == {"duplex": False, "colour": True, "priority": True, "return_receipt": False}
+    assert requests.options(request) == {
+        "duplex": False,
+        "colour": True,
+        "priority": True,
+        "return_receipt": False,
+        "address": "page",
+        "undeliverable": "return",
+    }
+    chosen = requests.read(json.dumps(body(print={"address": "adopt", "undeliverable": "destroy"})).encode())
+    assert requests.options(chosen) == requests.options(request) | {
+        "duplex": True,
+        "colour": False,
+        "priority": False,
+        "address": "adopt",
+        "undeliverable": "destroy",
+    }
+    with pytest.raises(Invalid):
+        requests.read(json.dumps(body(print={"address": "window"})).encode())
 
 
 def test_a_form_is_told_the_same_problems() -> None:

@@ -161,7 +161,7 @@ def _pauses_page(
         pauses=pauses.listing(portal.context),
         kinds=[kind.value for kind in JobKind],
         channels=sorted(CHANNELS),
-        providers=sorted({MAIL, portal.context.printing.provider}),
+        providers=sorted({MAIL, *portal.context.printers}),
         given=given,
         problem=_said(request, portal, error),
     )

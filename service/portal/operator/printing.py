@@ -14,7 +14,7 @@ from service.portal.forms import Form
 from service.portal.guards import OPERATOR, genuine
 from service.portal.rendering import SEE_OTHER, Portal, see_other
 from service.portal.wording import Wording
-from service.usecases import audit, batches, post_pulls, post_returned, print_desk, reconciliation
+from service.usecases import audit, post_pulls, post_returned, print_desk, print_runs, reconciliation
 from service.usecases.post_returned import Outcome, Returned
 from service.web.problems import kind_of
 
@@ -46,7 +46,7 @@ def batch(request: AnyRequest, portal: NamedDependency[Portal], number: FromPath
 @post("/operator/print/close", guards=[OPERATOR, genuine], status_code=SEE_OTHER, sync_to_thread=True)
 def close(request: AnyRequest, portal: NamedDependency[Portal]) -> Response[Any]:
     """Freeze what waits, before its cut-off."""
-    batches.close(portal.context, Actor.OPERATOR)
+    print_runs.close(portal.context, Actor.OPERATOR)
     return see_other(request, "/operator/print")
 
 

@@ -1,0 +1,254 @@
+"""The print house: takes what lies in its folder, tells what happens in the other, and never prints a letter twice.
+
+What it decides is committed in its book before anything of it is told; files are told from the book, so that a house
+that dies at any moment goes on where it was. A letter is known by its id and attempt: whatever file it comes in again,
+it is not printed again, and the answer is the one that it got before.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from printing import exchange
+from printing.encryption import name_open
+from printing.errors import BatchRefused
+from printing.exchange import ExchangeRefused, FileName, LetterAnswer, PostalEvent, Pull, PulledLetter, What
+from printing.manifest import ManifestLetter, is_file_name
+from printing.profiles import Profile
+from printing.profiles import load as load_profile
+from printing.providers.directory import Folder
+from printing.simulator import pictures, telling
+from printing.simulator.book import Book, Counts
+from printing.simulator.fates import Fate, Rates, draw, rolls
+from printing.simulator.intake import Package, examine
+
+BOOK: Final = "house.sqlite"
+
+
+@dataclass(frozen=True)
+class Manner:
+    """How a house works.
+
+    Attributes:
+        seed: of everything that is left to chance.
+        day: seconds that a day of the post takes.
+        rates: how often what goes wrong.
+        tracked: the delivery of ordinary letters is told too.
+        leave: parcels stay in the folder until they are deleted, so that people can look at them.
+        keep_days: days after which the files of a batch are deleted, which is told; None: never.
+        profile: with which letters are made.
+        identity: the house's secret key of age.
+        clock: says what time it is.
+    """
+
+    seed: int = 0
+    day: float = 86_400.0
+    rates: Rates = field(default_factory=Rates)
+    tracked: bool = False
+    leave: bool = False
+    keep_days: float | None = 30.0
+    profile: Profile = field(default_factory=load_profile)
+    identity: str | None = field(default=None, repr=False)
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+
+
+class PrintHouse:
+    """One print house; a second one with the same book must not run."""
+
+    def __init__(self, folder: Path, told: Path, home: Path, manner: Manner) -> None:
+        """Open it.
+
+        Args:
+            folder: from which it takes parcels.
+            told: into which it puts what it tells.
+            home: its own, with its book; made when it is not there.
+            manner: how it works.
+        """
+        home.mkdir(parents=True, exist_ok=True)
+        self._folder, self._told = folder, told
+        self._manner = manner
+        self._book = Book(home / BOOK)
+
+    def close(self) -> None:
+        """Close the book."""
+        self._book.close()
+
+    @property
+    def counts(self) -> Counts:
+        """Where it stands."""
+        return self._book.counts()
+
+    def round(self) -> list[str]:
+        """Do everything that can be done now; a sentence for each thing that a person would want to know."""
+        now = self._manner.clock()
+        said = [sentence for name in self._waiting() for sentence in self._take(name, now)]
+        with self._book.change():
+            said += telling.happen(self._book, self._manner.rates, self._manner.seed, now)
+            said += telling.delete(self._book, self._folder, now)
+        telling.bring(self._book, Folder(self._told))
+        return said
+
+    def _waiting(self) -> Iterator[str]:
+        """Whole parcels and pull lists that were not looked at since they were last written, batches first."""
+        names = (path.name for path in self._folder.iterdir())
+        for name in sorted(names, key=lambda name: (not is_file_name(name_open(name)), name)):
+            taken = exchange.read_name(name)
+            if is_file_name(name_open(name)) or (taken is not None and taken.what is What.PULL):
+                yield name
+
+    def _take(self, name: str, now: datetime) -> list[str]:
+        path = self._folder / name
+        try:
+            told = path.stat()
+            look = f"{told.st_ino}:{told.st_size}:{told.st_mtime_ns}"
+            if self._book.row("SELECT 1 FROM seen WHERE name = ? AND look = ?", name, look) is not None:
+                return []
+            data = path.read_bytes()
+        except FileNotFoundError:
+            return []  # taken away by somebody else
+        said = self._pull(name, data, now) if name.endswith(".JSON") else self._parcel(name, data, now)
+        if self._manner.leave:
+            with self._book.change():
+                self._book.run("INSERT OR REPLACE INTO seen VALUES (?, ?)", name, look)
+        else:
+            path.unlink(missing_ok=True)
+        return said
+
+    def _parcel(self, name: str, data: bytes, now: datetime) -> list[str]:
+        sha256 = hashlib.sha256(data).hexdigest()
+        before = self._book.row("SELECT * FROM parcel WHERE name = ?", name)
+        if before is not None and before["sha256"] == sha256:
+            return self._again(name, now)
+        if before is not None:
+            with self._book.change():
+                self._book.run("UPDATE parcel SET times = times + 1 WHERE name = ?", name)
+            return [f"{name} came again with another content: refused, nothing printed."]
+        try:
+            package = examine(name, data, self._manner.profile, self._manner.identity)
+        except BatchRefused as error:
+            with self._book.change():
+                self._book.run("INSERT INTO parcel (name, sha256, refused) VALUES (?, ?, ?)", name, sha256, error.code)
+            return [f"{name} is refused: {error.detail} ({error.code})"]
+        with self._book.change():
+            return self._accept(name, sha256, package, now)
+
+    def _again(self, name: str, now: datetime) -> list[str]:
+        """The same file once more: the same answers once more, and nothing else."""
+        with self._book.change():
+            self._book.run("UPDATE parcel SET times = times + 1 WHERE name = ?", name)
+            parcel = self._book.row("SELECT * FROM parcel WHERE name = ?", name)
+            assert parcel is not None
+            if parcel["refused"] is not None:
+                return [f"{name} was submitted again; it is refused as before ({parcel['refused']})."]
+            telling.acknowledge(self._book, parcel, now)
+            telling.respond(self._book, parcel, self._answers(name), now)
+        return [f"{name} was submitted again: answered as before, not printed again."]
+
+    def _answers(self, name: str) -> list[LetterAnswer]:
+        rows = self._book.rows("SELECT * FROM letter WHERE parcel = ? ORDER BY rowid", name)
+        return [
+            LetterAnswer(id=row["id"], attempt=row["attempt"], accepted=row["rejected"] is None, code=row["rejected"])
+            for row in rows
+        ]
+
+    def _accept(self, name: str, sha256: str, package: Package, now: datetime) -> list[str]:
+        manifest, manner = package.manifest, self._manner
+        own = name_open(name).split("_")
+        keep = None if manner.keep_days is None else now.timestamp() + manner.keep_days * manner.day
+        self._book.run(
+            "INSERT INTO parcel (name, sha256, sender, batch, stamp, letters, sheets, delete_at)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            *(name, sha256, manifest.sender, manifest.batch, own[4], len(manifest.letters), package.sheets, keep),
+        )
+        said = [f"{name} has arrived with {len(manifest.letters)} letters on {package.sheets} sheets."]
+        answers = []
+        for letter in manifest.letters:
+            known = self._book.row("SELECT * FROM letter WHERE id = ? AND attempt = ?", letter.id, letter.attempt)
+            if known is not None:
+                rejected: str | None = known["rejected"]
+                said.append(f"Letter {letter.id}, attempt {letter.attempt}, is known already: not printed again.")
+            else:
+                rejected = self._new(name, package, letter, now)
+            answers.append(LetterAnswer(id=letter.id, attempt=letter.attempt, accepted=rejected is None, code=rejected))
+        parcel = self._book.row("SELECT * FROM parcel WHERE name = ?", name)
+        assert parcel is not None
+        telling.acknowledge(self._book, parcel, now)
+        telling.respond(self._book, parcel, answers, now)
+        turned = sum(not answer.accepted for answer in answers)
+        if turned:
+            said.append(f"{turned} letters of {name} are rejected.")
+        return said
+
+    def _new(self, name: str, package: Package, letter: ManifestLetter, now: datetime) -> str | None:
+        """Take a letter in that was never here; why it is rejected, or None."""
+        manner = self._manner
+        fate = draw(letter, manner.rates, manner.seed, tracked=manner.tracked)
+        rejected = package.rejected.get((letter.id, letter.attempt), fate.rejected)
+        self._book.run(
+            "INSERT INTO letter (id, attempt, parcel, sheets, rejected) VALUES (?, ?, ?, ?, ?)",
+            *(letter.id, letter.attempt, name, letter.sheets, rejected),
+        )
+        if rejected is None:
+            self._plan(package, letter, fate, now.timestamp())
+        return rejected
+
+    def _plan(self, package: Package, letter: ManifestLetter, fate: Fate, now: float) -> None:
+        manner, rates = self._manner, self._manner.rates
+        for number, each in enumerate(fate.happenings):
+            chance = rolls(manner.seed, letter.id, letter.attempt, number)
+            at = now + each.day * manner.day
+            late = chance.uniform(1, 4) if chance.random() < rates.reorder else 0.0
+            times = 2 if chance.random() < rates.replay else 1
+            posted = each.event is PostalEvent.POSTED
+            self._book.run(
+                "INSERT INTO happening (event_id, id, attempt, event, at, tell_at, cause, sheets, postage, registered,"
+                " times) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                *(f"{letter.id}-{letter.attempt}-{number + 1}-{each.event}", letter.id, letter.attempt, each.event),
+                *(at, at + late * manner.day, each.cause, letter.sheets if posted else None),
+                *(letter.postage_cents if posted else None, letter.registered_number if posted else None, times),
+            )
+        for picture in fate.pictures:
+            at = now + picture.day * manner.day
+            made = pictures.make(picture.what, package, letter, datetime.fromtimestamp(at, UTC))
+            code = pictures.sheet_code(made[1]) if picture.what is exchange.ScanOf.RETURNED_LETTER else None
+            self._book.run(
+                "INSERT INTO picture (id, attempt, what, at, cause, sheet_code, ending, content)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                *(letter.id, letter.attempt, picture.what, at, picture.cause, code, *made),
+            )
+
+    def _pull(self, name: str, data: bytes, now: datetime) -> list[str]:
+        try:
+            message = exchange.decode(data)
+        except ExchangeRefused as error:
+            return [f"{name} is refused: {error.detail} ({error.code})"]
+        taken = exchange.read_name(name)
+        assert taken is not None
+        if not isinstance(message, Pull) or (message.batch, message.number) != (taken.batch, taken.number):
+            return [f"{name} is refused: it is not the pull list that its name says."]
+        with self._book.change():
+            letters = tuple(self._pull_one(each.id, each.attempt, now) for each in message.letters)
+            answer = exchange.PullAnswer(batch=message.batch, number=message.number, at=now, letters=letters)
+            own = FileName(taken.sender, taken.batch, taken.stamp, What.PULL_ANSWER, taken.number)
+            telling.put(self._book, own, exchange.encode(answer))
+        out = sum(each.pulled for each in letters)
+        return [f"{name}: {out} of {len(letters)} letters are taken out."]
+
+    def _pull_one(self, letter: str, attempt: int, now: datetime) -> PulledLetter:
+        row = self._book.row("SELECT * FROM letter WHERE id = ? AND attempt = ?", letter, attempt)
+        gone = self._book.row(
+            "SELECT 1 FROM happening WHERE id = ? AND attempt = ? AND event = ? AND at <= ?",
+            *(letter, attempt, PostalEvent.POSTED, now.timestamp()),
+        )
+        code = "UNKNOWN" if row is None else "REJECTED" if row["rejected"] else "POSTED" if gone else None
+        if code is None:
+            self._book.run("UPDATE letter SET pulled = 1 WHERE id = ? AND attempt = ?", letter, attempt)
+            # What has happened before is still told; what would have happened does not happen.
+            self._book.run(
+                "DELETE FROM happening WHERE id = ? AND attempt = ? AND at > ?", letter, attempt, now.timestamp()
+            )
+            self._book.run("DELETE FROM picture WHERE id = ? AND attempt = ? AND told = 0", letter, attempt)
+        return PulledLetter(id=letter, attempt=attempt, pulled=code is None, code=code)

@@ -1,0 +1,164 @@
+"""Queries over runs of print houses: what waits, what is planned, what is held back."""
+
+import uuid
+from collections.abc import Collection, Mapping, Sequence
+from datetime import date, datetime
+from typing import Any
+
+from sqlalchemy import func, select, text, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from service.db.models import PrintCutoff, PrintLetter
+from service.db.print_models import PrintDeposit, PrintForecast, PrintHold
+from service.domain.print_runs import Waiting
+
+_FREE = (PrintLetter.batch_id.is_(None), PrintLetter.deposit_id.is_(None))
+
+
+def products(session: Session) -> list[str]:
+    """The kinds (batch keys) of the letters that wait for a run, held ones too."""
+    return sorted(session.scalars(select(PrintLetter.product).where(*_FREE).distinct()))
+
+
+def waiting(session: Session, keys: Collection[str], *, limit: int | None) -> list[Waiting]:
+    """The letters of these kinds that wait and are not held, the oldest first, locked until the transaction ends."""
+    query = (
+        select(
+            PrintLetter.delivery_id,
+            PrintLetter.leg,
+            PrintLetter.attempt,
+            PrintLetter.postcode,
+            PrintLetter.sheets,
+            PrintLetter.queued_at,
+        )
+        .where(*_FREE, PrintLetter.product.in_(keys), PrintLetter.held_at.is_(None))
+        .order_by(PrintLetter.queued_at, PrintLetter.delivery_id, PrintLetter.leg, PrintLetter.attempt)
+        .with_for_update()
+    )
+    if limit is not None:
+        query = query.limit(limit)
+    return [Waiting(*row) for row in session.execute(query)]
+
+
+def counted(session: Session, keys: Collection[str], *, held: bool = False) -> dict[str, tuple[int, int]]:
+    """How many letters and sheets of each of these kinds wait for a run; with ``held``, how many are held."""
+    query = (
+        select(PrintLetter.product, func.count(), func.sum(PrintLetter.sheets))
+        .where(*_FREE, PrintLetter.product.in_(keys))
+        .where(PrintLetter.held_at.is_not(None) if held else PrintLetter.held_at.is_(None))
+        .group_by(PrintLetter.product)
+    )
+    return {key: (count, sheets) for key, count, sheets in session.execute(query)}
+
+
+def oldest(session: Session, keys: Collection[str]) -> datetime | None:
+    """Since when the oldest letter of these kinds waits for a run."""
+    return session.scalar(select(func.min(PrintLetter.queued_at)).where(*_FREE, PrintLetter.product.in_(keys)))
+
+
+def used(session: Session, printer: str, product: str, day: date) -> tuple[int, int]:
+    """The letters and sheets that a print house got on a day."""
+    query = select(func.coalesce(func.sum(PrintDeposit.letters), 0), func.coalesce(func.sum(PrintDeposit.sheets), 0))
+    row = session.execute(
+        query.where(PrintDeposit.printer == printer, PrintDeposit.product == product, PrintDeposit.planned_on == day)
+    ).one()
+    return int(row[0]), int(row[1])
+
+
+def plan(session: Session, deposit: PrintDeposit, letters: Sequence[Waiting]) -> None:
+    """Write a run, and its letters in their order."""
+    session.add(deposit)
+    session.flush()
+    statement = text(
+        """
+        UPDATE print_letter SET deposit_id = :deposit, run_sequence = given.place, presort = given.presort
+        FROM unnest(CAST(:deliveries AS uuid[]), CAST(:legs AS smallint[]), CAST(:attempts AS smallint[]),
+                    CAST(:presorts AS text[]))
+             WITH ORDINALITY AS given(delivery_id, leg, attempt, presort, place)
+        WHERE print_letter.delivery_id = given.delivery_id AND print_letter.leg = given.leg
+          AND print_letter.attempt = given.attempt
+        """
+    )
+    session.execute(
+        statement,
+        {
+            "deposit": deposit.id,
+            "deliveries": [letter.delivery_id for letter in letters],
+            "legs": [letter.leg for letter in letters],
+            "attempts": [letter.attempt for letter in letters],
+            "presorts": [letter.presort for letter in letters],
+        },
+    )
+
+
+def open_deposit(session: Session) -> PrintDeposit | None:
+    """The oldest run that is planned and not cut to its end."""
+    query = select(PrintDeposit).where(PrintDeposit.closed_at.is_(None))
+    return session.scalar(query.order_by(PrintDeposit.planned_at, PrintDeposit.id).limit(1).with_for_update())
+
+
+def next_letters(session: Session, deposit: uuid.UUID, *, limit: int) -> Sequence[PrintLetter]:
+    """The letters of a run that are in no batch yet, of the kind that comes first, in their order."""
+    left = select(PrintLetter.product).where(PrintLetter.batch_id.is_(None), PrintLetter.deposit_id == deposit)
+    key = session.scalar(left.order_by(PrintLetter.run_sequence).limit(1))
+    query = (
+        select(PrintLetter)
+        .where(PrintLetter.batch_id.is_(None), PrintLetter.deposit_id == deposit, PrintLetter.product == key)
+        .order_by(PrintLetter.run_sequence)
+        .limit(limit)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    )
+    return session.scalars(query).all()
+
+
+def release(session: Session, deliveries: Collection[uuid.UUID]) -> None:
+    """Letters that can't be printed now leave their run and wait for the next."""
+    session.execute(
+        update(PrintLetter)
+        .where(PrintLetter.batch_id.is_(None), PrintLetter.delivery_id.in_(deliveries))
+        .values(deposit_id=None, run_sequence=None)
+        .execution_options(synchronize_session=False)
+    )
+
+
+def planned(session: Session, *, limit: int) -> Sequence[PrintDeposit]:
+    """The newest runs."""
+    return session.scalars(select(PrintDeposit).order_by(PrintDeposit.planned_at.desc()).limit(limit)).all()
+
+
+# ---------------------------------------------------------------- cut-offs and forecasts
+def cut_off(session: Session, key: str) -> datetime | None:
+    """When the next cut-off of a schedule is; None for one that is new."""
+    return session.scalar(select(PrintCutoff.next_at).where(PrintCutoff.provider == key))
+
+
+def is_told(session: Session, printer: str, product: str, at: datetime) -> bool:
+    """Whether a print house was told what waits for this cut-off."""
+    return session.get(PrintForecast, (printer, product, at)) is not None
+
+
+def told(session: Session, row: Mapping[str, Any]) -> None:
+    """Keep that it was."""
+    session.execute(insert(PrintForecast).on_conflict_do_nothing(), [dict(row)])
+
+
+# ---------------------------------------------------------------- holds
+def held(session: Session) -> Sequence[PrintHold]:
+    """The products that are held back."""
+    return session.scalars(select(PrintHold).order_by(PrintHold.printer, PrintHold.product)).all()
+
+
+def hold(session: Session, row: Mapping[str, Any]) -> bool:
+    """Hold a product back; False when it is held already."""
+    statement = insert(PrintHold).values(**row).on_conflict_do_nothing().returning(PrintHold.printer)
+    return session.scalar(statement) is not None
+
+
+def let_go(session: Session, printer: str, product: str) -> bool:
+    """End a product's hold; False when there was none."""
+    found = session.get(PrintHold, (printer, product))
+    if found is not None:
+        session.delete(found)
+    return found is not None

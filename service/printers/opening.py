@@ -1,0 +1,107 @@
+"""From what is said of print houses to print houses that can be used."""
+
+import contextlib
+from datetime import timedelta
+from pathlib import Path
+
+from printing import presort, profiles
+from printing.encryption import check_recipients
+from printing.providers.base import PrintProvider
+from printing.providers.directory import DirectoryProvider
+from service.domain.cutoffs import read_hours
+from service.printers import description
+from service.printers.description import PrinterRefused, Way
+from service.printers.wired import Printer, Printers, Product
+
+
+def open_all(folder: Path, *, encrypted: bool, closing: contextlib.ExitStack) -> Printers:
+    """Every print house that the folder describes.
+
+    Args:
+        folder: where the files are; paths in them are from there on.
+        encrypted: refuse one that what we hand over is not encrypted for.
+        closing: what lets go of connections at the end.
+
+    Raises:
+        PrinterRefused: one can't be used.
+    """
+    found = []
+    for each in description.read_folder(folder):
+        file = f"{each.name}.toml"
+        recipients = () if each.encryption is None else each.encryption.recipients
+        if recipients:
+            try:
+                check_recipients(recipients)
+            except ValueError as error:
+                raise PrinterRefused(file, "encryption.recipients", str(error)) from None
+        if encrypted and each.encryption is None:
+            raise PrinterRefused(file, "encryption", "is missing: in production letters leave only encrypted")
+        found.append(
+            Printer(
+                name=each.name,
+                sender=each.sender,
+                profile=profiles.load(each.profile),
+                provider=open_way(each.way, folder, file=file, closing=closing),
+                products={product.name: _product(product) for product in each.products},
+                presort=presort.load() if each.presort is None else description.read_presort(each, folder),
+                files_per_batch=each.files_per_batch,
+                recipients=recipients,
+                numbers=each.numbers.ranges,
+                callback_secret=_secret(each, folder),
+            )
+        )
+    return Printers(found)
+
+
+def open_way(way: Way, folder: Path, *, file: str, closing: contextlib.ExitStack) -> PrintProvider:
+    """The way to a print house.
+
+    Raises:
+        PrinterRefused: something that it needs is not there.
+    """
+    del file, closing  # a folder needs nothing, and is looked at when something is brought there
+    return DirectoryProvider(folder / way.folder, None if way.incoming is None else folder / way.incoming)
+
+
+def only(
+    *, name: str, sender: str, folder: Path, incoming: Path | None, period: timedelta, products: tuple[str, ...]
+) -> Printers:
+    """The one print house there is where none are described: a folder, and a cut-off every period."""
+    return Printers(
+        [
+            Printer(
+                name=name,
+                sender=sender,
+                profile=profiles.load(),
+                provider=DirectoryProvider(folder, incoming),
+                products={product: Product(product, period=period) for product in products},
+                presort=presort.load(),
+            )
+        ]
+    )
+
+
+def _product(told: description.Product) -> Product:
+    return Product(
+        name=told.name,
+        hours=read_hours(told.cut_offs),
+        forecast=timedelta(minutes=told.forecast_minutes),
+        hand_over=timedelta(minutes=told.hand_over_minutes),
+        daily_letters=told.daily_letters,
+        daily_sheets=told.daily_sheets,
+        second=told.second,
+        deadline_days=told.deadline_days,
+    )
+
+
+def _secret(told: description.Printer, folder: Path) -> bytes | None:
+    if told.callback_secret_file is None:
+        return None
+    try:
+        secret = (folder / told.callback_secret_file).read_bytes().strip()
+    except OSError as error:
+        what = f"can't be read ({type(error).__name__})"
+        raise PrinterRefused(f"{told.name}.toml", "callback_secret_file", what) from None
+    if not secret:
+        raise PrinterRefused(f"{told.name}.toml", "callback_secret_file", "is empty")
+    return secret

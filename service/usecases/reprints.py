@@ -1,0 +1,55 @@
+"""Letters that are printed again: the same copy, as another attempt, with a reason and evidence of its own."""
+
+from collections.abc import Sequence
+
+from service.db import printing as rows
+from service.db.session import widen
+from service.domain.errors import Conflict, Invalid
+from service.domain.print_runs import REPRINT_REASONS
+from service.domain.states import Actor, Event
+from service.usecases import audit, dossiers
+from service.usecases.context import Context
+from service.usecases.post_statements import place as place_of
+from service.usecases.progress import Cause, Progress, may_happen
+
+
+def order(context: Context, names: Sequence[str], *, reason: str, actor: str) -> int:
+    """Queue letters once more for the next run; how many. One that waits to be printed again already stays as it is.
+
+    Args:
+        context: the wired parts.
+        names: of letters that a print house had, as manifests have them.
+        reason: a word of ``REPRINT_REASONS``.
+        actor: who wants it.
+
+    Raises:
+        Invalid: ``reason_unknown``, ``letter_unknown``: nothing was ordered.
+        Conflict: ``reprint_refused``: it is not with a print house, was delivered, came back, or its copy is gone.
+    """
+    if reason not in REPRINT_REASONS:
+        raise Invalid(f"A reason is one of {', '.join(sorted(REPRINT_REASONS))}.", code="reason_unknown")
+    places = {name: place_of(name) for name in names}
+    ids = {place[0] for place in places.values() if place is not None}
+    ordered = 0
+    with context.database.transaction() as session:
+        widen(session, rows.every_organisation(session))
+        found = dossiers.load_readable(session, context, ids, lock=True)
+        progress = Progress(context, now=context.clock())
+        for name, place in places.items():
+            if place is None or place[0] not in found:
+                raise Invalid("There is no such letter.", code="letter_unknown")
+            dossier, leg = found[place[0]], place[1]
+            letter = rows.newest(session, dossier.id, leg)
+            if letter is None:
+                raise Conflict("The letter's copy is not kept any more.", code="reprint_refused")
+            if letter.attempt and letter.batch_id is None:
+                continue
+            if not may_happen(dossier, Event.REPRINT_ORDERED, dossier.leg(leg)):
+                raise Conflict("The letter is not with a print house, or has its end.", code="reprint_refused")
+            rows.queue_again(session, letter, reason=reason, now=progress.now)
+            cause = Cause(Actor.OPERATOR, attempt=letter.attempt + 2, reasons=(reason,))
+            progress.pass_by(dossier, dossier.leg(leg), Event.REPRINT_ORDERED, cause, at=progress.now)
+            audit.record(session, actor=actor, act="print_letter.reprint", subject=name, details={"reason": reason})
+            ordered += 1
+        progress.write(session)
+    return ordered

@@ -1,0 +1,139 @@
+"""Print houses as files describe them: read whole, or refused with the file and the key that are wrong."""
+
+import contextlib
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from printing import presort
+from service.printers import opening
+from service.printers.description import PrinterRefused, read_folder
+from service.printers.wired import Printers
+
+ONE = """
+name = "{name}"
+sender = "ZENDING1"
+{more}
+[way]
+kind = "directory"
+folder = "out"
+
+[[products]]
+name = "letter"
+cut_offs = ["17:30", "11:00"]
+{product}
+"""
+AGE = '[encryption]\nrecipients = ["age1qyqszqgpqyqszqgpqyqszqgpqyqszqgpqyqszqgpqyqszqgpqyqs3290gq"]\n'
+
+
+def write(folder: Path, name: str, *, more: str = "", product: str = "", end: str = "") -> None:
+    (folder / f"{name}.toml").write_text(ONE.format(name=name, more=more, product=product) + end)
+
+
+def test_what_a_file_says_is_what_a_process_has(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("hush\n")
+    write(tmp_path, "alpha", more='callback_secret_file = "secret"\nfiles_per_batch = 2', end=AGE,
+          product='daily_letters = 5\ndaily_sheets = 9\nsecond = "beta"\nhand_over_minutes = 15')  # fmt: skip
+    write(tmp_path, "beta", end=AGE)
+    with contextlib.ExitStack() as closing:
+        printers = opening.open_all(tmp_path, encrypted=True, closing=closing)
+    assert list(printers) == ["alpha", "beta"]
+    alpha = printers.named("alpha")
+    assert (alpha.sender, alpha.files_per_batch, alpha.callback_secret) == ("ZENDING1", 2, b"hush")
+    assert len(alpha.recipients) == 1
+    letter = alpha.products["letter"]
+    assert (letter.daily_letters, letter.daily_sheets, letter.second) == (5, 9, "beta")
+    assert letter.hand_over == timedelta(minutes=15)
+    # The second never has cut-offs of its own, and letters go to the first.
+    assert printers.of("letter") is alpha
+    (schedule,) = printers.schedules()
+    assert (schedule.key, schedule.printer.name) == ("alpha/letter", "alpha")
+    # A Monday in winter: 11:00 in Brussels is 10:00.
+    assert schedule.after(datetime(2026, 11, 30, 8, tzinfo=UTC)) == datetime(2026, 11, 30, 10, tzinfo=UTC)
+
+
+def test_letters_for_a_print_house_that_left_go_to_who_does_it_now(tmp_path: Path) -> None:
+    write(tmp_path, "alpha")
+    with contextlib.ExitStack() as closing:
+        printers: Printers = opening.open_all(tmp_path, encrypted=False, closing=closing)
+    assert printers.to_print("directory", "letter").name == "alpha"
+    assert printers.to_print("alpha", "letter").name == "alpha"
+
+
+@pytest.mark.parametrize(
+    ("more", "product", "key"),
+    [
+        ("colour = 1", "", "colour"),
+        ('profile = "be-middle"', "", "profile"),
+        ('sender_ = "A"', "", "sender_"),
+        ("files_per_batch = 0", "", "files_per_batch"),
+        ('presort = "none.presort.toml"', "", "presort"),
+        ("", "daily_letters = 0", "products[0].daily_letters"),
+        ("", 'second = "alpha"', "products[0].second"),
+        ("", 'second = "beta"', "products[0].second"),
+        ("", '[[products]]\nname = "letter"\ncut_offs = ["10:00"]', "products[1].name"),
+        ("", '[[products]]\nname = "other"\ncut_offs = ["24:00"]', "products[1].cut_offs"),
+        ("", '[[products]]\nname = "other"\ncut_offs = ["10:00", "10:00"]', "products[1].cut_offs"),
+        ("", '[[products]]\nname = "other"\ncut_offs = []', "products[1].cut_offs"),
+        ("", '[[products]]\ncut_offs = ["10:00"]', "products[1].name"),
+        ('callback_secret_file = "nowhere"', "", "callback_secret_file"),
+        ("not toml", "", "file"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_told_by_file_and_key(tmp_path: Path, more: str, product: str, key: str) -> None:
+    write(tmp_path, "alpha", more=more, product=product)
+    with contextlib.ExitStack() as closing, pytest.raises(PrinterRefused) as refused:
+        opening.open_all(tmp_path, encrypted=False, closing=closing)
+    assert (refused.value.file, refused.value.key.replace("[...]", "[1]" if "[1]" in key else "[0]")) == (
+        "alpha.toml",
+        key,
+    )
+
+
+def test_print_houses_that_do_not_fit_each_other_are_refused(tmp_path: Path) -> None:
+    write(tmp_path, "alpha")
+    write(tmp_path, "beta")
+    with pytest.raises(PrinterRefused, match="name one of them as the other's second"):
+        read_folder(tmp_path)
+    write(tmp_path, "alpha", product='second = "beta"')
+    assert [each.name for each in read_folder(tmp_path)] == ["alpha", "beta"]
+    write(tmp_path, "beta", more='profile = "be-left"')
+    with pytest.raises(PrinterRefused, match="asks for other letters"):
+        read_folder(tmp_path)
+
+
+def test_none_an_alien_name_and_clear_letters_in_production_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(PrinterRefused, match="has no print house"):
+        read_folder(tmp_path)
+    write(tmp_path, "alpha")
+    with contextlib.ExitStack() as closing, pytest.raises(PrinterRefused, match=r"alpha\.toml: encryption"):
+        opening.open_all(tmp_path, encrypted=True, closing=closing)
+    (tmp_path / "alpha.toml").rename(tmp_path / "omega.toml")
+    with pytest.raises(PrinterRefused, match="the file is called"):
+        read_folder(tmp_path)
+
+
+def test_the_presort_table_gives_each_postcode_one_code() -> None:
+    table = presort.load()
+    assert "fictional" in table.note.lower()
+    assert [table.code(each) for each in ("1000", "1299", "1300", "8400", "9999")] == [
+        "BXL-1", "BXL-1", "WBR-1", "WVL-1", "OVL-3",
+    ]  # fmt: skip
+    assert {table.code(each) for each in ("0999", "5450", "75001", "", "SW1A 1AA")} == {table.other}
+
+
+@pytest.mark.parametrize(
+    "ranges",
+    [
+        '{ first = "1000", last = "1999", code = "A" }, { first = "1999", last = "2000", code = "B" }',
+        '{ first = "2000", last = "1999", code = "A" }',
+        '{ first = "1000", last = "19999", code = "A" }',
+        '{ first = "2000", last = "2999", code = "A" }, { first = "1000", last = "1999", code = "B" }',
+        '{ first = "1000", last = "1999", code = "a code" }',
+        "",
+    ],
+)
+def test_a_table_that_is_in_disorder_is_refused(ranges: str) -> None:
+    with pytest.raises(presort.PresortRefused):
+        presort.parse(f'note = "n"\nother = "Z"\nranges = [{ranges}]')
