@@ -45,7 +45,7 @@ from service.seals.refused import RefusedPins
 from service.seals.sealers import Sealers, in_files
 from service.settings import Mode, Settings, SettingsRefused
 from service.usecases.bounces import Returns
-from service.usecases.context import Context, Limits
+from service.usecases.context import Context, Limits, PostPromises
 from service.usecases.heartbeats import Beating, Machine
 from service.usecases.log_head import StoredHead
 from service.usecases.operations import Promises
@@ -206,6 +206,7 @@ def _build(settings: Settings, closing: contextlib.ExitStack, *, hands_in: bool,
             settings.interactive_per_minute,
             settings.max_pages,
         ),
+        post_promises=PostPromises(settings.print_deadline_days, settings.print_deletion_days),
         receipts=Receipts(store, index),
         log_origin=settings.ledger_origin,
         signed_size=StoredHead(store, settings.ledger_origin).signed_size,

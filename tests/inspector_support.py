@@ -64,3 +64,13 @@ class Late:
 
 def children_of(pid: int) -> list[str]:
     return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+
+
+def childless(pid: int, seconds: float = 20) -> bool:
+    """Whether a process has no child left, or soon has none: one that nobody listens to takes a moment to end."""
+    until = time.monotonic() + seconds
+    while children_of(pid):
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.01)
+    return True

@@ -28,6 +28,7 @@ from service.usecases import (
     print_forecasts,
     print_runs,
     printers,
+    reconciliation,
     retention,
     submissions,
 )
@@ -91,6 +92,7 @@ def loops(application: Application) -> list[tuple[str, float, Callable[[], objec
         ("archive", 60.0, lambda: archive.put_due(context)),
         ("bounces", 10.0, lambda: bounces.read_all(context, application.returns)),
         *_printer_loops(application),
+        ("reconcile", 60.0, lambda: reconciliation.round_(context)),
         ("pulls", 15.0, lambda: post_pulls.send(context)),
         ("mend", 30.0, lambda: housekeeping.try_stored_again(context)),
     ]

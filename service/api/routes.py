@@ -11,6 +11,8 @@ from service.api.mailbox import Activation, Messages
 from service.api.mandates import Mandates
 from service.api.metrics import read_metrics
 from service.api.operations import Operations
+from service.api.paper import Paper
+from service.api.print_desk import PrintDesk
 from service.api.recipients import Recipients
 from service.api.schemas import Schemas
 from service.api.signatures import SignatureRequests
@@ -25,6 +27,7 @@ def api_handlers() -> list[ControllerRouterHandler]:
         Tokens,
         Deliveries,
         Letters,
+        Paper,
         Submissions,
         Validations,
         SignatureRequests,
@@ -36,6 +39,7 @@ def api_handlers() -> list[ControllerRouterHandler]:
         Schemas,
         LegalBases,
         Operations,
+        PrintDesk,
         HealthChecks,
         read_metrics,
     ]

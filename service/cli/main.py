@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
-from rich.table import Table
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 
@@ -24,6 +22,9 @@ _ELSEWHERE = {
         *("recovery", "restore", "retention", "verify", "witness"),
     )
 }
+_ELSEWHERE["print"] = "service.cli.print_desk"
+# What Python calls otherwise.
+_ATTRIBUTES = {"print": "print_"}
 
 
 class Zending(click.Group):
@@ -38,7 +39,7 @@ class Zending(click.Group):
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
         """A command by its name."""
         if name in _ELSEWHERE and importlib.util.find_spec(_ELSEWHERE[name]) is not None:
-            command = getattr(importlib.import_module(_ELSEWHERE[name]), name.replace("-", "_"))
+            command = getattr(importlib.import_module(_ELSEWHERE[name]), _ATTRIBUTES.get(name, name.replace("-", "_")))
             assert isinstance(command, click.Command)
             return command
         return super().get_command(context, name)
@@ -163,41 +164,6 @@ def migrate(*, plan: bool, check: bool) -> None:
     click.echo("The database has the schema of this release.")
 
 
-@zending.group("print")
-def print_() -> None:
-    """Letters and print batches."""
-
-
-@print_.command("close")
-def print_close() -> None:
-    """Freeze what waits into batches now; workers hand them to the print house."""
-    from service.bootstrap import build
-    from service.domain.states import Actor
-    from service.settings import settings
-    from service.usecases import print_runs
-
-    application = build(settings())
-    try:
-        count = print_runs.close(application.context, Actor.OPERATOR)
-    finally:
-        application.close()
-    click.echo("Nothing waited." if not count else f"{count} {'batch' if count == 1 else 'batches'} closed.")
-
-
-@print_.command("list")
-@click.option("--limit", default=20, show_default=True)
-def print_list(limit: int) -> None:
-    """Show the newest batches."""
-    from service.db import printing as rows
-
-    table = Table("batch", "file", "state", "letters", "pages", "sheets", "handed over")
-    with _database().transaction() as session:
-        for row in rows.batches(session, limit=limit):
-            values = (row.number, row.file_name, row.state, row.letters, row.pages, row.sheets, row.handed_over_at)
-            table.add_row(*("" if value is None else str(value) for value in values))
-    Console().print(table)
-
-
 @zending.command(context_settings={"ignore_unknown_options": True})
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def test(arguments: tuple[str, ...]) -> None:
@@ -205,16 +171,6 @@ def test(arguments: tuple[str, ...]) -> None:
     from service.embedded import checks
 
     sys.exit(checks.main(arguments))
-
-
-def _database() -> Any:
-    from service.db.session import Database
-    from service.settings import read_variable
-
-    url = read_variable("DATABASE_URL")
-    if not url:
-        raise click.ClickException("set DATABASE_URL; beside a running demo, 'source .zending/environment' does.")
-    return Database(url)
 
 
 def _become(module: str) -> None:

@@ -6,41 +6,27 @@ account, marked as such in the trail; the end of a parked job takes two persons 
 """
 
 import json
-import logging
-import os
-import pwd
-import re
-import socket
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import click
-import structlog
-from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
+from service.cli.operating import actor_of, console, person_of, quietly, running, token_of
+
 if TYPE_CHECKING:
-    from service.bootstrap import Application
     from service.domain.alarms import Finding
-    from service.identity.tokens import AccessToken
     from service.usecases.operations import Status
 
-TOKEN = "ZENDING_OPERATOR_TOKEN"  # noqa: S105  the name of a variable
 STYLES = {1: "yellow", 2: "bold red"}
 
 
 @click.group()
 def ops() -> None:
     """How the service is, and what operators do about it."""
-    # What is answered is for people and programs to read: the log of the parts that are looked at stays out of it.
-    structlog.configure(
-        wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-    )
+    quietly()
 
 
 @ops.command()
@@ -75,7 +61,7 @@ def pause(
     from service.db.ids import ORGANISATION, SUBMISSION, parse_id, public_id
     from service.usecases import pauses
 
-    with _application() as application:
+    with running() as application:
         made = pauses.begin_checked(
             application.context,
             organisation=parse_id(ORGANISATION, organisation) if organisation else None,
@@ -84,7 +70,7 @@ def pause(
             channel=channel,
             provider=provider,
             reason=reason,
-            actor=_actor(application),
+            actor=actor_of(application),
         )
     click.echo(f"Paused. End it with: zending ops resume {public_id(pauses.PAUSE, made)}")
 
@@ -96,8 +82,8 @@ def resume(pause_id: str) -> None:
     from service.db.ids import parse_id
     from service.usecases import pauses
 
-    with _application() as application:
-        freed = pauses.end_and_wake(application.context, parse_id(pauses.PAUSE, pause_id), _actor(application))
+    with running() as application:
+        freed = pauses.end_and_wake(application.context, parse_id(pauses.PAUSE, pause_id), actor_of(application))
     click.echo(f"It goes on; {freed} held jobs at once.")
 
 
@@ -110,10 +96,10 @@ def outage(since: datetime, until: datetime, reason: str) -> None:
     from service.domain.errors import Invalid
     from service.usecases import periods
 
-    with _application() as application:
+    with running() as application:
         times = since.replace(tzinfo=UTC), until.replace(tzinfo=UTC)
         try:
-            found = periods.record_outage(application.context, *times, reason=reason, actor=_actor(application))
+            found = periods.record_outage(application.context, *times, reason=reason, actor=actor_of(application))
         except Invalid as error:
             raise click.ClickException(error.detail) from None
     click.echo(f"Recorded. {found} running periods are looked at now.")
@@ -124,7 +110,7 @@ def list_pauses() -> None:
     """Show what is paused."""
     from service.usecases import pauses
 
-    with _application() as application:
+    with running() as application:
         found = pauses.listing(application.context)
     table = Table(Column("id", no_wrap=True), "what", "since", "by", "reason")
     for each in found:
@@ -132,7 +118,7 @@ def list_pauses() -> None:
         what = [f"{name} {word}" for name in named if (word := getattr(each, name))]
         since = f"{each.since:%Y-%m-%d %H:%M} UTC"
         table.add_row(each.id, ", ".join(what), since, each.actor or "", Text(each.reason))
-    _console().print(table if found else "Nothing is paused.")
+    console().print(table if found else "Nothing is paused.")
 
 
 @ops.command()
@@ -141,23 +127,23 @@ def parked(limit: int) -> None:
     """Show parked jobs: why each is, and what to do."""
     from service.usecases import repair
 
-    console = _console()
-    with _application() as application:
+    shown = console()
+    with running() as application:
         found, more = repair.parked(application.context, limit=limit)
     for each in found:
-        console.print(
+        shown.print(
             Text(f"{each.id}  {each.kind} of {each.subject}, parked {each.parked_at:%Y-%m-%d %H:%M} UTC", "bold")
         )
-        console.print(Text(f"  {each.code}: {each.meaning}"))
-        console.print(Text(f"  {each.do}"))
+        shown.print(Text(f"  {each.code}: {each.meaning}"))
+        shown.print(Text(f"  {each.do}"))
         if each.proposal is not None:
             end = f"{each.proposal.expires_at:%Y-%m-%d %H:%M} UTC"
-            console.print(
+            shown.print(
                 Text(f"  Its end is proposed ({each.proposal.reason}) by {each.proposal.proposed_by}, until {end}.")
             )
         elif each.reasons:
-            console.print(Text(f"  It can end with: {', '.join(each.reasons)}."))
-    console.print("There are more: --limit." if more else "" if found else "Nothing is parked.")
+            shown.print(Text(f"  It can end with: {', '.join(each.reasons)}."))
+    shown.print("There are more: --limit." if more else "" if found else "Nothing is parked.")
 
 
 @ops.command()
@@ -169,8 +155,8 @@ def retry(job_ids: tuple[str, ...], *, every: bool) -> None:
 
     if bool(job_ids) == every:
         raise click.UsageError("give the ids of parked jobs, or --all.")
-    with _application() as application:
-        count = repair.retry(application.context, None if every else list(job_ids), _actor(application))
+    with running() as application:
+        count = repair.retry(application.context, None if every else list(job_ids), actor_of(application))
     click.echo(f"{count} put back to work.")
     if count < len(job_ids):
         raise click.ClickException(f"{len(job_ids) - count} of them were not parked.")
@@ -183,12 +169,12 @@ def propose_end(job_id: str, reason: str) -> None:
     """Propose that a parked job ends with evidence; somebody else has to confirm it."""
     from service.usecases import repair
 
-    with _application() as application:
+    with running() as application:
         made = repair.propose_end(
             application.context,
             job_id,
             reason=reason,
-            actor=_person(application),
+            actor=person_of(application),
             valid_seconds=application.settings.end_proposal_seconds,
         )
     click.echo(f"Proposed. Until {made.expires_at:%Y-%m-%d %H:%M} UTC somebody else can confirm it:")
@@ -201,8 +187,8 @@ def confirm_end(job_id: str) -> None:
     """Confirm the end that somebody else proposed: the evidence is written."""
     from service.usecases import access, repair
 
-    with _application() as application:
-        token = _token(application)
+    with running() as application:
+        token = token_of(application)
         actor = access.actor_of(application.context, token)
         event = repair.confirm_end(application.context, job_id, actor=actor, subject=token.subject)
     click.echo(f"Ended, with the evidence {event}.")
@@ -215,33 +201,15 @@ def show_audit(limit: int, subject: str | None) -> None:
     """Show who did what, newest first."""
     from service.usecases import audit
 
-    with _application() as application:
+    with running() as application:
         found, more = audit.entries(application.context, limit=limit, subject=subject)
     table = Table("at (UTC)", "who", "act", "upon", "details")
     for each in found:
         details = ", ".join(f"{name}={value}" for name, value in each.details.items())
         table.add_row(f"{each.at:%Y-%m-%d %H:%M:%S}", each.actor, each.act, each.subject, Text(details))
-    _console().print(table)
+    console().print(table)
     if more:
         click.echo("There are more: --limit.")
-
-
-@contextmanager
-def _application() -> "Iterator[Application]":
-    from sqlalchemy.exc import OperationalError
-
-    from service.bootstrap import build
-    from service.settings import settings
-
-    application = build(settings(), operating=True)
-    try:
-        yield application
-    except OperationalError:
-        raise click.ClickException(
-            "the database can't be reached; zending ops status says what else is down."
-        ) from None
-    finally:
-        application.close()
 
 
 def _look() -> "Status":
@@ -274,15 +242,15 @@ def _look() -> "Status":
 def _show(found: "Status", *, causes: bool) -> None:
     from service.usecases.causes import of
 
-    console = _console()
+    shown = console()
     for finding in found.findings:
-        console.print(_line(finding))
-        console.print(Text(f"    {finding.do}  ({finding.runbook})"))
+        shown.print(_line(finding))
+        shown.print(Text(f"    {finding.do}  ({finding.runbook})"))
         if causes and "code" in finding.labels:
             cause = of(finding.labels["code"])
-            console.print(Text(f"    {finding.labels['code']}: {cause.meaning} {cause.do}"))
+            shown.print(Text(f"    {finding.labels['code']}: {cause.meaning} {cause.do}"))
     if not found.findings:
-        console.print(Text("All is well.", "bold green"))
+        shown.print(Text("All is well.", "bold green"))
     values = {(each.metric, each.labels.get("kind"), each.labels.get("lane")): each.value for each in found.samples}
     table = Table("step", "lane", "waiting", "oldest", "promise", box=None)
     from service.db.queues import CAP
@@ -294,13 +262,13 @@ def _show(found: "Status", *, causes: bool) -> None:
             promise = spoken("_seconds", values["zending_promise_seconds", kind, lane])
             table.add_row(kind, lane, f"{count:.0f}{'+' if count >= CAP else ''}", oldest, promise)
     if table.row_count:
-        console.print(table)
+        shown.print(table)
     parts = {each.labels["part"]: each.value > 0 for each in found.samples if each.metric == "zending_part_up"}
     for heading, up in (("There", True), ("Away", False)):
         if names := [name for name, there in parts.items() if there is up]:
-            console.print(Text(f"{heading}: {', '.join(names)}."))
+            shown.print(Text(f"{heading}: {', '.join(names)}."))
     if not parts["database"]:
-        console.print(
+        shown.print(
             "Queues, parked work, pauses and signs of life stand in the database and can't be shown. What was"
             " acknowledged is safe there, and goes on by itself."
         )
@@ -317,48 +285,3 @@ def _plain(found: "Status") -> dict[str, Any]:
 
     plain: dict[str, Any] = msgspec.to_builtins(answer_of(found))
     return plain
-
-
-def _console() -> Console:
-    return Console(highlight=False, width=None if sys.stdout.isatty() else 160)
-
-
-def _actor(application: "Application") -> str:
-    """Who acts: the person of the token, or this machine's account, which proves nothing and is marked ``os:``."""
-    if os.environ.get(TOKEN):
-        return _person(application)
-    account = f"os:{pwd.getpwuid(os.geteuid()).pw_name}:{socket.gethostname()}"
-    return re.sub(r"[^A-Za-z0-9:._-]", "_", account)[:128]
-
-
-def _person(application: "Application") -> str:
-    """The person whose token was given; errors as of ``_token``."""
-    from service.usecases import access
-
-    return access.actor_of(application.context, _token(application))
-
-
-def _token(application: "Application") -> "AccessToken":
-    """The token that was given.
-
-    Raises:
-        click.ClickException: there is none.
-        Unauthenticated, Forbidden: it is not believed, or not an operator's.
-    """
-    from service.identity.scopes import Scope
-    from service.usecases import access, quotas
-    from service.usecases.personal import PLATFORM
-
-    text = os.environ.get(TOKEN, "").strip()
-    if not text:
-        raise click.ClickException(f"set {TOKEN} to your access token: this takes a person who has logged in.")
-    token = application.verifier.verify(text, application.context.clock())
-    token.require(Scope.OPERATIONS_WRITE)
-    access.operator_of(token)
-    person = token.client_id == access.EXCHANGE_CLIENT
-    standing = quotas.standing(
-        application.context, PLATFORM, client_id=None if person else token.client_id, subject=token.subject
-    )
-    if not standing.active:
-        raise click.ClickException("this access token was withdrawn.")
-    return token

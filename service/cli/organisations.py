@@ -94,6 +94,22 @@ def new_secret(client_id: str, target: Path) -> None:
     click.echo(f"The new secret of {client_id} stands in {target}. Hand it over, then remove the file.")
 
 
+@organisations.command("returned-mail")
+@click.argument("slug")
+@click.argument("what", type=click.Choice(["ask", "end"]))
+def returned_mail(slug: str, what: str) -> None:
+    """Say what becomes of letters that come back: the organisation is asked for another address, or that is the end."""
+    from service.db.models import Organisation
+    from service.usecases import audit
+
+    with database_of().transaction() as session:
+        found = organisation_of(session, slug)
+        session.execute(update(Organisation).where(Organisation.id == found).values(returned_mail=what))
+        details: dict[str, str | int | None] = {"returned_mail": what}
+        audit.record(session, actor=ACTOR, act="organisation.returned_mail", subject=slug, details=details)
+    click.echo(f"Letters of {slug} that come back: {what}.")
+
+
 @organisations.command("end-sessions")
 def end_sessions() -> None:
     """Log everybody out of the pages, at once."""

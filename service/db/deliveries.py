@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import func, select, text
+from sqlalchemy import func, select, text, update
 from sqlalchemy.orm import Session
 
 from service.db.base import among
@@ -214,6 +214,16 @@ def save(session: Session, rows: Collection[DeliveryRow], legs: Collection[LegRo
         (_STATES, [values_of(row, _STATES) for row in rows]),
         (_LEG_STATES, [values_of(leg, _LEG_STATES) for leg in legs]),
         keys={row.id for row in rows} | {leg.delivery_id for leg in legs},
+    )
+
+
+def readdress(session: Session, delivery_id: uuid.UUID, personal: bytes) -> None:
+    """Write the personal part of a delivery anew, which this transaction has locked."""
+    session.execute(
+        update(DeliveryRow)
+        .where(DeliveryRow.id == delivery_id)
+        .values(personal=personal)
+        .execution_options(synchronize_session=False)
     )
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -69,6 +69,12 @@ def inbounds(session: Session, *, batch: int | None = None, limit: int) -> Seque
     if batch is not None:
         query = query.where(PrintInbound.batch == batch)
     return session.scalars(query.order_by(PrintInbound.received_at.desc()).limit(limit)).all()
+
+
+def inbound_over(session: Session, *, before: datetime, limit: int) -> Sequence[PrintInbound]:
+    """What was taken in or refused before that moment and whose bytes are still kept, locked."""
+    query = select(PrintInbound).where(PrintInbound.taken_at < before, PrintInbound.path.is_not(None))
+    return session.scalars(query.order_by(PrintInbound.taken_at).limit(limit).with_for_update(skip_locked=True)).all()
 
 
 # ---------------------------------------------------------------- letters and what is said of them
@@ -173,3 +179,14 @@ def exceptions_about(session: Session, letters: Collection[str]) -> Sequence[Pri
     """What does not fit about these letters."""
     query = select(PrintException).where(among(PrintException.letter, letters))
     return session.scalars(query.order_by(PrintException.at)).all()
+
+
+_STRANGERS: Final = ("LETTER_UNKNOWN", "ATTEMPT_UNKNOWN", "BATCH_UNKNOWN", "OTHER_BATCH")
+
+
+def strangers(session: Session, since: datetime, until: datetime) -> int:
+    """How much was told in that time of letters and batches that were never sent."""
+    query = select(func.count()).where(
+        PrintException.at >= since, PrintException.at < until, PrintException.code.in_(_STRANGERS)
+    )
+    return int(session.scalar(query) or 0)

@@ -138,7 +138,7 @@ def spoken(metric: str, value: float) -> str:
     return f"{value:g}"
 
 
-STUCK, PROVIDER = "stuck-queue.md", "provider-down.md"
+STUCK, PROVIDER, PRINT = "stuck-queue.md", "provider-down.md", "print-house.md"
 _WARN, _CALL = Severity.WARNING, Severity.CRITICAL
 
 ALARMS: Final[tuple[Alarm, ...]] = (
@@ -223,4 +223,22 @@ ALARMS: Final[tuple[Alarm, ...]] = (
     Alarm("ReturnedMailUnreadable", _WARN, "zending_returned_mail_unreadable", 0,
           "On {host}, the folder of mail that came back can't be read.",
           "See that ZENDING_BOUNCE_MAILDIR is mounted and belongs to the service.", PROVIDER, minutes=5),
+    Alarm("PrintExceptions", _WARN, "zending_print_exceptions", 0,
+          "{value} thing(s) that print houses said do not fit and wait for somebody's look.",
+          "zending print exceptions lists them; each is seen to and then marked.", PRINT),
+    Alarm("PrintLettersLate", _WARN, "zending_print_letters_late", 0,
+          "{value} letter(s) are past their deadline, and nobody said that the post has them.",
+          "zending print reconcile names the batches, zending print show the letters; ask the print house.", PRINT),
+    Alarm("PrintNotAcknowledged", _WARN, "zending_print_acknowledgement_oldest_seconds", 4 * 3600,
+          "A batch was handed over {value} ago, and the print house has not acknowledged it.",
+          "Ask the print house whether the file arrived; zending print list names the batch.", PRINT),
+    Alarm("PrintInboxStuck", _WARN, "zending_print_inbound_oldest_seconds", 1800,
+          "A file of a print house has been kept for {value} and could not be taken in.",
+          "See what the scheduler's log says of print_inbound_not_taken; the file is kept and tried again.", PRINT),
+    Alarm("PrintPullUnanswered", _WARN, "zending_print_pull_oldest_seconds", 4 * 3600,
+          "A pull list was ordered {value} ago, and the print house has not answered for all of its letters.",
+          "Call the print house: the letters may be going out.", PRINT),
+    Alarm("PrintFilesNotDeleted", _WARN, "zending_print_files_not_deleted", 0,
+          "Of {value} batch file(s) the print house has not confirmed the deletion in time.",
+          "Ask the print house to delete them and to say so.", PRINT),
 )  # fmt: skip

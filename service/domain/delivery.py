@@ -295,21 +295,21 @@ def report_attempt(report: Report, printed: int = 1) -> int:
 
 
 def has_the_post(reports: Iterable[Report]) -> bool:
-    """Whether the post had the letter, by what is known of it: a mailbox copy that nobody opened then gives way.
-
-    A letter that was only given up may have got lost before anybody posted it.
-    """
+    """Whether the post had the letter; one that was only given up may have got lost before anybody posted it."""
     return any(report.state in _AT_THE_POST for report in reports)
 
 
 def weighty(legs: Iterable[AnyLeg]) -> AnyLeg | None:
     """The leg that has legal weight now: the first to have effect, else the newest.
 
-    A withdrawn leg has none while another one stands: that one took over from it.
+    A withdrawn leg has none while another one stands, nor a letter that came back beside a later try.
     """
     known = sorted(legs, key=lambda leg: leg.number)
     if any(_stands(leg) for leg in known):
         known = [leg for leg in known if leg.state != LegState.WITHDRAWN]
+    # A letter that came back gives way to the next try, once that one is more than decided on.
+    begun = max((leg.number for leg in known if leg.state != LegState.PENDING), default=0)
+    known = [leg for leg in known if leg.state != LegState.RETURNED or leg.number >= begun]
     effective = [(leg.effective_at, leg.number, leg) for leg in known if leg.effective_at is not None]
     if effective:
         return min(effective, key=lambda each: each[:2])[2]
@@ -343,14 +343,11 @@ def channel(legs: Iterable[Weighed]) -> str | None:
 def effect(legs: Iterable[Leg]) -> tuple[datetime, Event | None] | None:
     """When the delivery has its legal effect and what that is counted from; None while nothing had any.
 
-    By the terms it was sent under. Of several legs the earliest; it does not move afterwards, also where the leg that
-    had it was withdrawn because another one took over.
+    By the terms it was sent under. Of several legs the earliest, also where that one gave way to another.
     """
     told = [(leg.effective_at, leg.number, leg.effect_event) for leg in legs if leg.effective_at is not None]
-    if not told:
-        return None
-    effective, _, event = min(told, key=lambda each: each[:2])
-    return effective, event
+    first = min(told, key=lambda each: each[:2], default=None)
+    return None if first is None else (first[0], first[2])
 
 
 def cancellable(delivery: Delivery, legs: Iterable[Leg]) -> bool:

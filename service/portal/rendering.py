@@ -149,8 +149,8 @@ def is_htmx(request: Request[Any, Any, Any]) -> bool:
     return request.headers.get("hx-request") == "true"
 
 
-def file_response(file: File, *, download: bool) -> Response[bytes]:
-    """A PDF: to be kept, or to be shown by the browser's viewer."""
+def file_response(file: File, *, download: bool, media_type: str = "application/pdf") -> Response[bytes]:
+    """A PDF (or, to be kept, a picture): to be kept, or to be shown by the browser's viewer."""
     disposition = "attachment" if download else "inline"
     headers = {
         "Content-Security-Policy": FILE_POLICY,
@@ -159,7 +159,7 @@ def file_response(file: File, *, download: bool) -> Response[bytes]:
         "Cache-Control": "no-store",
         "Content-Disposition": f"{disposition}; filename*=UTF-8''{quote(file.filename, safe='')}",
     }
-    return Response(file.content, media_type="application/pdf", headers=headers)
+    return Response(file.content, media_type=media_type, headers=headers)
 
 
 def bundle_response(whole: Bundle) -> Stream:

@@ -12,6 +12,7 @@ from service.portal.forms import Form
 from service.portal.mailbox import consent, mandates, registered_consent, signatures
 from service.portal.mailbox import handlers as mailbox
 from service.portal.operator import handlers as operator
+from service.portal.operator import printing
 from service.portal.public import handlers as public
 from service.portal.public import legal_bases
 from service.portal.rendering import Portal
@@ -40,6 +41,7 @@ def portal_handlers(application: Application) -> list[Router]:
                 *signatures.HANDLERS,
                 *consent.HANDLERS,
                 *operator.HANDLERS,
+                *printing.HANDLERS,
                 *sender.handlers(portal),
                 *signature_requests.handlers(portal),
             ],

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Final
 
 from service.domain.errors import FieldError, ZendingError
+from service.portal import paper_words
 from service.portal.languages import N_, Words
 from service.portal.states import ASKED, SIGNERS, Status
 
@@ -86,6 +87,7 @@ EVENTS: Final[Mapping[str, str]] = MappingProxyType(
         "delivered": N_("Delivered by the post"),
         "returned": N_("Came back"),
         "undeliverable": N_("Could not be delivered"),
+        **paper_words.EVENTS,
         "SignatureRequested": N_("Signatures asked for"),
         "Signed": N_("Signed"),
         "SignatureRefused": N_("Refused to sign"),

@@ -84,6 +84,14 @@ class Limits:
 
 
 @dataclass(frozen=True)
+class PostPromises:
+    """Working days after its hand-over in which a letter is posted; days in which the print house deletes our files."""
+
+    deadline_days: int = 3
+    deletion_days: int = 30
+
+
+@dataclass(frozen=True)
 class Context:
     """The wired parts.
 
@@ -139,6 +147,7 @@ class Context:
     roots: Sequence[x509.Certificate]
     witnesses: Sequence[KnownWitness] = ()
     quiet_hours: bool = True
+    post_promises: PostPromises = PostPromises()
     signers: SignerCheck | None = None
     consent: ConsentService | None = None
     tsa: TimeStampAuthority | None = None

@@ -16,7 +16,7 @@ from service.domain.errors import Conflict, Erased, FieldError, Invalid, NotFoun
 from service.domain.evidence import WITHDRAWAL_REASONS
 from service.domain.evidence_record import Identification
 from service.domain.states import Actor, DeliveryState, Event, LegKind, LegState
-from service.usecases import dossiers, evidence
+from service.usecases import dossiers, evidence, post_scans
 from service.usecases.bundle import Bundle, made
 from service.usecases.context import Context
 from service.usecases.dossiers import Dossier
@@ -156,7 +156,8 @@ def bundle(context: Context, organisation_id: uuid.UUID, delivery_id: str) -> Bu
     with context.database.transaction(organisations=[organisation_id]) as session:
         dossier = _own(session, context, organisation_id, delivery_id)
         proofs = evidence.every(session, context, dossier.id)
-    return made(context, dossier, proofs)
+        scans = post_scans.listed(session, dossier.id)
+    return made(context, dossier, proofs, [post_scans.named(context, each) for each in scans])
 
 
 def cancel(context: Context, organisation_id: uuid.UUID, delivery_id: str) -> DeliveryView:

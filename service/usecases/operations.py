@@ -20,6 +20,7 @@ from service.db.operations import Heartbeat
 from service.db.session import widen
 from service.domain.alarms import ALARMS, Finding, Sample, judge
 from service.ledger.cosigning import KnownWitness
+from service.usecases import reconciliation
 from service.usecases.archive import LATE
 from service.usecases.context import Context
 from service.usecases.heartbeats import SILENT_AFTER, disks
@@ -112,6 +113,7 @@ def measure(context: Context, promises: Promises) -> list[Sample]:
             *_lags(lags),
             *_witnesses(session, context.witnesses, lags.now),
             Sample("zending_notices_bounced", vitals.bounced(session)),
+            *reconciliation.samples(session, context),
             Sample("zending_seals_not_renewed", archive.overdue(session, before=context.clock() - LATE)),
             *_life(session, lags.now),
         ]

@@ -10,12 +10,12 @@ import structlog
 
 from printing import exchange
 from printing.errors import PrintingError
+from printing.providers.base import Inbox, Incoming
 from service.db import post_reports as rows
 from service.db.ids import new_id
 from service.usecases import post_reports, printers, recovery
 from service.usecases.context import Context
 from service.usecases.post_reports import AWAY
-from service.usecases.printers import Inbox, Incoming
 
 log = structlog.get_logger()
 
@@ -40,11 +40,8 @@ def read(context: Context, printer: str, inbox: Inbox) -> int:
 
 
 def read_all(context: Context, printer: str) -> None:
-    """Read round by round while rounds are full; what is kept is taken in also where nothing can be read."""
-    inbox = printers.inbox(context, printer)
-    if inbox is None:
-        post_reports.round_(context)
-        return
+    """Read round by round while rounds are full."""
+    inbox = printers.way(context, printer)
     while read(context, printer, inbox) == MOST:
         pass
 

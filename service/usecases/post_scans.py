@@ -226,6 +226,11 @@ def listed(session: Session, delivery: uuid.UUID) -> list[PrintScan]:
     return list(rows.of(session, [delivery]))
 
 
+def named(context: Context, row: PrintScan) -> tuple[str, bytes]:
+    """A picture and what it is called."""
+    return file_name(row), context.vault.read(row.path, row.organisation_id, row.delivery_id, f"scan-{row.id.hex}")
+
+
 def file_of(context: Context, session: Session, delivery: uuid.UUID, scan: str) -> tuple[File, str]:
     """A picture and its media type, by its public id.
 
@@ -236,8 +241,7 @@ def file_of(context: Context, session: Session, delivery: uuid.UUID, scan: str) 
     row = next((each for each in rows.of(session, [delivery]) if each.id == wanted), None)
     if row is None:
         raise NotFound
-    content = context.vault.read(row.path, row.organisation_id, delivery, f"scan-{row.id.hex}")
-    return File(file_name(row), content), row.media_type
+    return File(*named(context, row)), row.media_type
 
 
 def file_name(row: PrintScan) -> str:

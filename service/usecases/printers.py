@@ -2,40 +2,10 @@
 
 import hashlib
 from collections.abc import Sequence
-from typing import Protocol, cast
 
 from printing.providers.base import PrintProvider
+from service.domain.errors import Invalid
 from service.usecases.context import Context
-
-
-class Incoming(Protocol):
-    """A whole file that waits at the far side."""
-
-    @property
-    def name(self) -> str:
-        """Its name there."""
-        ...
-
-    @property
-    def size(self) -> int:
-        """In bytes."""
-        ...
-
-
-class Inbox(Protocol):
-    """Where a print house puts what it tells us."""
-
-    def incoming(self) -> Sequence[Incoming]:
-        """The whole files that wait."""
-        ...
-
-    def fetch(self, name: str) -> bytes:
-        """A file's bytes, bounded."""
-        ...
-
-    def remove(self, name: str) -> None:
-        """Take a file away after it was kept; one that is not there is taken away already."""
-        ...
 
 
 def names(context: Context) -> Sequence[str]:
@@ -52,12 +22,23 @@ def way(context: Context, name: str) -> PrintProvider:
     return context.printers.named(name).provider
 
 
-def inbox(context: Context, name: str) -> Inbox | None:
-    """Where a print house puts what it tells us; None where it tells nothing by files."""
-    found = way(context, name)
-    return cast("Inbox", found) if hasattr(found, "incoming") else None
+def only(context: Context) -> str:
+    """The one print house.
+
+    Raises:
+        Invalid: ``printer_missing``: there are several, so it must be named.
+    """
+    found = names(context)
+    if len(found) != 1:
+        raise Invalid("There are several print houses: name the one.", code="printer_missing")
+    return found[0]
 
 
 def sha256_of(content: bytes) -> str:
     """A digest as parcels have it."""
     return hashlib.sha256(content).hexdigest()
+
+
+def callback_secret(context: Context, name: str) -> bytes | None:
+    """What a print house signs its calls with; None for one that does not call."""
+    return context.printers[name].callback_secret if name in context.printers else None

@@ -15,7 +15,7 @@ from typing import Final
 import structlog
 from sqlalchemy.orm import Session
 
-from service.db import archive, mandates, signatures
+from service.db import archive, mandates, post_reports, signatures
 from service.db import deliveries as rows
 from service.db import retention as due
 from service.db.models import DeliveryRow, LegRow, VaultObject
@@ -80,7 +80,7 @@ class Periods:
 def run(context: Context, periods: Periods, *, chunks: int = 50) -> int:
     """One round: at most so many chunks of each kind; returns how many chunks had something due."""
     work: Sequence[Callable[[Session, Context, Periods, datetime], bool]] = (
-        _walk, _come_back, _end_years, _end_batches, ending.end, _end_others, _destroy_key,
+        _walk, _come_back, _end_years, _end_batches, _end_inbound, ending.end, _end_others, _destroy_key,
     )  # fmt: skip
     done = 0
     with context.database.transaction() as session:
@@ -266,7 +266,8 @@ def _copies(session: Session, _context: Context, chunk: Sequence[DeliveryRow], n
 
 def _contents(session: Session, context: Context, chunk: Sequence[DeliveryRow], now: datetime) -> None:
     years = {row.id: row.retention_year for row in chunk}
-    _let_go(session, years.keys(), now, lambda *_: True)
+    # Pictures prove what evidence says: they go with it.
+    _let_go(session, years.keys(), now, lambda role, _: not role.startswith("scan-"))
     due.forget_letters(session, years.keys())
     archive.DELIVERIES.forget(session, years.keys())
     for row in due.documents(session, years.keys()):
@@ -343,6 +344,16 @@ def _end_batches(session: Session, _context: Context, periods: Periods, now: dat
     due.remove_later(session, [Removal(each.path, each.id, PLATFORM) for each in over if each.path], now=now)
     for batch in over:
         batch.path = None
+    session.flush()
+    return bool(over)
+
+
+def _end_inbound(session: Session, _context: Context, periods: Periods, now: datetime) -> bool:
+    """Let go of the files of print houses; what they said stands in rows of its own."""
+    over = post_reports.inbound_over(session, before=now - timedelta(days=periods.print_days), limit=CHUNK)
+    due.remove_later(session, [Removal(each.path, each.id, PLATFORM) for each in over if each.path], now=now)
+    for inbound in over:
+        inbound.path = None
     session.flush()
     return bool(over)
 

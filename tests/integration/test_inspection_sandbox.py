@@ -16,7 +16,7 @@ from service.inspection.limits import MIB
 from service.inspection.scanners.base import ScanState
 from service.inspection.scanners.none import NoScanner
 from tests import inspection_support as made
-from tests.inspector_support import LIMITS, children_of, opened, refused, status_of
+from tests.inspector_support import LIMITS, childless, opened, refused, status_of
 
 ROOT = Path(__file__).parents[2]
 
@@ -167,7 +167,7 @@ def test_a_child_gets_only_so_much_of_a_processor() -> None:
         before = inspector.helper_pid
         assert refused(inspector, b"probe:spin").code == "inspection_timeout"
         assert inspector.helper_pid == before
-        assert children_of(before) == []
+        assert childless(before)
 
 
 def test_a_child_gets_only_so_much_memory() -> None:

@@ -15,7 +15,7 @@ from service.domain.errors import Retryable
 from service.inspection.letter_inspector import LetterInspector
 from service.inspection.limits import MIB, InspectionLimits
 from tests import inspection_support as made
-from tests.inspector_support import children_of, status_of
+from tests.inspector_support import childless, children_of, status_of
 from tests.printing_support import form, letter, real_documents
 
 LIMITS = InspectionLimits(children=2)
@@ -123,7 +123,7 @@ def test_whatever_becomes_of_the_reader_is_a_coded_problem(probes: LetterInspect
     assert (found.pictures, found.window_lines) == ({}, ())
     assert {entry["event"] for entry in logged} == {"letter_check_unfinished"}
     assert probes.helper_pid == before
-    assert children_of(before) == []
+    assert childless(before)
 
 
 def test_a_reader_that_hangs_is_ended_and_nobody_is_told_that_the_letter_is_bad() -> None:

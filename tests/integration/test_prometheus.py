@@ -72,6 +72,13 @@ SAYS = {
     "NoticesBounced": "21 notices of the last day could not be brought to anybody.",
     "ReturnedMailAside": "On h, 1 mail(s) that came back were not understood and wait for a person.",
     "ReturnedMailUnread": "On h, a mail that came back has waited for 15m 1s to be read.",
+    "PrintExceptions": "1 thing(s) that print houses said do not fit and wait for somebody's look.",
+    "PrintLettersLate": "1 letter(s) are past their deadline, and nobody said that the post has them.",
+    "PrintNotAcknowledged": "A batch was handed over 4h 0m 1s ago, and the print house has not acknowledged it.",
+    "PrintInboxStuck": "A file of a print house has been kept for 30m 1s and could not be taken in.",
+    "PrintPullUnanswered": "A pull list was ordered 4h 0m 1s ago, and the print house has not answered for all of its"
+    " letters.",
+    "PrintFilesNotDeleted": "Of 1 batch file(s) the print house has not confirmed the deletion in time.",
     "ReturnedMailUnreadable": "On h, the folder of mail that came back can't be read.",
 }
 """What each says when it is one step beyond its bound, in Prometheus' words for times and shares."""

@@ -22,7 +22,7 @@ from service.inspection.validator import Validator
 from signing.report import Level, Qualification, Report, Verdict
 from tests import inspection_support as made
 from tests.attack_support import contract_pdf
-from tests.inspector_support import children_of, status_of
+from tests.inspector_support import childless, children_of, status_of
 from tests.longterm_support import SIGNED, certify, house, judge, renewed, sign
 from tests.signing_support import plain_pdf
 from tests.trusted_list_support import Service, list_xml, operator, qualified, signed_list
@@ -154,7 +154,7 @@ def test_whatever_becomes_of_the_reader_is_indeterminate(probes: Validator, prob
     assert (report.verdict, report.code, report.signatures) == (Verdict.INDETERMINATE, code, ())
     assert {entry["event"] for entry in logged} == {"validation_unfinished"}
     assert probes.helper_pid == before
-    assert children_of(before) == []
+    assert childless(before)
 
 
 def test_a_reader_that_hangs_is_ended_and_nobody_is_told_that_the_document_is_bad(believed: Believed) -> None:

@@ -12,14 +12,16 @@ from litestar.response import Redirect, Stream
 from service.db.deliveries import Filters
 from service.domain.evidence import WITHDRAWAL_REASONS
 from service.domain.identifiers import NumberInvalid, RecipientId, RecipientKind
-from service.portal import wording
+from service.portal import languages, wording
 from service.portal.forms import MARGIN, Form
 from service.portal.guards import CLERK, genuine
+from service.portal.paper_words import PaperWords
 from service.portal.rendering import SEE_OTHER, Portal, bundle_response, file_response, json_response, see_other
-from service.portal.sender import letters, prospects, sending
+from service.portal.sender import letters, paper, prospects, sending
 from service.portal.sender.sending import AnyRequest, form_page, seat_of
 from service.portal.visitors import FORM_LIMIT, PASSIVE
 from service.usecases import access, deliveries, legal_bases, policies
+from service.usecases import paper as papers
 
 PER_PAGE: Final = 20
 NO_CONTENT: Final = 204
@@ -199,7 +201,7 @@ def handlers(portal: Portal) -> list[Any]:
     )(send_letter)
     return [
         overview, new_letter, check_number, what_happens, send, sent, letter, progress, document, evidence, bundle,
-        ask_cancel, cancel, ask_withdraw, withdraw,
+        ask_cancel, cancel, ask_withdraw, withdraw, *paper.HANDLERS,
     ]  # fmt: skip
 
 
@@ -210,6 +212,7 @@ def _whole(request: AnyRequest, portal: Portal, delivery_id: str) -> dict[str, A
     proofs = deliveries.evidence_list(portal.context, organisation, delivery_id)
     unpublished = sum(not each.published for each in proofs)
     standing = deliveries.standing(portal.context, organisation, delivery_id)
+    on_paper = papers.of(portal.context, organisation, delivery_id)
     tone = wording.STATUS[delivery.status].tone if delivery.status in wording.STATUS else "going"
     return {
         "delivery": delivery,
@@ -223,4 +226,6 @@ def _whole(request: AnyRequest, portal: Portal, delivery_id: str) -> dict[str, A
         "cancellable": delivery.status in CANCELLABLE,
         "withdrawable": standing.withdrawable and delivery.status not in CANCELLABLE,
         "answer_until": standing.answer_until,
+        "papers": on_paper,
+        "paper_words": PaperWords(languages.words(portal.visitor(request).language)),
     }

@@ -42,7 +42,12 @@ class Bundle:
         return packed(self.files)
 
 
-def made(context: Context, dossier: Dossier, proofs: Sequence[dict[str, object]]) -> Bundle:
+def made(
+    context: Context,
+    dossier: Dossier,
+    proofs: Sequence[dict[str, object]],
+    scans: Sequence[tuple[str, bytes]] = (),
+) -> Bundle:
     """The bundle of a delivery.
 
     No transaction should be open: the documents are read from the store.
@@ -51,6 +56,7 @@ def made(context: Context, dossier: Dossier, proofs: Sequence[dict[str, object]]
         context: its vault, the log's keys and the roots are used.
         dossier: the delivery.
         proofs: its evidence in order, as ``service.usecases.evidence.every`` gives it.
+        scans: pictures of posting proofs, receipts and returned letters, by their names.
 
     Raises:
         Conflict: ``evidence_none``, nothing has happened yet that leaves evidence.
@@ -63,6 +69,7 @@ def made(context: Context, dossier: Dossier, proofs: Sequence[dict[str, object]]
     origins = sorted({str(proof["checkpoint"]).split("\n", 1)[0] for proof in published} or {context.log_origin})
     files = {
         **documents,
+        **{f"scans/{name}": content for name, content in scans},
         **_evidence(proofs),
         **_checkpoints(published),
         **_certificates(context.roots, tokens, list(documents.values())),
@@ -76,6 +83,7 @@ def made(context: Context, dossier: Dossier, proofs: Sequence[dict[str, object]]
         issuer=context.issuer_name,
         delivery=public_id(DELIVERY, dossier.id),
         documents=bool(documents),
+        scans=bool(scans),
         pending=len(published) < len(proofs),
     )
     return Bundle(f"{public_id(DELIVERY, dossier.id)}.zip", [("README.txt", explained), *sorted(files.items())])

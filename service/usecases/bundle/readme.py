@@ -50,7 +50,7 @@ HAND: Final[tuple[tuple[str, ...], ...]] = (
 """The commands under each of ``Words.hand``."""
 
 
-def readme(language: str, *, issuer: str, delivery: str, documents: bool, pending: bool) -> bytes:
+def readme(language: str, *, issuer: str, delivery: str, documents: bool, pending: bool, scans: bool = False) -> bytes:
     """The explanation as plain text.
 
     Args:
@@ -59,11 +59,12 @@ def readme(language: str, *, issuer: str, delivery: str, documents: bool, pendin
         delivery: public id of the delivery.
         documents: whether they are in the bundle.
         pending: whether some evidence was not in the log yet.
+        scans: whether pictures of the post are in the bundle.
     """
     words = _words(language, issuer)
     # Ids and paths, never names of people.
     parts = [_heading(words.title.format(delivery=delivery), "="), *map(_wrapped, words.intro)]
-    parts += [_heading(words.inside), _contents(words, documents=documents, pending=pending)]
+    parts += [_heading(words.inside), _contents(words, documents=documents, pending=pending, scans=scans)]
     parts += [] if documents else [_wrapped(words.no_documents)]
     parts += [_wrapped(words.pending)] if pending else []
     parts += [_heading(words.check), *_steps(words.steps, COMMANDS)]
@@ -85,8 +86,9 @@ def _heading(text: str, line: str = "-") -> str:
     return f"{text}\n{line * len(text)}"
 
 
-def _contents(words: Words, *, documents: bool, pending: bool) -> str:
-    left_out = {name for name, there in (("documents/", documents), ("pending/", pending)) if not there}
+def _contents(words: Words, *, documents: bool, pending: bool, scans: bool) -> str:
+    said = (("documents/", documents), ("pending/", pending), ("scans/", scans))
+    left_out = {name for name, there in said if not there}
     return "\n".join(_item(f"{name:<{_INDENT}}", text) for name, text in words.contents.items() if name not in left_out)
 
 

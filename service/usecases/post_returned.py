@@ -1,0 +1,192 @@
+"""Returned mail as operators take it in, and what its sender decides on it: another address, or the end."""
+
+import csv
+import io
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, time
+from typing import Final
+
+from sqlalchemy.orm import Session
+
+from printing.exchange import PostalEvent
+from service.db import deliveries, printing
+from service.db import post_reports as rows
+from service.db.jobs import JobKind
+from service.db.post_models import PrintReturn
+from service.db.session import widen
+from service.domain import addresses
+from service.domain.addresses import PostalAddress, ReturnReason
+from service.domain.errors import Conflict, Invalid, NotFound
+from service.domain.states import Actor, DeliveryState, LegKind, LegState
+from service.usecases import dossiers, recovery
+from service.usecases import post_letters as letters
+from service.usecases.context import Context
+from service.usecases.dossiers import Dossier
+from service.usecases.personal import seal_personal
+from service.usecases.post_returns import ASKED, ENDED, SENT_AGAIN
+from service.usecases.post_statements import OURS, Effect, Statement, place
+from service.usecases.progress import Cause, Progress
+
+MOST: Final = 5_000
+"""Letters of a list."""
+_CAUSES: Final = frozenset(reason.value for reason in ReturnReason)
+_COLUMNS: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Returned:
+    """A letter that came back: its name as manifests have it, or what its sheet code says."""
+
+    letter: str
+    cause: str | None = None
+    at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one of a list: ``taken``, ``repeated``, ``early``, ``odd`` (it is none of ours) or ``away``."""
+
+    letter: str
+    effect: str
+
+
+def read_list(text: str) -> list[Returned]:
+    """A list as CSV: letter, cause and day of return (both may be missing), by comma, semicolon or tab.
+
+    Raises:
+        Invalid: ``list_malformed``, ``list_too_long``: nothing of it is taken.
+    """
+    lines = [line for line in text.splitlines() if line.strip()]
+    if len(lines) > MOST + 1:
+        raise Invalid(f"A list has at most {MOST} letters.", code="list_too_long")
+    divider = next((each for each in ("\t", ";") if each in text), ",")
+    found = []
+    for number, fields in enumerate(csv.reader(io.StringIO("\n".join(lines)), delimiter=divider), start=1):
+        given = [*(each.strip() for each in fields), "", ""][:_COLUMNS]
+        if number == 1 and place(given[0]) is None and "|" not in given[0]:
+            continue  # the names of the columns
+        if len(fields) > _COLUMNS or (given[1] and given[1].upper() not in _CAUSES):
+            raise Invalid(f"Line {number} can't be read: letter, cause (M01-M08, F01-F03), day.", code="list_malformed")
+        found.append(Returned(given[0], given[1].upper() or None, _day(given[2], number)))
+    return found
+
+
+def _day(text: str, number: int) -> datetime | None:
+    try:
+        return datetime.combine(date.fromisoformat(text), time(12), UTC) if text else None
+    except ValueError:
+        raise Invalid(f"Line {number} can't be read: a day is YYYY-MM-DD.", code="list_malformed") from None
+
+
+def take(context: Context, given: Sequence[Returned]) -> list[Outcome]:
+    """Take letters in that came back to an operator's desk; each once, however often it is scanned.
+
+    Raises:
+        Invalid: ``list_too_long``, ``cause_unknown``.
+        Retryable: the database was restored and nobody has looked at it yet.
+    """
+    if len(given) > MOST:
+        raise Invalid(f"A list has at most {MOST} letters.", code="list_too_long")
+    if any(each.cause is not None and each.cause not in _CAUSES for each in given):
+        raise Invalid("A cause is one of M01 to M08 and F01 to F03.", code="cause_unknown")
+    recovery.guard(context)
+    return [Outcome(each.letter, _take(context, each).value) for each in given]
+
+
+def _take(context: Context, given: Returned) -> Effect:
+    now = context.clock()
+    with context.database.transaction() as session:
+        widen(session, printing.every_organisation(session))
+        found = _letter(session, given.letter)
+        if found is None:
+            return Effect.ODD
+        name, attempt, printer = found
+        statement = Statement(
+            f"{OURS}returned:{name}:{attempt}",
+            name,
+            attempt,
+            PostalEvent.RETURNED.value,
+            min(given.at or now, now),
+            cause=given.cause,
+            actor=Actor.OPERATOR,
+        )
+        if name_known(session, printer, statement.name):
+            # Another scan of it, whatever cause was chosen this time.
+            return Effect.REPEATED
+        effects = letters.take(session, context, printer, [statement], received_at=now)
+    return next(iter(effects))
+
+
+def name_known(session: Session, printer: str, statement: str) -> bool:
+    """Whether a statement was made before."""
+    return bool(rows.stated(session, printer, [statement]))
+
+
+def _letter(session: Session, given: str) -> tuple[str, int, str] | None:
+    """A letter's name, the attempt that was sent last, and the print house that has it."""
+    at = place(given)
+    sent = [] if at is None else rows.sent(session, [at[0]]).get(at, [])
+    return (given, sent[-1].attempt, sent[-1].batch.provider) if sent else None
+
+
+def send_again(context: Context, organisation_id: uuid.UUID, delivery: uuid.UUID, address: PostalAddress) -> int:
+    """Send a letter that came back once more, to another address; the number of the new leg.
+
+    Raises:
+        NotFound: the organisation has no such delivery.
+        Conflict: ``nothing_returned``: no letter of it came back, or that was decided on.
+        Invalid: ``address_refused``: the post would not take the address; ``errors`` says why.
+    """
+    errors = addresses.check(address)
+    if errors:
+        raise Invalid("The address can't be used.", code="address_refused", errors=errors)
+    with context.database.transaction(organisations=[organisation_id]) as session:
+        dossier, row = _open(session, context, organisation_id, delivery)
+        personal = replace(dossier.personal, address=address)
+        own = dossier.delivery
+        dossier.personal = personal
+        blob = seal_personal(context, personal, own.organisation_id, own.retention_year, own.id)
+        deliveries.readdress(session, own.id, blob)
+        progress = Progress(context, now=context.clock())
+        before = dossier.leg(row.leg)
+        leg = progress.begin_leg(dossier, LegKind.PAPER, Cause(Actor.SERVICE), registered=before.registered)
+        progress.write(session)
+        _decide(context, row, SENT_AGAIN, next_leg=leg.number)
+        session.flush()
+    context.wake([JobKind.LETTER])
+    return leg.number
+
+
+def end(context: Context, organisation_id: uuid.UUID, delivery: uuid.UUID) -> None:
+    """Leave a letter that came back at that. Safe to repeat.
+
+    Raises:
+        NotFound: the organisation has no such delivery.
+        Conflict: ``nothing_returned``.
+    """
+    with context.database.transaction(organisations=[organisation_id]) as session:
+        _, row = _open(session, context, organisation_id, delivery)
+        if row.decision == ASKED:
+            _decide(context, row, ENDED)
+            session.flush()
+
+
+def _open(
+    session: Session, context: Context, organisation_id: uuid.UUID, delivery: uuid.UUID
+) -> tuple[Dossier, PrintReturn]:
+    """A delivery whose newest leg is a letter that came back, and on which its sender may still decide."""
+    dossier = dossiers.load(session, context, [delivery], lock=True).get(delivery)
+    if dossier is None or dossier.delivery.organisation_id != organisation_id:
+        raise NotFound
+    row = rows.returns(session, [delivery]).get((delivery, dossier.legs[-1].number if dossier.legs else 0))
+    stands = dossier.delivery.state == DeliveryState.SEALED.value
+    if row is None or not stands or dossier.legs[-1].state != LegState.RETURNED.value or row.decision == SENT_AGAIN:
+        raise Conflict("No letter of this delivery came back and waits for a word.", code="nothing_returned")
+    return dossier, row
+
+
+def _decide(context: Context, row: PrintReturn, decision: str, *, next_leg: int | None = None) -> None:
+    row.decision, row.next_leg = decision, next_leg
+    row.decided_by, row.decided_at = "sender", context.clock()
