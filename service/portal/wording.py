@@ -3,13 +3,14 @@
 Programs read the codes; people read these. A test holds the tables against the lists that the service really uses.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Final
 
 from service.domain.errors import FieldError, ZendingError
 from service.portal import paper_words
 from service.portal.languages import N_, Words
+from service.portal.letter_words import LETTER_PROBLEMS, place
 from service.portal.states import ASKED, SIGNERS, Status
 
 STATUS: Final[Mapping[str, Status]] = MappingProxyType(
@@ -234,6 +235,7 @@ PROBLEMS: Final[Mapping[str, str]] = MappingProxyType(
             "This code is not right, or it is too old. Look at the newest e-mail, or ask for a new code."
         ),
         "activation_code_too_soon": N_("We sent a code less than a minute ago. Look in your e-mail, or wait a minute."),
+        **LETTER_PROBLEMS,
         "mail_unavailable": N_("We can't send e-mail at the moment. Try again in a few minutes."),
         "email_refused": N_("This e-mail address takes no mail. Check it, or give another."),
         "language_unknown": N_("Choose a language."),
@@ -370,6 +372,10 @@ class Wording:
     def problem(self, code: str, detail: str = "") -> str:
         """What is wrong; the service's own English sentence where no table knows the code."""
         return self._say(PROBLEMS.get(code, detail or code))
+
+    def place(self, box: Sequence[float]) -> str:
+        """Where something lies on its page."""
+        return place(box, self._words)
 
     def field_error(self, error: FieldError) -> str:
         """What is wrong with a field."""
