@@ -24,12 +24,20 @@ LETTER_PROBLEMS: Final[Mapping[str, str]] = MappingProxyType(
         "FONT_TYPE3": N_("A font of this page may be printed coarsely."),
         "TRANSPARENCY": N_("Something on this page is transparent and may be printed differently."),
         "NOT_CMYK": N_("The colours of this page may look different on paper."),
+        "ADDR_EMPTY": N_("Fill this in."),
+        "ADDR_CITY": N_("Fill in a municipality, without digits."),
+        "ADDR_POSTCODE": N_("A Belgian postcode has four digits, without B- in front."),
+        "ADDR_COUNTRY": N_("Choose a country."),
+        "ADDR_BOX": N_("Fill in the number of the box, or leave it empty."),
+        "ADDR_LENGTH": N_("This is longer than the post can print on an envelope."),
+        "ADDR_LINES": N_("The address has too few or too many lines."),
+        "ADDR_CHARS": N_("The post can't read # & § \" ( and ) in an address. Leave them out."),
         "CHECK_TIMEOUT": N_("Checking the letter for printing takes too long. Export the PDF again."),
         "CHECK_MEMORY": N_("Checking the letter for printing takes too much memory. Export the PDF again."),
         "CHECK_CRASHED": N_("The letter could not be checked for printing. Export the PDF again."),
     }
 )
-"""Codes of `printing.sentences`; those of addresses stand with the fields of an address."""
+"""Codes of `printing.sentences`, and of an address that is filled in."""
 _PLACE: Final = N_("%(left)s cm from the left and %(top)s cm from the top")
 
 
