@@ -29,6 +29,7 @@ LETTER_PROBLEMS: Final[Mapping[str, str]] = MappingProxyType(
         "ADDR_POSTCODE": N_("A Belgian postcode has four digits, without B- in front."),
         "ADDR_COUNTRY": N_("Choose a country."),
         "ADDR_BOX": N_("Fill in the number of the box, or leave it empty."),
+        "ADDR_DIFFERS": N_("The window of the envelope does not show the recipient's address."),
         "ADDR_LENGTH": N_("This is longer than the post can print on an envelope."),
         "ADDR_LINES": N_("The address has too few or too many lines."),
         "ADDR_CHARS": N_("The post can't read # & § \" ( and ) in an address. Leave them out."),
