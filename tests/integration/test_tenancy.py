@@ -185,7 +185,7 @@ def test_a_recipient_sees_what_is_theirs_and_nothing_of_the_sender(world: World)
     for table in world.tables.values():
         if not table.walled:
             continue
-        own = {"mailbox", "activation", "activation_code", "mailbox_item", "signature_signer"}
+        own = {"mailbox", "activation", "activation_code", "invitation", "mailbox_item", "signature_signer"}
         expected = 1 if table.name in own else 0
         assert world.count(table.name, recipients=[ALICE]) == expected, table.name
         assert world.count(table.name, recipients=[b"c" * 32]) == 0, table.name
