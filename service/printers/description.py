@@ -5,7 +5,7 @@ import re
 import tomllib
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 import msgspec
 from msgspec import Meta
@@ -219,8 +219,3 @@ def _fault(message: str) -> tuple[str, str]:
         return where or "file", what
     key = ".".join(part for part in (where, field["field"]) if part)
     return key, "is unknown" if field["how"] == "contains unknown" else "is missing"
-
-
-def schema() -> dict[str, Any]:
-    """The JSON Schema (2020-12) of such a file."""
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **msgspec.json.schema(Printer)}
