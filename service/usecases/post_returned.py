@@ -10,6 +10,7 @@ from typing import Final
 
 from sqlalchemy.orm import Session
 
+from printing.codes import read_payload
 from printing.exchange import PostalEvent
 from service.db import deliveries, printing
 from service.db import post_reports as rows
@@ -26,7 +27,7 @@ from service.usecases.context import Context
 from service.usecases.dossiers import Dossier
 from service.usecases.personal import seal_personal
 from service.usecases.post_returns import ASKED, ENDED, SENT_AGAIN
-from service.usecases.post_statements import OURS, Effect, Statement, place
+from service.usecases.post_statements import OURS, Effect, Statement, named, place
 from service.usecases.progress import Cause, Progress
 
 MOST: Final = 5_000
@@ -126,6 +127,10 @@ def name_known(session: Session, printer: str, statement: str) -> bool:
 
 def _letter(session: Session, given: str) -> tuple[str, int, str] | None:
     """A letter's name, the attempt that was sent last, and the print house that has it."""
+    code = read_payload(given)
+    if code is not None:
+        letter = rows.of_set(session, int(code.set))
+        return None if letter is None else (*named(letter), letter.batch.provider)
     at = place(given)
     sent = [] if at is None else rows.sent(session, [at[0]]).get(at, [])
     return (given, sent[-1].attempt, sent[-1].batch.provider) if sent else None

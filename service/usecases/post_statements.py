@@ -127,6 +127,11 @@ def place(letter: str) -> tuple[uuid.UUID, int] | None:
         return None
 
 
+def named(letter: SentLetter) -> tuple[str, int]:
+    """A letter's name and attempt, as manifests have them."""
+    return name_of(letter.delivery_id, letter.leg), letter.attempt
+
+
 def name_of(delivery: uuid.UUID, leg: int) -> str:
     """A letter's name, as manifests have it."""
     return f"{public_id(DELIVERY, delivery)}-{leg}"
