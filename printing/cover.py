@@ -21,6 +21,7 @@ Language = Literal["nl", "fr", "de", "en"]
 _TEXTS: Final = Path(__file__).with_name("texts.toml")
 _LEFT: Final = 20.0  # mm: clear of the sheet code, and where most letters begin
 _GREY: Final = 0.35
+_BESIDE: Final = 3.0  # mm between what may come into the window and what stands beside it
 _PANEL: Final = 246.0  # mm: what stands below is the panel with the code and the invitation
 _MOST_ROWS: Final = 4
 
@@ -176,11 +177,14 @@ def _draw_sender(sheet: Sheet, name: str, home: Sequence[str], wish: str, profil
 
 
 def _draw_reference(sheet: Sheet, words: Texts, reference: str, profile: Profile) -> None:
-    window = profile.window
-    width = (profile.window_reach.left - _LEFT) * MM
-    sheet.text(_LEFT, window.top + 3.5, words.reference, size=8.5, grey=_GREY)
-    lines = wrap(reference, sheet.faces["Regular"], 10, width)[:5]
-    sheet.lines(_LEFT, window.top + 8.5, lines, size=10, leading=4.4)
+    window, reach = profile.window, profile.window_reach
+    # Beside what may come into the window, on the side that has more room.
+    left, right = _LEFT, reach.left
+    if profile.printable.right - reach.right > right - left:
+        left, right = reach.right + _BESIDE, profile.printable.right
+    sheet.text(left, window.top + 3.5, words.reference, size=8.5, grey=_GREY)
+    lines = wrap(reference, sheet.faces["Regular"], 10, (right - left) * MM)[:5]
+    sheet.lines(left, window.top + 8.5, lines, size=10, leading=4.4)
 
 
 def _column(profile: Profile) -> Box:

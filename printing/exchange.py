@@ -22,7 +22,7 @@ MOST_BYTES: Final = 32 * 1024 * 1024
 """Of one file; more is refused unread."""
 
 _NAME: Final = re.compile(
-    r"PRT_0100_([A-Z0-9]{8})_([0-9]{10})_([0-9]{12})_(1AK|2RS|3EV|4PL|5PA|6DL|7SC)(?:_([0-9]{1,6}))?\.(JSON|ZIP)"
+    r"PRT_0100_([A-Z0-9]{8})_([0-9]{10})_([0-9]{12})_(1AK|2RS|3EV|4PL|5PA|6DL|7SC|8FC)(?:_([0-9]{1,6}))?\.(JSON|ZIP)"
 )
 
 _Code = Annotated[str, msgspec.Meta(max_length=40)]
@@ -53,6 +53,8 @@ class What(StrEnum):
     """Our files and what was made of them are gone from the print house."""
     SCANS = "7SC"
     """Pictures of posting proofs, return receipts and returned letters."""
+    FORECAST = "8FC"
+    """From us: what will come at a cut-off; see `printing.forecast`."""
 
 
 class PostalEvent(StrEnum):

@@ -30,6 +30,7 @@ SENTENCES: Final[Mapping[str, str]] = MappingProxyType(
         "NOT_CMYK": "The page has colours of screens, which may be printed differently.",
         "ADDR_EMPTY": "The window shows no address.",
         "ADDR_LINES": "The address in the window has too few or too many lines.",
+        "ADDR_DIFFERS": "The window does not show the recipient's address.",
         "ADDR_LENGTH": "A line of the address in the window is too long.",
         "ADDR_CHARS": "The address in the window has characters that cannot be printed.",
         "CHECK_TIMEOUT": "The letter could not be checked: looking at it takes too long.",

@@ -9,7 +9,7 @@ from printing.providers.base import Parcel, PrintProvider
 from printing.providers.directory import DirectoryProvider
 
 NAME = "PRT_0100_VOORBEEL_0000000001_261123175001_0RQ.ZIP"
-DATA = bytes(range(256)) * 20_000
+DATA = bytes(range(256)) * 6_000
 PARCEL = Parcel(NAME, len(DATA), hashlib.sha256(DATA).hexdigest())
 
 

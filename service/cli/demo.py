@@ -49,7 +49,7 @@ def demo(*, leave: bool) -> None:
 def _demonstrate(console: "Console", home: Path, *, leave: bool) -> bool:
     from service.cli import demo_show
     from service.cli.demo_documents import documents_folder
-    from service.cli.demo_house import house
+    from service.cli.demo_house import house, start_print_house
     from service.cli.demo_round import Round
     from service.embedded.fictional import SAMPLES
 
@@ -57,6 +57,7 @@ def _demonstrate(console: "Console", home: Path, *, leave: bool) -> bool:
     progress = demo_show.Progress(console)
     with house(home, os.environ, notice=progress.say, tell=lambda doing: progress.say(f"{doing} …")) as built:
         _warn_of_space(progress, built.home)
+        start_print_house(built)
         documents = documents_folder(built.home, SAMPLES)
         progress.say(f"Handing in {len(SAMPLES)} documents as the agencies would …")
         with Round(built, documents, SAMPLES, progress.show) as journey, progress.of(journey.rows):

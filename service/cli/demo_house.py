@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
@@ -15,20 +16,25 @@ from service.cli.demo_mailbox import activate
 from service.embedded.fictional import PEOPLE, RECIPIENTS, Recipient, people_for_provider
 from service.embedded.kept import HOST, is_free, write_durably
 from service.embedded.privileges import CannotStart
+from service.embedded.program import Program, steady
 from service.embedded.seeding import SeededClient, seed
-from service.embedded.stack import Stack
+from service.embedded.stack import CHECKOUT, Stack
 from service.embedded.supervisor import Pids
 from service.own_keys import make_keys
 
 SETTINGS: Final = {
     "ZENDING_ISSUER_NAME": "Zending (demonstration)",
     "ZENDING_PRINT_CUTOFF_SECONDS": "10",
+    "ZENDING_PRINT_INBOX_SECONDS": "2",
     "ZENDING_CHECKPOINT_STAMP_SECONDS": "5",
     "ZENDING_QUIET_HOURS": "false",
     "ZENDING_WORKER_SLOTS": "2",
     "ZENDING_INSPECTION_CHILDREN": "2",
 }
 """What differs from the service's defaults; each can be set in the environment."""
+
+# Quick enough to be watched; letters stay where people are told to look for them.
+_PRINT_HOUSE: Final = ("--day", "10", "--seed", "1", "--tracked", "--leave")
 
 DEMO_FILE: Final = "demo.json"
 _ORIGIN: Final = "zending.invalid/log"
@@ -170,6 +176,25 @@ def house(
         yield made
 
 
+def start_print_house(house: House) -> None:
+    """Let somebody print and deliver the letters: a simulated print house in which a day takes some seconds."""
+    stack = house.stack
+    places = {"--folder": house.print_folder, "--told": stack.environment["ZENDING_PRINT_INCOMING"]}
+    places["--home"] = stack.home / "print-house"
+    options = [str(part) for pair in places.items() for part in pair]
+    stack.supervisor.start(
+        Program(
+            name="print-house",
+            command=(sys.executable, "-m", "service.cli", "print-house", "run", *options, *_PRINT_HOUSE),
+            environment={"PATH": os.defpath, "PYTHONPATH": str(CHECKOUT), "PYTHONUNBUFFERED": "1"},
+            ready=steady(1.0),
+            ready_seconds=30.0,
+            stop_seconds=10.0,
+            folder=CHECKOUT,
+        )
+    )
+
+
 def without_own(home: Path, given: Mapping[str, str]) -> dict[str, str]:
     """The environment without what ``source <home>/environment`` put there: addresses of this home's own servers.
 
@@ -230,8 +255,6 @@ def _activated(stack: Stack) -> Iterator[Recipient]:
 
 def default_home(given: Mapping[str, str] = os.environ) -> Path:
     """``ZENDING_HOME``, or ``.zending`` in the checkout; in the current folder when there is no checkout."""
-    from service.embedded.stack import CHECKOUT
-
     named = given.get("ZENDING_HOME")
     if named:
         return Path(named)

@@ -127,6 +127,8 @@ Pages           {url}/          log in by choosing one of these people, no passw
 {people}
 API             {url}/docs/   for programs; what it speaks is in {url}/openapi.json
 Print house     {nearby(house.print_folder)}   each ZIP is a batch: one PDF and manifest.json
+                a simulated one delivers their letters, a day takes ten seconds; how far it is:
+                {_launcher()} print-house show --home {nearby(house.home / "print-house")}
 E-mail          {nearby(house.home / "mail")}   every notice, as a file
 For scripts     {nearby(house.home / "demo.json")}
 Other commands  source {nearby(house.home / "environment")}; {_launcher()} ops status

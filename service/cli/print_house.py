@@ -59,6 +59,37 @@ def run(*, once: bool, **given: Any) -> None:
 
 
 @print_house.command()
+@_options
+@click.option("--sftp", "port", type=click.IntRange(0, 65_535), required=True, help="The port; 0 for any.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address on which it answers.")
+@click.option(
+    "--authorized",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    required=True,
+    help="The public keys that are let in, as in authorized_keys.",
+)
+def serve(*, port: int, host: str, authorized: Path, **given: Any) -> None:
+    """Do what run does, and let batches be brought over SFTP: both folders lie beside each other below its root."""
+    from printing.simulator import sftp
+
+    folder, told, home = (given[name].resolve() for name in ("folder", "told", "home"))
+    root = folder.parent
+    if told.parent != root or home.is_relative_to(root):
+        raise click.ClickException("put --folder and --told into one folder of their own, and --home elsewhere.")
+    with _opened(given) as house:
+        key = sftp.host_key(home / "host.key")
+        try:
+            with sftp.serving(root, port=port, key=key, authorized=authorized, host=host) as server:
+                click.echo(
+                    f"Serving SFTP on {host}, port {server.port}: parcels to /{folder.name}, told in /{told.name}."
+                )
+                click.echo(f"Its key, to be pinned: {server.host_key}")
+                _work(house)
+        except (OSError, ValueError) as error:
+            raise click.ClickException(f"SFTP can't be served: {error}.") from None
+
+
+@print_house.command()
 @click.option("--home", type=click.Path(path_type=Path, exists=True), required=True, help="The house's own folder.")
 def show(home: Path) -> None:
     """Show where a house stands."""

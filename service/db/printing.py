@@ -14,6 +14,7 @@ from service.db.models import Organisation, PrintBatch, PrintCutoff, PrintLetter
 
 # One batch is frozen at a time: two that close at once would share letters.
 FREEZE_LOCK = 2053467748_20
+FORECAST_LOCK = 2053467748_21
 
 
 def every_organisation(session: Session) -> list[uuid.UUID]:
@@ -24,6 +25,11 @@ def every_organisation(session: Session) -> list[uuid.UUID]:
 def lock_freezing(session: Session) -> bool:
     """Be the one that freezes batches, until the transaction ends; False when somebody else is."""
     return bool(session.scalar(select(func.pg_try_advisory_xact_lock(FREEZE_LOCK))))
+
+
+def lock_forecasts(session: Session) -> bool:
+    """Be the one that tells print houses what waits, until the transaction ends; False when somebody else is."""
+    return bool(session.scalar(select(func.pg_try_advisory_xact_lock(FORECAST_LOCK))))
 
 
 def queue(session: Session, rows: Sequence[Mapping[str, Any]]) -> None:

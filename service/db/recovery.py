@@ -97,6 +97,11 @@ def skip_numbers(session: Session, beyond: int, *, more: int) -> int:
     return int(session.scalar(used, {"count": count}) or 0)
 
 
+def skip_sets(session: Session, *, more: int) -> None:
+    """Use up numbers of letters' sheets, so that none that stands on paper comes again."""
+    session.execute(text("SELECT max(nextval('print_set')) FROM generate_series(1, :more)"), {"more": more})
+
+
 def known_subjects(session: Session, ids: Collection[uuid.UUID]) -> set[uuid.UUID]:
     """Those of these ids that are a delivery, a signature request, a submission or a batch of the database."""
     known: set[uuid.UUID] = set()

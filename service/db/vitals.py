@@ -44,7 +44,8 @@ _LAGS = text(
                         (SELECT at FROM ledger_checkpoint WHERE size > 0 ORDER BY size LIMIT 1)) END
             FROM (SELECT timestamp_token FROM ledger_checkpoint WHERE size > 0 ORDER BY size DESC LIMIT 1) AS newest)
                AS unstamped,
-           (SELECT frozen_at FROM print_batch WHERE state <> 'handed_over' ORDER BY frozen_at LIMIT 1) AS batch,
+           (SELECT frozen_at FROM print_batch WHERE state <> 'handed_over' AND emptied_at IS NULL
+            AND held_at IS NULL ORDER BY frozen_at LIMIT 1) AS batch,
            (SELECT min(next_at) FROM print_cutoff WHERE next_at < clock_timestamp()) AS cutoff,
            (SELECT min(since) FROM pause) AS pause
     """

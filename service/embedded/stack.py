@@ -262,6 +262,7 @@ class Stack:
             "ZENDING_HOME": str(self.home),
             "ZENDING_KEYS_FOLDER": str(keys),
             "ZENDING_PRINT_FOLDER": str(self._folder("print")),
+            "ZENDING_PRINT_INCOMING": str(self._folder("print-told")),
             "ZENDING_HOST": HOST,
             "ZENDING_PORT": port,
             # No load balancer stands before it.

@@ -44,3 +44,8 @@ def size(octets: int, words: Words) -> str:
         number, prefix = round(octets / _KIBIBYTE / _KIBIBYTE, 1), "M"
     # Number and unit stay on one line.
     return f"{format_decimal(number, locale=words.locale)}\N{NO-BREAK SPACE}{prefix}{_BYTE.get(words.language, 'B')}"
+
+
+def number(value: float, words: Words) -> str:
+    """A number as the language writes it."""
+    return format_decimal(value, locale=words.locale)

@@ -65,7 +65,14 @@ class Portal:
         return _read_assets()
 
     def page(
-        self, request: Request[Any, Any, Any], template: str, *, status: int = 200, leads_to: str = "", **values: Any
+        self,
+        request: Request[Any, Any, Any],
+        template: str,
+        *,
+        status: int = 200,
+        leads_to: str = "",
+        pictures_inside: bool = False,
+        **values: Any,
     ) -> Response[str]:
         """A page, or a part of one, for whoever asks.
 
@@ -74,6 +81,7 @@ class Portal:
             template: its name below ``templates``.
             status: HTTP status.
             leads_to: another party's origin, to which a form of the page may lead by way of us.
+            pictures_inside: the page has pictures of ours within itself.
             values: what the template shows.
         """
         visitor = self.visitor(request)
@@ -91,6 +99,8 @@ class Portal:
             )
         )
         headers = _PAGE_HEADERS | {"Content-Language": visitor.language, "Vary": "Cookie, Accept-Language"}
+        if pictures_inside:
+            headers["Content-Security-Policy"] = PAGE_POLICY.replace("img-src 'self'", "img-src 'self' data:")
         if leads_to:
             # Browsers hold where a form's answer leads to against the policy too.
             policy = PAGE_POLICY.replace("form-action 'self'", f"form-action 'self' {leads_to}")

@@ -16,8 +16,8 @@ from service.portal.operator import printing
 from service.portal.public import handlers as public
 from service.portal.public import legal_bases
 from service.portal.rendering import Portal
+from service.portal.sender import checking, signature_requests
 from service.portal.sender import handlers as sender
-from service.portal.sender import signature_requests
 from service.portal.visitors import Recognition
 
 Answer = Callable[[Request[Any, Any, Any], Exception], Response[Any]]
@@ -43,6 +43,7 @@ def portal_handlers(application: Application) -> list[Router]:
                 *operator.HANDLERS,
                 *printing.HANDLERS,
                 *sender.handlers(portal),
+                *checking.handlers(portal),
                 *signature_requests.handlers(portal),
             ],
             dependencies={

@@ -3,13 +3,14 @@
 Programs read the codes; people read these. A test holds the tables against the lists that the service really uses.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Final
 
 from service.domain.errors import FieldError, ZendingError
 from service.portal import paper_words
 from service.portal.languages import N_, Words
+from service.portal.letter_words import LETTER_PROBLEMS, place
 from service.portal.states import ASKED, SIGNERS, Status
 
 STATUS: Final[Mapping[str, Status]] = MappingProxyType(
@@ -200,14 +201,6 @@ PROBLEMS: Final[Mapping[str, str]] = MappingProxyType(
         "too_long": N_("This text is too long."),
         "control_character": N_("This text contains a line break or an invisible character. Type it again."),
         "malformed": N_("This is not one of the possible values."),
-        "ADDR_EMPTY": N_("Fill this in."),
-        "ADDR_CITY": N_("Fill in a municipality, without digits."),
-        "ADDR_POSTCODE": N_("A Belgian postcode has four digits, without B- in front."),
-        "ADDR_COUNTRY": N_("Choose a country."),
-        "ADDR_BOX": N_("Fill in the number of the box, or leave it empty."),
-        "ADDR_LENGTH": N_("This is longer than the post can print on an envelope."),
-        "ADDR_LINES": N_("The address has too few or too many lines."),
-        "ADDR_CHARS": N_("The post can't read # & § \" ( and ) in an address. Leave them out."),
         "document_missing": N_("Choose the PDF of the letter."),
         "document_repeated": N_("Choose one PDF as the letter; the others are attachments."),
         "too_many_documents": N_("There are too many attachments."),
@@ -234,6 +227,7 @@ PROBLEMS: Final[Mapping[str, str]] = MappingProxyType(
             "This code is not right, or it is too old. Look at the newest e-mail, or ask for a new code."
         ),
         "activation_code_too_soon": N_("We sent a code less than a minute ago. Look in your e-mail, or wait a minute."),
+        **LETTER_PROBLEMS,
         "mail_unavailable": N_("We can't send e-mail at the moment. Try again in a few minutes."),
         "email_refused": N_("This e-mail address takes no mail. Check it, or give another."),
         "language_unknown": N_("Choose a language."),
@@ -370,6 +364,10 @@ class Wording:
     def problem(self, code: str, detail: str = "") -> str:
         """What is wrong; the service's own English sentence where no table knows the code."""
         return self._say(PROBLEMS.get(code, detail or code))
+
+    def place(self, box: Sequence[float]) -> str:
+        """Where something lies on its page."""
+        return place(box, self._words)
 
     def field_error(self, error: FieldError) -> str:
         """What is wrong with a field."""

@@ -59,7 +59,8 @@ class Product(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         cut_offs: hours (HH:MM) in Brussels, on working days.
         forecast_minutes: how long before each cut-off the print house is told what waits; 0 for not at all.
         hand_over_minutes: how long after its cut-off a run is brought there; until then senders may take letters back.
-        daily_letters, daily_sheets: what it prints for us in a day; None for as much as comes.
+        daily_letters: what it prints for us in a day; None for as much as comes.
+        daily_sheets: the same, in sheets.
         second: the print house that gets what is more than that; none, and it waits for the next run.
         deadline_days: working days within which a letter that waits must go out.
     """

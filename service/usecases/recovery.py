@@ -38,6 +38,8 @@ log = structlog.get_logger()
 
 OUTGOING: Final = (JobKind.HAND_OVER, JobKind.NOTIFY, JobKind.ASK)
 NUMBERS_SKIPPED: Final = 1000
+SETS_SKIPPED: Final = 1_000_000
+"""More than are queued between two copies of the database."""
 BEHIND: Final = "restored_behind"
 _T = TypeVar("_T")
 _CHUNK: Final = 500
@@ -151,6 +153,7 @@ def begin(context: Context, *, reason: str, actor: str) -> bool:
                     if (delivery, leg) not in told
                 ],
             )
+        rows.skip_sets(session, more=SETS_SKIPPED)
         rows.skip_numbers(session, max((batch.number for batch in batches), default=0), more=NUMBERS_SKIPPED)
         shredded = list(session.query(RetentionYear).where(RetentionYear.key_destroyed_at.is_not(None)))
     for year in shredded:

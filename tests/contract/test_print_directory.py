@@ -122,7 +122,7 @@ def commit():
     os.kill(os.getpid(), signal.SIGKILL)
 
 provider = DirectoryProvider(Path({str(remote.folder)!r}))
-hand_over(provider, {PARCEL!r}, bytes(range(256)) * 20_000, uploaded=False, commit_uploaded=commit)
+hand_over(provider, {PARCEL!r}, bytes(range(256)) * 6_000, uploaded=False, commit_uploaded=commit)
 """
     done = subprocess.run([sys.executable, "-c", program], check=False, cwd=Path(__file__).parents[2])
     assert done.returncode == -signal.SIGKILL

@@ -11,9 +11,11 @@ from printing.errors import ProviderRefused, ProviderUnavailable
 from printing.providers import base
 from printing.providers.base import Incoming, Parcel, PrintProvider, RemoteKind, hand_over
 from tests.print_way_support import DATA, NAME, PARCEL, DirectoryRemote, Remote
+from tests.sftp_support import sftp
 
 PROVIDERS: dict[str, Callable[[Path], AbstractContextManager[Remote]]] = {
     "directory": lambda folder: nullcontext(DirectoryRemote(folder)),
+    "sftp": sftp,
 }
 
 

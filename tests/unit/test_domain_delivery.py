@@ -249,7 +249,7 @@ def test_a_cancelled_delivery_is_cancelled_whatever_its_legs_say() -> None:
         (DeliveryState.SEALED, [_mailbox(LegState.PENDING)], True),
         (DeliveryState.SEALED, [_mailbox(LegState.OFFERED)], True),
         (DeliveryState.SEALED, [_paper(LegState.TO_PRINT)], True),
-        (DeliveryState.SEALED, [_paper(LegState.BATCHED)], False),
+        (DeliveryState.SEALED, [_paper(LegState.BATCHED)], True),
         (DeliveryState.SEALED, [_paper(LegState.HANDED_OVER, effective=NOON, handed_over=NOON)], False),
         (DeliveryState.SEALED, [_paper(LegState.UNDELIVERABLE, effective=NOON, handed_over=NOON)], False),
         (DeliveryState.SEALED, [_mailbox(LegState.AVAILABLE, effective=NOON)], False),
