@@ -9,7 +9,7 @@ from litestar.params import JSONBody
 from service.api.calls import ApiRequest, context_of, scoped
 from service.domain.errors import Invalid
 from service.identity.scopes import Scope
-from service.usecases import access, print_holds, reprints
+from service.usecases import access, post_returned, print_holds, reprints
 from service.usecases.context import Context
 
 _Letters = Annotated[
@@ -45,6 +45,12 @@ class ReprintRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     letters: _Letters
     reason: _Word
+
+
+class GiveUpRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Letters that end without being printed."""
+
+    letters: _Letters
 
 
 class PrintLetters(Controller):
@@ -109,6 +115,19 @@ class PrintLetters(Controller):
         """Letters that a print house had, and that did not come to an end; they go with the next run."""
         context, actor = _acting(request)
         return Changed(reprints.order(context, data.letters, reason=data.reason, actor=actor))
+
+    @post(
+        "/given-up",
+        status_code=200,
+        summary="End letters that will not be printed",
+        operation_id="giveUpLetters",
+        sync_to_thread=True,
+        **scoped(Scope.PRINT_OPERATE, 413, 422),
+    )
+    def give_up(self, request: ApiRequest, data: JSONBody[GiveUpRequest]) -> Changed:
+        """Letters that a print house has and rejected, for example; evidence says so, and their senders see it."""
+        context, actor = _acting(request)
+        return Changed(post_returned.give_up(context, data.letters, actor=actor))
 
 
 def _acting(request: ApiRequest) -> tuple[Context, str]:

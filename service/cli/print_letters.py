@@ -65,7 +65,19 @@ def reprint(*, letters: tuple[str, ...], reason: str) -> None:
     click.echo(f"{count} letters wait to be printed again.")
 
 
-COMMANDS = (hold, release, reprint)
+@click.command("give-up")
+@click.argument("letters", nargs=-1, required=True)
+def give_up(*, letters: tuple[str, ...]) -> None:
+    """End letters that a print house has and will not print; evidence says so, and their senders see it."""
+    from service.usecases import post_returned
+
+    with running() as application:
+        actor = actor_of(application, Scope.PRINT_OPERATE)
+        count = post_returned.give_up(application.context, letters, actor=actor)
+    click.echo(f"{count} letters given up.")
+
+
+COMMANDS = (hold, release, reprint, give_up)
 
 
 def _one_of(letters: tuple[str, ...], batch: int | None, product: str | None) -> None:

@@ -20,7 +20,7 @@ from service.domain.states import Actor, Event
 OURS: Final = "~"
 """Begins the statements that we give a name to; a print house's own never begin so."""
 
-ACCEPTED, REJECTED, PULLED = "accepted", "rejected", "pulled"
+ACCEPTED, REJECTED, PULLED, GIVEN_UP = "accepted", "rejected", "pulled", "given_up"
 MOVES: Final[Mapping[str, tuple[Event, ReturnReason | None]]] = {
     PostalEvent.PRINTED.value: (Event.PRINTED, None),
     PostalEvent.POSTED.value: (Event.POSTED, None),
@@ -32,6 +32,8 @@ MOVES: Final[Mapping[str, tuple[Event, ReturnReason | None]]] = {
     PostalEvent.LOST.value: (Event.UNDELIVERABLE, ReturnReason.F02),
     # Taken out by our wish: nobody brings it any more.
     PULLED: (Event.UNDELIVERABLE, None),
+    # By an operator: the print house will not print it, and neither will anybody else.
+    GIVEN_UP: (Event.UNDELIVERABLE, None),
 }
 """What moves a letter: the report it is, and its cause where none is told."""
 SHOWN: Final[Mapping[str, Event]] = {

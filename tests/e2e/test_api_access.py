@@ -123,6 +123,7 @@ TABLE: Mapping[str, Mapping[str, int]] = {
     "POST /v1/print/hold": operator(400),
     "POST /v1/print/release": operator(400),
     "POST /v1/print/reprints": operator(400),
+    "POST /v1/print/given-up": operator(400),
     "GET /v1/print/files": operator(200),
     "POST /v1/print/callbacks/{printer}": everybody(401),
     f"GET {DELIVERY}/events": sender(200),
