@@ -11,7 +11,7 @@ import pikepdf
 from printing.codes import SheetCode, draw_sheet_code, packed
 from printing.errors import BatchRefused, Problem
 from printing.manifest import ManifestLetter
-from printing.pages import hidden_layers, printed_part
+from printing.pages import hidden_layers, printed_part, visible_box
 from printing.pdf_output import ObjectCopy, PdfOutput, Written
 from printing.profiles import Profile
 
@@ -210,8 +210,8 @@ class BatchWriter:
 
 
 def _is_upright(page: pikepdf.Dictionary) -> bool:
-    box = [float(value) for value in page.get("/MediaBox", pikepdf.Array()).as_list()]
-    near = len(box) == 4 and all(  # noqa: PLR2004 - a rectangle has four numbers
-        abs(value - wanted) < _EXACT for value, wanted in zip(box, (0, 0, 595.276, 841.89), strict=True)
+    if int(page.get("/Rotate", 0)) % 360 or float(page.get("/UserUnit", 1)) != 1:
+        return False
+    return all(
+        abs(value - wanted) < _EXACT for value, wanted in zip(visible_box(page), (0, 0, 595.276, 841.89), strict=True)
     )
-    return near and not {"/CropBox", "/UserUnit", "/Rotate"} & set(page.keys())

@@ -186,7 +186,8 @@ def _printed(opened: pikepdf.Pdf, profile: Profile, *, walled: bool) -> tuple[by
         shown, _ = place(flat, flat.pages[index], profile.page)
         flat.pages[index] = pikepdf.Page(flat.make_indirect(shown))
     saved = BytesIO()
-    flat.save(saved)
+    # Only looked at: what its streams hold need not be packed anew.
+    flat.save(saved, compress_streams=False, stream_decode_level=pikepdf.StreamDecodeLevel.none)
     return saved.getvalue(), surveys
 
 

@@ -201,9 +201,10 @@ class Activation(Controller):
         """Send a code to an e-mail address, or take the code and the consent."""
         context, who = context_of(request), reader(request)
         if data.email is not None and data.language is not None and data.code is None and data.consent_version is None:
-            activation.begin(context, who, data.email, data.language)
+            activation.begin(context, who, data.email, data.language, invitation=data.invitation or "")
             return _activation(activation.state(context, who))
-        if data.code is not None and data.consent_version is not None and data.email is None:
+        second = data.email is None and data.invitation is None
+        if data.code is not None and data.consent_version is not None and second:
             return _activation(activation.confirm(context, who, data.code, consent_version=data.consent_version))
         raise _neither_step()
 

@@ -80,7 +80,8 @@ class LookupAnswer(msgspec.Struct, frozen=True):
 class ActivationRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One of the two steps of an activation.
 
-    First ``email`` and ``language``: a code is sent to that address. Then ``code`` and ``consent_version``, the version
+    First ``email`` and ``language``: a code is sent to that address; ``invitation`` is the personal code of a letter on
+    paper, if there is one. Then ``code`` and ``consent_version``, the version
     of the text that the person was shown: the mailbox is active.
     """
 
@@ -88,6 +89,7 @@ class ActivationRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     language: str | None = None
     code: Annotated[str, msgspec.Meta(max_length=32)] | None = None
     consent_version: Annotated[str, msgspec.Meta(max_length=32)] | None = None
+    invitation: Annotated[str, msgspec.Meta(max_length=32)] | None = None
 
 
 class ConsentTexts(msgspec.Struct, frozen=True):

@@ -80,9 +80,8 @@ def serve(*, port: int, host: str, authorized: Path, **given: Any) -> None:
         key = sftp.host_key(home / "host.key")
         try:
             with sftp.serving(root, port=port, key=key, authorized=authorized, host=host) as server:
-                click.echo(
-                    f"Serving SFTP on {host}, port {server.port}: parcels to /{folder.name}, told in /{told.name}."
-                )
+                click.echo(f"Serving SFTP on {host}, port {server.port}.")
+                click.echo(f"Parcels go to /{folder.name}; what is told lies in /{told.name}.")
                 click.echo(f"Its key, to be pinned: {server.host_key}")
                 _work(house)
         except (OSError, ValueError) as error:

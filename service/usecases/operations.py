@@ -13,6 +13,7 @@ from typing import Final
 
 from sqlalchemy.orm import Session
 
+from printing.numbers import NumberRange
 from service.db import archive, printing, queues, vitals
 from service.db import ledger_cosignatures as cosignatures
 from service.db.jobs import JobKind, Lane
@@ -20,7 +21,7 @@ from service.db.operations import Heartbeat
 from service.db.session import widen
 from service.domain.alarms import ALARMS, Finding, Sample, judge
 from service.ledger.cosigning import KnownWitness
-from service.usecases import reconciliation
+from service.usecases import numbers, reconciliation
 from service.usecases.archive import LATE
 from service.usecases.context import Context
 from service.usecases.heartbeats import SILENT_AFTER, disks
@@ -112,11 +113,17 @@ def measure(context: Context, promises: Promises) -> list[Sample]:
             *_queues(session, promises, lags.now),
             *_lags(lags),
             *_witnesses(session, context.witnesses, lags.now),
+            *numbers.samples(session, _ranges(context)),
             Sample("zending_notices_bounced", vitals.bounced(session)),
             *reconciliation.samples(session, context),
             Sample("zending_seals_not_renewed", archive.overdue(session, before=context.clock() - LATE)),
             *_life(session, lags.now),
         ]
+
+
+def _ranges(context: Context) -> list[NumberRange]:
+    """All ranges of numbers, each once: print houses may share them."""
+    return list(dict.fromkeys(each for printer in context.printers.values() for each in printer.numbers))
 
 
 def _queues(session: Session, promises: Promises, now: datetime) -> Iterable[Sample]:

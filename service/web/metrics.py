@@ -54,6 +54,8 @@ HELP: Final[Mapping[str, str]] = {
     "zending_print_inbound_oldest_seconds": "Since when a print house's file is kept that is not taken in.",
     "zending_print_pull_oldest_seconds": "Since when a pull list waits for its answer.",
     "zending_print_files_not_deleted": "Batch files whose deletion the print house has not confirmed in time.",
+    "zending_print_numbers_left": "Numbers of the post that are left, by kind.",
+    "zending_print_numbers_reserve": "How many of them should be left at least.",
     "zending_cutoff_late_seconds": "How long ago a print cut-off should have been that was not.",
     "zending_oldest_pause_seconds": "How long the oldest pause has lasted.",
     "zending_notices_bounced": "Notices of the last day that reached nobody; counted up to 1000.",

@@ -42,6 +42,8 @@ USED = {
     "zending_returned_mail_aside": ("host",),
     "zending_returned_mail_oldest_seconds": ("host",),
     "zending_returned_mail_unreadable": ("host",),
+    "zending_print_numbers_left": ("kind",),
+    "zending_print_numbers_reserve": ("kind",),
 }
 """The labels of each metric that has some, as the service shows it."""
 SCRAPE = {"job": "zending", "instance": "api-1"}
@@ -56,6 +58,8 @@ SAYS = {
     "StepLate": "The step seal is late: the oldest of its interactive lane has waited for 1m 1s.",
     "BatchNotHandedOver": "A print batch was closed 1m 1s ago and is not handed over.",
     "CutOffLate": "A print cut-off should have been 10m 1s ago, and no batch was closed.",
+    "PrintNumbersGone": "1 letter(s) wait: the numbers that the post gave for them are used up.",
+    "PrintNumbersEnding": "59 numbers of the post of the kind seal are left.",
     "JobsParked": "1 job(s) of the step seal are parked.",
     "JobsFailing": "26 jobs wait to be tried again: some_code.",
     "PartAway": "The database can't be reached; what needs it waits.",

@@ -113,7 +113,7 @@ def test_every_table_with_an_organisation_has_its_wall_or_a_reason(world: World)
 def test_every_table_about_a_recipient_has_its_wall(world: World) -> None:
     about = {name for name, table in world.tables.items() if "recipient_hash" in table.columns}
     assert about == {name for name in about if world.tables[name].walled}
-    assert {"mailbox", "activation", "activation_code", "mailbox_item", "delivery"} <= about
+    assert {"mailbox", "activation", "activation_code", "invitation", "mailbox_item", "delivery"} <= about
 
 
 def test_a_transaction_sees_its_own_organisations_rows_only(world: World) -> None:
@@ -185,7 +185,7 @@ def test_a_recipient_sees_what_is_theirs_and_nothing_of_the_sender(world: World)
     for table in world.tables.values():
         if not table.walled:
             continue
-        own = {"mailbox", "activation", "activation_code", "mailbox_item", "signature_signer"}
+        own = {"mailbox", "activation", "activation_code", "invitation", "mailbox_item", "signature_signer"}
         expected = 1 if table.name in own else 0
         assert world.count(table.name, recipients=[ALICE]) == expected, table.name
         assert world.count(table.name, recipients=[b"c" * 32]) == 0, table.name
@@ -383,7 +383,7 @@ def test_those_who_look_after_the_service_read_nothing_about_people(world: World
     assert {table for table, _ in readable} == {
         *("job", "pause", "print_batch", "print_cutoff", "organisation"),
         *("print_batch_report", "print_deposit", "print_exception", "print_forecast", "print_hold", "print_inbound"),
-        "print_pull",
+        *("print_pull", "print_series"),
         *("ledger_pending", "ledger_leaf", "ledger_tile", "ledger_head", "ledger_checkpoint", "ledger_cosignature"),
         *("ledger_past", "ledger_past_leaf", "ledger_past_tile", "ledger_past_checkpoint"),
         *("audit_entry", "end_proposal", "heartbeat", "step_tally", "recovery", "gone_out"),

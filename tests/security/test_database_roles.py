@@ -23,10 +23,11 @@ _APPLICATION = {
         "activation audit_entry client delivery_event end_proposal evidence gone_out lane_use ledger_checkpoint"
         " ledger_cosignature ledger_head ledger_leaf ledger_tile legal_hold lookup lookup_recipient mandate mandate_act"
         " organisation"
-        " organisation_limit outage print_batch_report print_forecast print_exception print_report print_scan recovery"
+        " organisation_limit outage print_batch_report print_forecast print_exception print_report print_scan"
+        " print_series recovery"
         " signature_evidence signature_hold staff verification_code"
     ),
-    TAKE: "ledger_pending print_hold quota_use",
+    TAKE: "invitation ledger_pending print_hold quota_use",
     CHANGE: (
         "delivery document index_walk leg mailbox mailbox_item print_batch print_cutoff print_deposit print_inbound"
         " print_pull print_pull_letter print_return retention_year step_tally"
@@ -43,7 +44,7 @@ _READERS = (
     "audit_entry end_proposal gone_out heartbeat job ledger_checkpoint ledger_cosignature ledger_head ledger_leaf"
     " ledger_past ledger_past_checkpoint ledger_past_leaf ledger_past_tile ledger_pending ledger_tile organisation"
     " pause print_batch print_batch_report print_cutoff print_deposit print_exception print_forecast print_hold"
-    " print_inbound print_pull recovery step_tally"
+    " print_inbound print_pull print_series recovery step_tally"
 )
 TABLES: dict[str, dict[str, tuple[str, ...]]] = {
     "zending_app": {name: rights for rights, names in _APPLICATION.items() for name in names.split()},
@@ -53,6 +54,7 @@ TABLES: dict[str, dict[str, tuple[str, ...]]] = {
 COLUMNS = {
     "client": "active jwks scopes secret_hash",
     "end_proposal": "confirmed_at confirmed_by",
+    "invitation": "used_at",
     "lane_use": "deliveries minute",
     "ledger_checkpoint": "timestamp_token",
     "ledger_head": "root signed_size size updated_at",
@@ -62,6 +64,7 @@ COLUMNS = {
     "mandate": "accepted_at code_hash code_key revoked_at revoked_by tries_left",
     "organisation": "contact document_types lookup_quota name return_address returned_mail seal_profile",
     "organisation_limit": "burst changed_at daily_bytes daily_deliveries interactive_per_minute requests_per_second",
+    "print_series": "next taken_at",
     "quota_use": "bytes deliveries",
     "print_exception": "seen_at seen_by",
     "recovery": "confirmed_at confirmed_by",

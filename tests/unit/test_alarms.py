@@ -20,6 +20,7 @@ def sample_beyond(alarm: Alarm, by: float) -> list[Sample]:
     labels = {"kind": "seal", "lane": "interactive", "role": "worker", "host": "h", "disk": "store", "profile": "tax",
               "part": "database", "needed": "yes", "code": "some_code", "witness": "w"} | dict(alarm.where)  # fmt: skip
     if isinstance(alarm.beyond, str):
+        by = -by if alarm.below else by
         return [Sample(alarm.metric, 60 + by, labels), Sample(alarm.beyond, 60, labels)]
     return [Sample(alarm.metric, alarm.beyond + (-by if alarm.below else by), labels)]
 

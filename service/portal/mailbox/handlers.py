@@ -117,11 +117,11 @@ def settings(request: AnyRequest, portal: NamedDependency[Portal]) -> Response[s
 @post("/mailbox/activation", guards=[RECIPIENT, genuine, few_codes], status_code=SEE_OTHER, sync_to_thread=True)
 def begin(request: AnyRequest, portal: NamedDependency[Portal], form: NamedDependency[Form]) -> Response[Any]:
     """Send a code to the e-mail address."""
-    email, language = form.text("email"), form.text("language")
+    email, language, invitation = form.text("email"), form.text("language"), form.text("invitation")
     try:
-        activation.begin(portal.context, reader_of(request), email, language)
+        activation.begin(portal.context, reader_of(request), email, language, invitation=invitation)
     except (Invalid, Conflict, QuotaExceeded, Retryable) as error:
-        return _settings_page(request, portal, email=email, language=language, error=error)
+        return _settings_page(request, portal, email=email, language=language, invitation=invitation, error=error)
     return see_other(request, "/mailbox/activation/code")
 
 
@@ -183,6 +183,7 @@ def _settings_page(
     *,
     email: str,
     language: str,
+    invitation: str = "",
     error: Invalid | Conflict | QuotaExceeded | Retryable | None = None,
 ) -> Response[str]:
     return portal.page(
@@ -192,6 +193,8 @@ def _settings_page(
         state=activation.state(portal.context, reader_of(request)),
         email=email,
         chosen=language,
+        invitation=invitation,
+        wrong="invitation" if isinstance(error, activation.InvitationWrong) else "email",
         problem=_said(request, portal, error),
     )
 
