@@ -8,11 +8,14 @@ import pypdfium2
 import zxingcpp
 from PIL import Image, ImageChops
 
-from printing.ink import GRID, Pixels, render, touching
+from printing.ink import GRID, Pixels, extremes, render, touching
 from printing.profiles import Box, Profile, around
 
 _CELL: Final = 2 * GRID  # a code is at least three cells wide and high, so that four cells in a square lie in it wholly
 _DARK: Final = 190  # the mean grey of a code is about half of black, and of lines of text far above this
+_CELLS: Final = 6  # codes have more, which may lie in pieces; words that happen to be dark have four
+_BLACK: Final = 120  # the thinnest bars are three quarters of a pixel wide, and no code has thin ones alone
+_CONTRAST: Final = 90
 _FINE: Final = 8  # pixels in a millimetre: the narrowest bars are a quarter of one wide
 _QUIET: Final = 6  # mm around dark cells that belong to a code: its quiet zone and half cells
 _BESIDE: Final = 10  # mm beside the sheet code's own column where a reader may look too
@@ -73,7 +76,13 @@ def _dark_places(picture: Image.Image) -> Iterator[Pixels]:
         squares = ImageChops.darker(squares, neighbours)
     if squares.getbbox() is not None:
         for left, top, right, bottom in touching(squares):
-            yield (left * _CELL, top * _CELL, (right + 1) * _CELL, (bottom + 1) * _CELL)
+            if (right + 1 - left) * (bottom + 1 - top) < _CELLS:
+                continue
+            place = (left * _CELL, top * _CELL, (right + 1) * _CELL, (bottom + 1) * _CELL)
+            darkest, lightest = extremes(picture.crop(place))
+            # Whatever machines read is black beside white; most logos and photographs of letters are paler.
+            if darkest < _BLACK and lightest - darkest > _CONTRAST:
+                yield place
 
 
 def _box(position: zxingcpp.Position, area: Box) -> Box:

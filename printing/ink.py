@@ -98,8 +98,13 @@ def _pixels(box: Box) -> Pixels:
 def _has_ink(picture: Image.Image, area: Pixels, profile: Profile) -> bool:
     if area[0] >= area[2] or area[1] >= area[3]:
         return False
-    darkest: float = picture.crop(area).getextrema()[0]  # type: ignore[assignment]  # one band, so one pair of numbers
-    return darkest < profile.rules.darkest
+    return extremes(picture.crop(area))[0] < profile.rules.darkest
+
+
+def extremes(picture: Image.Image) -> tuple[float, float]:
+    """The darkest and the lightest grey of a picture of one band."""
+    found: tuple[float, float] = picture.getextrema()  # type: ignore[assignment]  # of one band it is one pair
+    return found
 
 
 def _ink(picture: Image.Image, profile: Profile) -> Image.Image:

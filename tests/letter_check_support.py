@@ -10,7 +10,7 @@ from reportlab.lib.utils import ImageReader
 from reportlab.pdfgen.canvas import Canvas
 
 from printing.profiles import MM, Box
-from tests.printing_support import shared_font
+from tests.printing_support import embedded_font
 
 WIDTH, HEIGHT = 210, 297
 
@@ -24,7 +24,7 @@ def page(*draws: Draw) -> bytes:
 
 def pages(*each: Sequence[Draw]) -> bytes:
     out = BytesIO()
-    canvas = Canvas(out, pagesize=(WIDTH * MM, HEIGHT * MM), initialFontName=shared_font(), invariant=True)
+    canvas = Canvas(out, pagesize=(WIDTH * MM, HEIGHT * MM), initialFontName=embedded_font(), invariant=True)
     for draws in each:
         for draw in draws:
             draw(canvas)
@@ -51,7 +51,7 @@ def text(left: float, baseline: float, *lines: str, grey: float = 0, size: float
         canvas.setFillGray(grey)
         for number, line in enumerate(lines):
             written = canvas.beginText(left * MM, (HEIGHT - baseline - 5 * number) * MM)
-            written.setFont(shared_font(), size)
+            written.setFont(embedded_font(), size)
             written.setTextRenderMode(3 if unseen else 0)
             written.textOut(line)
             canvas.drawText(written)

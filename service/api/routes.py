@@ -13,6 +13,7 @@ from service.api.metrics import read_metrics
 from service.api.operations import Operations
 from service.api.paper import Paper
 from service.api.print_desk import PrintDesk
+from service.api.print_letters import PrintLetters
 from service.api.recipients import Recipients
 from service.api.schemas import Schemas
 from service.api.signatures import SignatureRequests
@@ -40,6 +41,7 @@ def api_handlers() -> list[ControllerRouterHandler]:
         LegalBases,
         Operations,
         PrintDesk,
+        PrintLetters,
         HealthChecks,
         read_metrics,
     ]

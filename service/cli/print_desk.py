@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from service.cli.operating import actor_of, console, quietly, running
+from service.cli.print_letters import COMMANDS
 from service.identity.scopes import Scope
 
 if TYPE_CHECKING:
@@ -235,6 +236,10 @@ def inbox(*, limit: int, as_json: bool) -> None:
         told = ", ".join(f"{count} {effect}" for effect, count in each.effects.items())
         what = each.kind or each.code or ""
         click.echo(f"{each.received_at:%Y-%m-%d %H:%M}  {each.printer}  {each.state}  {what}  {each.name}  {told}")
+
+
+for _command in COMMANDS:
+    print_.add_command(_command)
 
 
 def _batches(found: "list[BatchBalance]") -> None:

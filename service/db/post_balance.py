@@ -24,8 +24,8 @@ class Counts:
         told_sheets: sheets of the letters whose posting was told with a count, as we made them.
         posted_sheets: the same as the print house counted them.
         posted: the post has or had it.
-        pulled, rejected: it will not go out.
-        given_up: lost, refused or not picked up without a word of its posting.
+        pulled, rejected: it will not go out as this printing.
+        given_up: by an operator, or lost, refused or not picked up, without a word of its posting.
         missing: handed over, and none of these was said yet.
     """
 
@@ -54,7 +54,7 @@ _LETTERS = """
            coalesce(bool_or(r.event = 'delivered'), false) AS delivered,
            coalesce(bool_or(r.event = 'returned'), false) AS returned,
            coalesce(bool_or(r.event IN ('posted', 'delivered', 'returned')), false) AS posted,
-           coalesce(bool_or(r.event IN ('refused', 'unclaimed', 'lost')), false) AS given_up,
+           coalesce(bool_or(r.event IN ('refused', 'unclaimed', 'lost', 'given_up')), false) AS given_up,
            coalesce(bool_or(r.event = 'pulled'), false) AS pulled,
            max(r.sheets) FILTER (WHERE r.event = 'posted') AS posted_sheets,
            max(r.postage_cents) FILTER (WHERE r.event = 'posted') AS postage_cents

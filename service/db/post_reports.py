@@ -88,10 +88,23 @@ def sent(session: Session, deliveries: Collection[uuid.UUID]) -> dict[tuple[uuid
     )
     found: dict[tuple[uuid.UUID, int], list[SentLetter]] = {}
     for letter, batch in session.execute(query):
-        found.setdefault((letter.delivery_id, letter.leg), []).append(
-            SentLetter(letter.delivery_id, letter.leg, letter.attempt + 1, letter.sheets, bytes(letter.sha256), batch)
-        )
+        found.setdefault((letter.delivery_id, letter.leg), []).append(_sent(letter, batch))
     return found
+
+
+def of_set(session: Session, number: int) -> SentLetter | None:
+    """The letter that has this number in the codes on its sheets, if it is in a batch."""
+    query = (
+        select(PrintLetter, PrintBatch)
+        .join(PrintBatch, PrintBatch.id == PrintLetter.batch_id)
+        .where(PrintLetter.set_number == number)
+    )
+    found = session.execute(query).one_or_none()
+    return None if found is None else _sent(*found)
+
+
+def _sent(letter: PrintLetter, batch: PrintBatch) -> SentLetter:
+    return SentLetter(letter.delivery_id, letter.leg, letter.attempt + 1, letter.sheets, bytes(letter.sha256), batch)
 
 
 def add(session: Session, given: Sequence[dict[str, Any]]) -> set[str]:

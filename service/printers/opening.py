@@ -17,6 +17,9 @@ from service.printers import description
 from service.printers.description import PrinterRefused, Way
 from service.printers.wired import Printer, Printers, Product
 
+LEAST_SECRET = 32
+"""Bytes of what a print house signs its calls with."""
+
 
 def open_all(folder: Path, *, encrypted: bool, closing: contextlib.ExitStack) -> Printers:
     """Every print house that the folder describes.
@@ -112,6 +115,7 @@ def _secret(told: description.Printer, folder: Path) -> bytes | None:
     except OSError as error:
         what = f"can't be read ({type(error).__name__})"
         raise PrinterRefused(f"{told.name}.toml", "callback_secret_file", what) from None
-    if not secret:
-        raise PrinterRefused(f"{told.name}.toml", "callback_secret_file", "is empty")
+    if len(secret) < LEAST_SECRET:
+        what = f"must hold at least {LEAST_SECRET} bytes"
+        raise PrinterRefused(f"{told.name}.toml", "callback_secret_file", what)
     return secret

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from service.domain.errors import Unauthenticated
+from service.printers.opening import LEAST_SECRET
 from service.usecases import post_reports, printers
 from service.usecases.context import Context
 from service.usecases.post_reports import Taken
@@ -14,7 +15,6 @@ from service.usecases.post_reports import Taken
 HEADER: Final = "Zending-Signature"
 WINDOW: Final = timedelta(minutes=5)
 """How far a call's time may be from ours: one that was listened to can't be sent again later."""
-LEAST_SECRET: Final = 32
 _FORM: Final = re.compile(r"t=([0-9]{1,12}),v1=([0-9a-f]{64})")
 
 

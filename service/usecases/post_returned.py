@@ -10,6 +10,7 @@ from typing import Final
 
 from sqlalchemy.orm import Session
 
+from printing.codes import read_payload
 from printing.exchange import PostalEvent
 from service.db import deliveries, printing
 from service.db import post_reports as rows
@@ -20,13 +21,13 @@ from service.domain import addresses
 from service.domain.addresses import PostalAddress, ReturnReason
 from service.domain.errors import Conflict, Invalid, NotFound
 from service.domain.states import Actor, DeliveryState, LegKind, LegState
-from service.usecases import dossiers, recovery
+from service.usecases import audit, dossiers, recovery
 from service.usecases import post_letters as letters
 from service.usecases.context import Context
 from service.usecases.dossiers import Dossier
 from service.usecases.personal import seal_personal
 from service.usecases.post_returns import ASKED, ENDED, SENT_AGAIN
-from service.usecases.post_statements import OURS, Effect, Statement, place
+from service.usecases.post_statements import GIVEN_UP, OURS, Effect, Statement, named, place
 from service.usecases.progress import Cause, Progress
 
 MOST: Final = 5_000
@@ -124,8 +125,39 @@ def name_known(session: Session, printer: str, statement: str) -> bool:
     return bool(rows.stated(session, printer, [statement]))
 
 
+def give_up(context: Context, names: Sequence[str], *, actor: str) -> int:
+    """End letters that a print house has and will not print; their senders see it. How many were not ended before.
+
+    Raises:
+        Invalid: ``letter_unknown``, ``not_with_the_print_house``: nothing was ended.
+    """
+    now = context.clock()
+    with context.database.transaction() as session:
+        widen(session, printing.every_organisation(session))
+        done = 0
+        for name in names:
+            found, at = _letter(session, name), place(name)
+            if found is None or at is None:
+                raise Invalid("There is no such letter with a print house.", code="letter_unknown")
+            leg = next(leg for leg in deliveries.legs(session, [at[0]])[at[0]] if leg.number == at[1])
+            _, attempt, printer = found
+            statement = f"{OURS}given_up:{name}:{attempt}"
+            if name_known(session, printer, statement):
+                continue
+            if leg.state not in {LegState.HANDED_OVER.value, LegState.PRINTED.value}:
+                raise Invalid("The letter is not with the print house.", code="not_with_the_print_house")
+            given = Statement(statement, name, attempt, GIVEN_UP, now, actor=Actor.OPERATOR)
+            done += letters.take(session, context, printer, [given], received_at=now)[Effect.TAKEN]
+            audit.record(session, actor=actor, act="print_letter.give_up", subject=name)
+    return done
+
+
 def _letter(session: Session, given: str) -> tuple[str, int, str] | None:
     """A letter's name, the attempt that was sent last, and the print house that has it."""
+    code = read_payload(given)
+    if code is not None:
+        letter = rows.of_set(session, int(code.set))
+        return None if letter is None else (*named(letter), letter.batch.provider)
     at = place(given)
     sent = [] if at is None else rows.sent(session, [at[0]]).get(at, [])
     return (given, sent[-1].attempt, sent[-1].batch.provider) if sent else None

@@ -12,6 +12,7 @@ from typing import Final
 from sqlalchemy.orm import Session
 
 from printing import exchange
+from printing.codes import read_payload
 from printing.errors import Problem
 from printing.exchange import ExchangeRefused, Scan, ScanOf, Scans
 from service.db import deliveries as objects
@@ -90,7 +91,7 @@ def _take(context: Context, row: PrintInbound, scan: Scan, package: zipfile.ZipF
     media_type = next((kind for head, (kind, _) in TYPES.items() if content.startswith(head)), None)
     if media_type is None:
         return _refused(context, row, Odd("SCAN_UNREADABLE", name, "It is no PDF, PNG, JPEG or TIFF.", scan.id))
-    found = _place(scan)
+    found = _place(context, scan)
     if found is None:
         return _refused(
             context, row, Odd("LETTER_UNKNOWN", name, "There is no such letter.", scan.id or scan.sheet_code)
@@ -112,9 +113,18 @@ def replace_letter(scan: Scan, found: tuple[uuid.UUID, int, int]) -> Scan:
     )
 
 
-def _place(scan: Scan) -> tuple[uuid.UUID, int, int] | None:
-    place = None if scan.id is None else place_of(scan.id)
-    return None if place is None else (*place, scan.attempt)
+def _place(context: Context, scan: Scan) -> tuple[uuid.UUID, int, int] | None:
+    """Which letter a picture is of: by its name, or by what the code on its sheet says."""
+    if scan.id is not None:
+        place = place_of(scan.id)
+        return None if place is None else (*place, scan.attempt)
+    code = None if scan.sheet_code is None else read_payload(scan.sheet_code)
+    if code is None:
+        return None
+    with context.database.transaction() as session:
+        widen(session, every_organisation(session))
+        letter = reports.of_set(session, int(code.set))
+    return None if letter is None else (letter.delivery_id, letter.leg, letter.attempt)
 
 
 def _keep(context: Context, row: PrintInbound, scan: Scan, content: bytes, media_type: str, name: str) -> Effect:

@@ -20,7 +20,7 @@ from service.domain.states import Actor, Event
 OURS: Final = "~"
 """Begins the statements that we give a name to; a print house's own never begin so."""
 
-ACCEPTED, REJECTED, PULLED = "accepted", "rejected", "pulled"
+ACCEPTED, REJECTED, PULLED, GIVEN_UP = "accepted", "rejected", "pulled", "given_up"
 MOVES: Final[Mapping[str, tuple[Event, ReturnReason | None]]] = {
     PostalEvent.PRINTED.value: (Event.PRINTED, None),
     PostalEvent.POSTED.value: (Event.POSTED, None),
@@ -32,6 +32,8 @@ MOVES: Final[Mapping[str, tuple[Event, ReturnReason | None]]] = {
     PostalEvent.LOST.value: (Event.UNDELIVERABLE, ReturnReason.F02),
     # Taken out by our wish: nobody brings it any more.
     PULLED: (Event.UNDELIVERABLE, None),
+    # By an operator: the print house will not print it, and neither will anybody else.
+    GIVEN_UP: (Event.UNDELIVERABLE, None),
 }
 """What moves a letter: the report it is, and its cause where none is told."""
 SHOWN: Final[Mapping[str, Event]] = {
@@ -125,6 +127,11 @@ def place(letter: str) -> tuple[uuid.UUID, int] | None:
         return (parse_id(DELIVERY, head), int(leg)) if leg.isascii() and leg.isdecimal() else None
     except NotFound:
         return None
+
+
+def named(letter: SentLetter) -> tuple[str, int]:
+    """A letter's name and attempt, as manifests have them."""
+    return name_of(letter.delivery_id, letter.leg), letter.attempt
 
 
 def name_of(delivery: uuid.UUID, leg: int) -> str:

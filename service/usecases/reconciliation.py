@@ -164,7 +164,7 @@ def deadline(context: Context, batch: PrintBatch) -> datetime | None:
 
 
 def _is_settled(batch: PrintBatch, counted: Counts) -> bool:
-    return counted.letters == batch.letters and counted.missing == 0 and counted.rejected == 0
+    return counted.letters == batch.letters and counted.missing == 0
 
 
 def _balances(session: Session, context: Context, batches: Sequence[PrintBatch]) -> list[BatchBalance]:

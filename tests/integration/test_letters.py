@@ -1,21 +1,27 @@
 """The step ``letter``: a print copy per paper leg, and an evidenced end for one that can't be printed."""
 
 import hashlib
+import json
 from functools import partial
 from typing import Any
 
+import msgspec
 import pytest
 
 from printing.checks import Findings
 from printing.errors import Problem
 from printing.letters import compose as compose_letter
+from printing.profiles import Box
+from printing.sentences import SENTENCES
 from service.db.ids import DELIVERY, parse_id
 from service.db.jobs import JobKind
 from service.domain.evidence import REASONS, EvidenceEvent
 from service.engine.patience import patience
 from service.usecases import composing, deliveries, dossiers, personal
-from service.usecases.progress import Progress
+from service.usecases.admission import Upload
+from service.usecases.progress import MOST_NOTED, Progress
 from tests.engine_support import execute
+from tests.letter_check_support import ink, pages, text
 from tests.pipeline_support import Pipeline, TestDatabase
 from tests.usecase_support import (
     Sender,
@@ -111,6 +117,41 @@ def test_a_letter_that_fails_its_checks_is_refused_as_a_letter(
     delivery = deliver(pipeline, sender, "jan")
     assert evidence(pipeline, sender, delivery, "RelayToNonERDSFailure")["reasons"] == ["letter_refused"]
     assert problems(pipeline, sender, delivery)[-1] == "TOO_MANY_SHEETS"
+
+
+def test_everything_that_keeps_a_letter_from_being_printed_is_told_with_page_and_places(
+    pipeline: Pipeline, organisation: Sender
+) -> None:
+    """The document's own margins, looked at behind walls; page 3 is the first behind the address page and its back."""
+    sender = organisation()
+    wrong = pages(
+        [ink(Box(2, 100, 8, 110)), ink(Box(2, 200, 8, 210))], [text(20, 150, "goed")], [ink(Box(5, 132, 6, 133))]
+    )
+    delivery = pipeline.hand_in(sender, "jan", uploads=[Upload("document", "brief.pdf", wrong)]).delivery_id
+    pipeline.work()
+    shown = json.loads(msgspec.json.encode(deliveries.get(pipeline.context, sender, delivery)))
+    told = [each for each in shown["problems"] if each["code"] in SENTENCES]
+    assert [(each["code"], each["page"], each["boxes"]) for each in told] == [
+        ("INK_OUTSIDE", 3, [[2, 100, 8, 110], [2, 200, 8, 210]]),
+        ("INK_OUTSIDE", 5, [[5, 132, 6, 133]]),
+        ("CODE_ZONE", 5, [[5, 132, 6, 133]]),
+    ]
+    assert all("boxes" not in each for each in shown["problems"] if each not in told)
+    assert status(pipeline, sender, delivery) == "undeliverable"
+    assert evidence(pipeline, sender, delivery, "RelayToNonERDSFailure")["reasons"] == ["letter_refused"]
+
+
+def test_a_sender_is_told_so_many_problems_and_no_more(pipeline: Pipeline, organisation: Sender) -> None:
+    sender = organisation()
+    key = parse_id(DELIVERY, deliver(pipeline, sender, "jan"))
+    with pipeline.context.database.transaction(organisations=[sender]) as session:
+        dossier = dossiers.load(session, pipeline.context, [key])[key]
+    progress = Progress(pipeline.context, now=pipeline.now)
+    before = len(dossier.delivery.problems)
+    found = [Problem("INK_OUTSIDE", "A sentence.", page, (Box(1, 2, 3, 4),)) for page in range(1, 200)]
+    for _ in range(2):
+        progress.note_letter(dossier, found)
+    assert len(dossier.delivery.problems) == before + MOST_NOTED
 
 
 def test_a_document_that_printing_goes_in_circles_over_ends_as_one_that_can_not_be_printed(

@@ -23,6 +23,7 @@ from printing.exchange import (
 )
 from service.domain import calendar
 from service.domain.errors import Invalid, Unauthenticated
+from service.printers.wired import Printers
 from service.usecases import operations, post_callbacks, post_inbox, post_pulls, print_desk, reconciliation
 from tests.engine_support import execute
 from tests.pipeline_support import Pipeline, TestDatabase
@@ -224,7 +225,8 @@ def test_a_call_is_believed_by_its_signature_and_its_time(pipeline: Pipeline, or
     without = pipeline.context
     with pytest.raises(Unauthenticated):
         post_callbacks.take(without, house, good, body)
-    context = change(pipeline, printing=dataclasses.replace(without.printing, callback_secret=secret))
+    calling = dataclasses.replace(without.printers.first, callback_secret=secret)
+    context = change(pipeline, printers=Printers([calling]))
     old = post_callbacks.signature(secret, body, pipeline.now - timedelta(minutes=6))
     ahead = post_callbacks.signature(secret, body, pipeline.now + timedelta(minutes=6))
     other = post_callbacks.signature(b"t" * 40, body, pipeline.now)

@@ -8,7 +8,8 @@ from datetime import timedelta
 import pytest
 
 from printing.exchange import Acknowledgement, LetterAnswer, Outcome, PostalEvent, Response, encode
-from service.usecases import deliveries, mailbox, post_reports
+from service.domain.errors import Invalid
+from service.usecases import deliveries, mailbox, post_reports, post_returned
 from tests.engine_support import execute
 from tests.pipeline_support import Pipeline, TestDatabase
 from tests.post_support import events_file, exceptions, handed_over, printer, report, said, take
@@ -204,6 +205,12 @@ def test_a_rejected_letter_waits_for_an_operator(
     assert [status(pipeline, sender, each) for each in (good, bad)] == ["handed_over"] * 2
     assert "letter_rejected" in timeline(pipeline, sender, bad)
     assert sorted(exceptions(database)) == ["LETTER_REJECTED", "OTHER_BATCH", "OTHER_BATCH"]
+    report(pipeline, said(good, PostalEvent.POSTED, pipeline.now))
+    with pytest.raises(Invalid):
+        post_returned.give_up(pipeline.context, [f"{good}-1"], actor="staff:x")
+    assert [post_returned.give_up(pipeline.context, [f"{bad}-1"], actor="staff:x") for _ in range(2)] == [1, 0]
+    assert [status(pipeline, sender, each) for each in (good, bad)] == ["posted", "undeliverable"]
+    assert evidence(pipeline, sender, bad, "ReceivedFromNonERDS")["external"]["report"].startswith("given_up ")
 
 
 def test_an_acknowledgement_is_compared_with_what_was_sent(

@@ -1,10 +1,12 @@
 """Returned mail: once however often scanned, its sender asked, and sent again to another address."""
 
+import hashlib
 import uuid
 from typing import Any
 
 import pytest
 
+from printing.codes import SheetCode
 from printing.exchange import PostalEvent
 from service.db.ids import DELIVERY, parse_id
 from service.domain.addresses import PostalAddress
@@ -13,7 +15,7 @@ from service.usecases import paper, post_returned
 from service.usecases.post_returned import Returned, read_list
 from tests.engine_support import execute
 from tests.pipeline_support import Pipeline, TestDatabase
-from tests.post_support import handed_over, report, said
+from tests.post_support import handed_over, report, said, scans_file, take
 from tests.usecase_support import Sender, deliver, events, status
 
 NEW = PostalAddress(name="Jan Claes", street="Nieuwstraat", number="7", postcode="9000", municipality="Gent")
@@ -115,3 +117,36 @@ def test_a_list_is_read(text: str, letters: list[tuple[str, str | None]]) -> Non
 def test_a_list_that_is_none_is_refused_whole(text: str) -> None:
     with pytest.raises(Invalid):
         read_list(text)
+
+
+def sheet(database: TestDatabase, delivery: str, number: int = 1) -> str:
+    """What the code on a sheet of a letter says."""
+    ((found, sequence),) = execute(
+        database,
+        f"SELECT set_number, coalesce(run_sequence, sequence) FROM print_letter"
+        f" WHERE delivery_id = '{parse_id(DELIVERY, delivery)}'",
+    )
+    return SheetCode(f"{found:012}", number, 9, sequence, duplex=True, colour=False).payload
+
+
+def test_a_letter_is_found_by_the_code_on_each_of_its_sheets(
+    pipeline: Pipeline, organisation: Sender, database: TestDatabase
+) -> None:
+    sender = organisation()
+    first, second = handed_over(pipeline, sender, 2)
+    given = [Returned(sheet(database, first, number), "M07") for number in (1, 2)]
+    given.append(Returned(SheetCode("999999999999", 1, 1, 1, duplex=False, colour=False).payload))
+    assert [each.effect for each in post_returned.take(pipeline.context, given)] == ["taken", "repeated", "odd"]
+    assert [status(pipeline, sender, each) for each in (first, second)] == ["returned", "handed_over"]
+    content = b"%PDF-1.4 what came back"
+    picture = {
+        "file": "a.pdf",
+        "sha256": hashlib.sha256(content).hexdigest(),
+        "what": "returned_letter",
+        "at": pipeline.now.isoformat(),
+        "sheet_code": sheet(database, second),
+        "cause": "M01",
+    }
+    index = {"kind": "scans", "schema": 1, "at": pipeline.now.isoformat(), "scans": [picture]}
+    assert take(pipeline, scans_file(index, {"a.pdf": content})).effects == {"taken": 1}
+    assert status(pipeline, sender, second) == "returned"

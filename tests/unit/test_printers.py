@@ -32,7 +32,7 @@ def write(folder: Path, name: str, *, more: str = "", product: str = "", end: st
 
 
 def test_what_a_file_says_is_what_a_process_has(tmp_path: Path) -> None:
-    (tmp_path / "secret").write_text("hush\n")
+    (tmp_path / "secret").write_text("hush" * 8 + "\n")
     write(tmp_path, "alpha", more='callback_secret_file = "secret"\nfiles_per_batch = 2', end=AGE,
           product='daily_letters = 5\ndaily_sheets = 9\nsecond = "beta"\nhand_over_minutes = 15')  # fmt: skip
     write(tmp_path, "beta", end=AGE)
@@ -40,7 +40,7 @@ def test_what_a_file_says_is_what_a_process_has(tmp_path: Path) -> None:
         printers = opening.open_all(tmp_path, encrypted=True, closing=closing)
     assert list(printers) == ["alpha", "beta"]
     alpha = printers.named("alpha")
-    assert (alpha.sender, alpha.files_per_batch, alpha.callback_secret) == ("ZENDING1", 2, b"hush")
+    assert (alpha.sender, alpha.files_per_batch, alpha.callback_secret) == ("ZENDING1", 2, b"hush" * 8)
     assert len(alpha.recipients) == 1
     letter = alpha.products["letter"]
     assert (letter.daily_letters, letter.daily_sheets, letter.second) == (5, 9, "beta")

@@ -98,7 +98,7 @@ def test_the_address_is_plain_text_of_eleven_or_twelve_points() -> None:
     ("name", "tag"),
     [("Anaïs Łukaszewicz Őry Şahin", "ZENDLA"), ("Ελένη Παπαδοπούλου", "ZENDWI"), ("Оксана Шевченко", "ZENDWI")],
 )
-def test_names_of_europe_are_printed_with_shared_fonts(name: str, tag: str) -> None:
+def test_names_of_europe_are_printed_with_embedded_fonts(name: str, tag: str) -> None:
     made = letter(document("x"), address=(name, *ADDRESS[1:]))
     assert name in texts_of(made.pdf)[0]
     assert all(font.startswith(f"/{tag}+") for font in _fonts(made.pdf))
