@@ -13,6 +13,7 @@ from printing.profiles import Box, Profile, around
 
 _CELL: Final = 2 * GRID  # a code is at least three cells wide and high, so that four cells in a square lie in it wholly
 _DARK: Final = 190  # the mean grey of a code is about half of black, and of lines of text far above this
+_CELLS: Final = 6  # codes have more, which may lie in pieces; words that happen to be dark have four
 _BLACK: Final = 120  # the thinnest bars are three quarters of a pixel wide, and no code has thin ones alone
 _CONTRAST: Final = 90
 _FINE: Final = 8  # pixels in a millimetre: the narrowest bars are a quarter of one wide
@@ -75,6 +76,8 @@ def _dark_places(picture: Image.Image) -> Iterator[Pixels]:
         squares = ImageChops.darker(squares, neighbours)
     if squares.getbbox() is not None:
         for left, top, right, bottom in touching(squares):
+            if (right + 1 - left) * (bottom + 1 - top) < _CELLS:
+                continue
             place = (left * _CELL, top * _CELL, (right + 1) * _CELL, (bottom + 1) * _CELL)
             darkest, lightest = extremes(picture.crop(place))
             # Whatever machines read is black beside white; most logos and photographs of letters are paler.

@@ -52,6 +52,7 @@ SCOPES: Final = {
     Scope.RECIPIENTS_LOOKUP: "Ask which recipients can be reached digitally.",
     Scope.VALIDATIONS_WRITE: "Have the signatures of a PDF checked.",
     Scope.SIGNATURES_WRITE: "Ask for signatures and follow them.",
+    Scope.PRINT_OPERATE: "Work with print batches, what comes back and returned mail (the platform's own people).",
     Scope.OPERATIONS_READ: "Read how the service is (the platform's own people).",
     Scope.OPERATIONS_WRITE: "Pause, resume, retry, and end with a second person (the platform's own people).",
     Scope.MAILBOX_READ: "Read the own mailbox, and those one holds a mandate for.",

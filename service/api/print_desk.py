@@ -274,7 +274,7 @@ class PrintDesk(Controller):
         summary="Tell what happened to letters",
         operation_id="reportLetters",
         request_max_body_size=CALLBACK_BYTES,
-        **public(401, 413, 429, 503),
+        **public(400, 401, 413, 429, 503),
     )
     async def callback(
         self,

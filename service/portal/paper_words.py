@@ -9,6 +9,7 @@ from service.portal.languages import N_, Words
 EVENTS: Final[Mapping[str, str]] = MappingProxyType(
     {
         "letter_rejected": N_("The print house can't print it as it is; we are looking at it"),
+        "reprint_ordered": N_("To be printed once more"),
         "in_transit": N_("On its way"),
         "attempted": N_("The post rang, and nobody was there"),
         "pickup_available": N_("Waits at a post office to be picked up"),

@@ -5,7 +5,7 @@ import re
 import tomllib
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 import msgspec
 from msgspec import Meta
@@ -35,8 +35,38 @@ class DirectoryWay(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_
     incoming: str | None = None
 
 
-Way = DirectoryWay
-"""By its ``kind``; another way is another struct beside this one."""
+Text = Annotated[str, Meta(min_length=1)]
+Seconds = Annotated[float, Meta(gt=0, le=600)]
+
+
+class SftpWay(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="sftp"):
+    """An SFTP server, known by its key; see `printing.providers.sftp.SftpServer`."""
+
+    host: Text
+    user: Text
+    host_key: Text
+    key_file: Text
+    folder: Text
+    port: Annotated[int, Meta(ge=1, le=65_535)] = 22
+    incoming: Text | None = None
+    seconds: Seconds = 30.0
+
+
+class S3Way(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="s3"):
+    """A bucket that the print house reads; see `printing.providers.s3.Bucket`."""
+
+    endpoint: Text
+    bucket: Text
+    region: Text
+    key_file: Text
+    folder: Text
+    incoming: Text | None = None
+    allow_http: bool = False
+    seconds: Seconds = 30.0
+
+
+Way = DirectoryWay | SftpWay | S3Way
+"""By its ``kind``."""
 
 
 class Encryption(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -219,8 +249,3 @@ def _fault(message: str) -> tuple[str, str]:
         return where or "file", what
     key = ".".join(part for part in (where, field["field"]) if part)
     return key, "is unknown" if field["how"] == "contains unknown" else "is missing"
-
-
-def schema() -> dict[str, Any]:
-    """The JSON Schema (2020-12) of such a file."""
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **msgspec.json.schema(Printer)}

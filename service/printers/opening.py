@@ -4,10 +4,14 @@ import contextlib
 from datetime import timedelta
 from pathlib import Path
 
+import msgspec
+
 from printing import presort, profiles
 from printing.encryption import check_recipients
 from printing.providers.base import PrintProvider
 from printing.providers.directory import DirectoryProvider
+from printing.providers.s3 import Bucket, S3Provider
+from printing.providers.sftp import SftpProvider, SftpServer
 from service.domain.cutoffs import read_hours
 from service.printers import description
 from service.printers.description import PrinterRefused, Way
@@ -62,8 +66,14 @@ def open_way(way: Way, folder: Path, *, file: str, closing: contextlib.ExitStack
     Raises:
         PrinterRefused: something that it needs is not there.
     """
-    del file, closing  # a folder needs nothing, and is looked at when something is brought there
-    return DirectoryProvider(folder / way.folder, None if way.incoming is None else folder / way.incoming)
+    del closing  # each way lets go of its connections by itself
+    if isinstance(way, description.DirectoryWay):
+        return DirectoryProvider(folder / way.folder, None if way.incoming is None else folder / way.incoming)
+    told = msgspec.structs.asdict(way) | {"key_file": folder / way.key_file}
+    try:
+        return SftpProvider(SftpServer(**told)) if isinstance(way, description.SftpWay) else S3Provider(Bucket(**told))
+    except ValueError as error:
+        raise PrinterRefused(file, "way", str(error)) from None
 
 
 def only(

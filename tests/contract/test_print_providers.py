@@ -10,7 +10,9 @@ import pytest
 from printing.errors import ProviderRefused, ProviderUnavailable
 from printing.providers import base
 from printing.providers.base import Incoming, Parcel, PrintProvider, RemoteKind, hand_over
+from tests.print_s3_support import S3Remote
 from tests.print_way_support import DATA, NAME, PARCEL, DirectoryRemote, Remote
+from tests.s3_support import S3, s3_server
 from tests.sftp_support import sftp
 
 PROVIDERS: dict[str, Callable[[Path], AbstractContextManager[Remote]]] = {
@@ -19,8 +21,17 @@ PROVIDERS: dict[str, Callable[[Path], AbstractContextManager[Remote]]] = {
 }
 
 
-@pytest.fixture(params=PROVIDERS)
+@pytest.fixture(scope="module")
+def s3() -> Iterator[S3]:
+    with s3_server() as running:
+        yield running
+
+
+@pytest.fixture(params=[*PROVIDERS, "s3"])
 def remote(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Remote]:
+    if request.param == "s3":
+        yield S3Remote(request.getfixturevalue("s3"), tmp_path)
+        return
     with PROVIDERS[request.param](tmp_path) as made:
         yield made
 

@@ -1,4 +1,4 @@
-"""Runs of print houses: once at a cut-off, sorted over all letters, held to a day's room, gone on with after a death."""
+"""Runs of print houses: once at a cut-off, sorted over all letters, held to a day's room, gone on with after deaths."""
 
 import json
 from collections.abc import Iterator

@@ -35,10 +35,12 @@ def letter(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         "timeline": [EventView("handed_in", NOW, "received", None, "sender", None)],
         "proofs": [EvidenceEntry("evd_1", "SubmissionAcceptance", NOW, published=True)],
         "standing": Standing(withdrawable=False, answer_until=None),
+        "papers": [],
     }
     base = "service.usecases.deliveries."
     monkeypatch.setattr(f"{base}get", lambda *_: state["view"])
     monkeypatch.setattr(f"{base}standing", lambda *_: state["standing"])
+    monkeypatch.setattr("service.usecases.paper.of", lambda *_: state["papers"])
     monkeypatch.setattr(f"{base}timeline", lambda *_: state["timeline"])
     monkeypatch.setattr(f"{base}evidence_list", lambda *_: state["proofs"])
     monkeypatch.setattr(f"{base}evidence_one", lambda *_: {"record": {"b": 1}})

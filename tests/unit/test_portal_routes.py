@@ -60,6 +60,8 @@ def address(path: str) -> str:
         "{position}": "0",
         "{job_id}": "job_" + "0" * 32,
         "{pause_id}": "pau_" + "0" * 32,
+        "{exception_id}": "pex_" + "0" * 32,
+        "{scan_id}": "scn_" + "0" * 32,
         "{version}": "0",
         "{entry_id}": "example-consent",
         "{name}": "site.css",
