@@ -16,6 +16,11 @@ from service.db.post_models import PrintBatchReport, PrintException, PrintInboun
 from service.db.writing import insertion, write
 
 _REPORTS: Final = insertion(PrintReport, conflict="ON CONFLICT (printer, statement) DO NOTHING RETURNING statement")
+_RETURNS: Final = insertion(
+    PrintReturn,
+    *("delivery_id", "leg", "organisation_id", "cause", "returned_at", "decision", "decided_by", "decided_at"),
+    conflict="ON CONFLICT (delivery_id, leg) DO NOTHING",
+)
 _EXCEPTIONS: Final = insertion(
     PrintException,
     *("id", "printer", "statement", "code", "letter", "batch", "detail", "at", "inbound_id"),
@@ -131,10 +136,9 @@ def reports(session: Session, deliveries: Collection[uuid.UUID]) -> dict[tuple[u
     return found
 
 
-def add_return(session: Session, values: dict[str, Any]) -> bool:
-    """Write down that a letter came back; False when that is known."""
-    statement = insert(PrintReturn).values(**values).on_conflict_do_nothing().returning(PrintReturn.leg)
-    return session.scalar(statement) is not None
+def add_returns(session: Session, given: Sequence[dict[str, Any]]) -> None:
+    """Write down that letters came back; what is known already stays as it is."""
+    write(session, (_RETURNS, given))
 
 
 def returns(session: Session, deliveries: Collection[uuid.UUID]) -> dict[tuple[uuid.UUID, int], PrintReturn]:

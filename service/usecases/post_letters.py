@@ -101,6 +101,7 @@ def settle_kept(session: Session, context: Context, progress: Progress, handed_o
             if key in known and leg.kind == LegKind.PAPER.value and fresh:
                 all_of_it = Known(known[key], letters.get(key, []), scans.get(key, {}))
                 _move(session, progress, dossier, leg, all_of_it, known[key], {}, context)
+                came_back(session, context, [(dossier, leg)])
 
 
 class _Taking:
@@ -218,7 +219,8 @@ class _Taking:
         known, scans = rows.reports(self._session, ids), post_scans.digests(self._session, ids)
         progress = Progress(self._context, now=self._context.clock())
         actors = {name: each.actor for name, (each, _, _) in fitting.items()}
-        for dossier, leg in {(d.id, leg.number): (d, leg) for _, d, leg in fitting.values()}.values():
+        about = {(d.id, leg.number): (d, leg) for _, d, leg in fitting.values()}
+        for dossier, leg in about.values():
             key = (dossier.id, leg.number)
             told = known[key]
             new = [row for row in told if row.printer == self._printer and row.statement in fitting]
@@ -230,6 +232,7 @@ class _Taking:
             all_of_it = Known(told, letters.get(key, []), scans.get(key, {}))
             _move(self._session, progress, dossier, leg, all_of_it, new, actors, self._context)
         progress.write(self._session)
+        came_back(self._session, self._context, about.values())
 
     def _look_at(self, new: Iterable[PrintReport]) -> None:
         """Put what an operator must act on into their list."""
@@ -273,8 +276,6 @@ def _move(
             progress.pass_by(dossier, leg, SHOWN[row.event], Cause(actor), at=row.at)
     if has_the_post(reports):
         _give_way(session, context, progress, dossier)
-    if leg.state == LegState.RETURNED.value:
-        came_back(session, context, dossier, leg)
 
 
 def _external(row: PrintReport, sent: Sequence[SentLetter]) -> External:
