@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from printing import presort
+from printing import presort, profiles
 from service.printers import opening
 from service.printers.description import PrinterRefused, read_folder
 from service.printers.wired import Printers
@@ -137,3 +137,20 @@ def test_the_presort_table_gives_each_postcode_one_code() -> None:
 def test_a_table_that_is_in_disorder_is_refused(ranges: str) -> None:
     with pytest.raises(presort.PresortRefused):
         presort.parse(f'note = "n"\nother = "Z"\nranges = [{ranges}]')
+
+
+def test_an_own_profile_stands_in_a_folder_beside_the_print_houses(tmp_path: Path) -> None:
+    own = (Path(profiles.__file__).with_name("profiles") / "be-right.toml").read_text(encoding="utf-8")
+    (tmp_path / "profiles").mkdir()
+    file = tmp_path / "profiles" / "own.toml"
+    file.write_text(
+        own.replace('name = "be-right"', 'name = "own"').replace("letter_bytes = 8_000_000", "letter_bytes = 9")
+    )
+    write(tmp_path, "alpha", more='profile = "own"')
+    with contextlib.ExitStack() as closing:
+        printers = opening.open_all(tmp_path, encrypted=False, closing=closing)
+    assert printers.of("letter").profile.limits.letter_bytes == 9
+    file.write_text(file.read_text().replace("width = 210", "width = -1"))
+    profiles.load.cache_clear()
+    with contextlib.ExitStack() as closing, pytest.raises(PrinterRefused, match=r"page\.width"):
+        opening.open_all(tmp_path, encrypted=False, closing=closing)
