@@ -8,7 +8,7 @@ from pathlib import Path
 import asyncssh
 import pytest
 
-from printing import presort
+from printing import presort, profiles
 from printing.providers.base import PrintProvider
 from printing.providers.s3 import S3Provider
 from printing.providers.sftp import SftpProvider
@@ -197,3 +197,20 @@ def test_a_way_that_cannot_be_used_is_refused_with_its_key(
     with pytest.raises(PrinterRefused) as refused:
         opened(tmp_path)
     assert (refused.value.file, refused.value.key) == ("alpha.toml", key)
+
+
+def test_an_own_profile_stands_in_a_folder_beside_the_print_houses(tmp_path: Path) -> None:
+    own = (Path(profiles.__file__).with_name("profiles") / "be-right.toml").read_text(encoding="utf-8")
+    (tmp_path / "profiles").mkdir()
+    file = tmp_path / "profiles" / "own.toml"
+    file.write_text(
+        own.replace('name = "be-right"', 'name = "own"').replace("letter_bytes = 8_000_000", "letter_bytes = 9")
+    )
+    write(tmp_path, "alpha", more='profile = "own"')
+    with contextlib.ExitStack() as closing:
+        printers = opening.open_all(tmp_path, encrypted=False, closing=closing)
+    assert printers.of("letter").profile.limits.letter_bytes == 9
+    file.write_text(file.read_text().replace("width = 210", "width = -1"))
+    profiles.load.cache_clear()
+    with contextlib.ExitStack() as closing, pytest.raises(PrinterRefused, match=r"page\.width"):
+        opening.open_all(tmp_path, encrypted=False, closing=closing)
