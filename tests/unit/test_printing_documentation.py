@@ -4,11 +4,12 @@ from io import BytesIO
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
+import msgspec
 import pytest
 from PIL import Image, ImageChops
 
 from printing.checks import check_document
-from printing.documentation import documents, places
+from printing.documentation import documents, drawing, main, places
 from printing.errors import Problem
 from printing.pictures import Language, Wanted, words
 from printing.profiles import Box, load, names
@@ -74,3 +75,23 @@ def test_a_legend_fits_its_picture_in_each_language(language: Language) -> None:
     picture, _ = shown(page(ink(Box(0, 0, 210, 297))), language=language)
     right_edge = picture.crop((830, 1192, 842, picture.height))
     assert right_edge.convert("L").getextrema()[0] > 250
+
+
+def test_the_code_of_the_post_is_drawn_where_a_profile_has_one() -> None:
+    zone = Box(89, 40, 160, 51)
+    profile = msgspec.structs.replace(load(), mail_id_zone=zone, franking_zone=None)
+    drawn = drawing(profile)
+    assert "x 89 to 160, y 40 to 51" in drawn
+    assert "franking_zone" not in drawn
+    plain = check_document(page(text(20, 150, "x")), load(), "stamp", pictures=Wanted(frozenset({1}))).pictures[1]
+    coded = check_document(page(text(20, 150, "x")), profile, "stamp", pictures=Wanted(frozenset({1}))).pictures[1]
+    # One kind of place more, one less: as high, and not the same.
+    assert plain != coded
+    sizes = [Image.open(BytesIO(each)).size for each in (plain, coded)]
+    assert sizes[0] == sizes[1]
+
+
+def test_all_are_written_where_they_belong(tmp_path: Path) -> None:
+    (tmp_path / "pictures").mkdir()
+    main(tmp_path)
+    assert {str(each.relative_to(tmp_path)) for each in tmp_path.rglob("*.*")} == set(documents())

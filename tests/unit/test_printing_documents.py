@@ -5,12 +5,14 @@ from io import BytesIO
 
 import msgspec
 import pikepdf
+import pypdfium2
 import pytest
 from pikepdf import Array, Dictionary, Name
 
 from printing.checks import Findings, check_document, check_letter
+from printing.ink import check_page
 from printing.profiles import Box, Profile, Rules, load
-from printing.zones import Mode
+from printing.zones import First, Mode
 from tests.letter_check_support import Draw, ink, page, pages, text
 from tests.printing_support import ADDRESS, document, form, letter
 
@@ -253,3 +255,38 @@ def test_a_layer_that_is_off_leaves_no_ink() -> None:
         pdf.Root.OCProperties = Dictionary(OCGs=Array([layer]), D=Dictionary(OFF=Array([layer])))
 
     assert codes(check_document(broken(layered), PROFILE, "page")) == []
+
+
+@pytest.mark.parametrize(
+    ("front", "first", "expected"),
+    [
+        (True, First.NOTHING, ["INK_OUTSIDE", "CODE_ZONE", "WINDOW_INK"]),
+        (False, First.BEHIND, ["INK_OUTSIDE"]),
+        (True, First.BEHIND, ["INK_OUTSIDE", "CODE_ZONE"]),
+    ],
+)
+def test_a_page_alone_is_looked_at_by_what_it_is(expected: list[str], first: First, *, front: bool) -> None:
+    opened = pypdfium2.PdfDocument(page(ink(Box(5, 132, 6, 133)), ink(Box(100, 50, 101, 51))))
+    try:
+        found = check_page(opened[0], PROFILE, number=4, front=front, first=first)
+    finally:
+        opened.close()
+    assert [(each.code, each.page) for each in found] == [(code, 4) for code in expected]
+
+
+def test_what_pdfium_cannot_open_is_unreadable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """qpdf and pdfium do not agree about every file."""
+
+    def refused(_: bytes) -> None:
+        raise pypdfium2.PdfiumError("no")
+
+    monkeypatch.setattr(pypdfium2, "PdfDocument", refused)
+    assert codes(looked(CLEAN)) == [("PDF_UNREADABLE", None)]
+
+
+def test_a_page_that_pdfium_cannot_load_is_unreadable(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object) -> None:
+        raise pypdfium2.PdfiumError("no")
+
+    monkeypatch.setattr(pypdfium2.PdfDocument, "__getitem__", refused)
+    assert codes(looked(CLEAN)) == [("PDF_UNREADABLE", None)]

@@ -220,3 +220,74 @@ def test_resources_that_lead_back_to_themselves_are_looked_at_once() -> None:
 
     with pikepdf.open(BytesIO(made(circle))) as pdf:
         assert Survey(colours=True).of_page(pdf.pages[0]) >= {"FONT_NOT_EMBEDDED", "TRANSPARENCY"}
+
+
+def spaced(space: Any) -> Change:
+    def change(pdf: pikepdf.Pdf, page: Any) -> None:
+        page.Resources.XObject = Dictionary(
+            I=pdf.make_stream(
+                b"\0\0\0",
+                Type=Name.XObject,
+                Subtype=Name.Image,
+                Width=1,
+                Height=1,
+                BitsPerComponent=8,
+                ColorSpace=space(pdf),
+            )
+        )
+
+    return change
+
+
+def named(space: Any) -> Change:
+    def change(pdf: pikepdf.Pdf, page: Any) -> None:
+        page.Resources.ColorSpace = Dictionary(S=space(pdf))
+
+    return change
+
+
+@pytest.mark.parametrize("where", [spaced, named])
+@pytest.mark.parametrize(
+    ("space", "screen"),
+    [
+        (lambda _: Name.DeviceRGB, True),
+        (lambda _: Name.DeviceCMYK, False),
+        (lambda _: Array([Name.CalRGB, Dictionary()]), True),
+        (lambda pdf: Array([Name.ICCBased, pdf.make_stream(b"", N=3)]), True),
+        (lambda pdf: Array([Name.ICCBased, pdf.make_stream(b"", N=4)]), False),
+        (lambda _: Array([Name.Indexed, Name.DeviceRGB, 0, b"\0\0\0"]), True),
+        (lambda _: Array([Name.Indexed, Name.DeviceGray, 0, b"\0"]), False),
+        (lambda _: Array(), False),
+    ],
+    ids=["rgb", "cmyk", "calibrated", "profile of three", "profile of four", "indexed", "indexed grey", "empty"],
+)
+def test_spaces_of_pictures_and_of_pages_count(where: Any, space: Any, *, screen: bool) -> None:
+    with pikepdf.open(BytesIO(made(where(space)))) as pdf:
+        assert ("NOT_CMYK" in Survey(colours=True).of_page(pdf.pages[0])) == screen
+        assert "NOT_CMYK" not in Survey(colours=False).of_page(pdf.pages[0])
+
+
+def test_forms_that_are_drawn_in_a_form_are_looked_into() -> None:
+    def nested(pdf: pikepdf.Pdf, page: Any) -> None:
+        kinds = {"Type": Name.XObject, "Subtype": Name.Form, "BBox": [0, 0, 9, 9]}
+        inner = pdf.make_stream(b"1 0 0 rg 0 0 9 9 re f", **kinds)
+        page.Resources.XObject = Dictionary(
+            F=pdf.make_stream(b"/G Do", Resources=Dictionary(XObject=Dictionary(G=inner)), **kinds)
+        )
+
+    assert problems(made(nested), not_cmyk="warning") == ([], ["NOT_CMYK"])
+
+
+def test_odd_resources_are_no_error() -> None:
+    def odd(_: pikepdf.Pdf, page: Any) -> None:
+        page.Resources.Font.Odd = 7
+        page.Resources.ExtGState = Dictionary(G=7, H=Dictionary(ca=Name.Half))
+        page.Resources.XObject = Dictionary(X=Dictionary(), Y=7)
+        page.Resources.Pattern = 7
+
+    with pikepdf.open(BytesIO(made(odd))) as pdf:
+        assert Survey(colours=True).of_page(pdf.pages[0]) == frozenset()
+        assert drop_unused_fonts(pdf) == 0
+        del pdf.pages[0].obj.Resources
+        assert Survey(colours=True).of_page(pdf.pages[0]) == frozenset()
+        assert drop_unused_fonts(pdf) == 0
