@@ -25,6 +25,8 @@ from printing.typeset import clean, unprintable
 from printing.window import Seen, look
 from printing.zones import First, Mode, Zone, zones
 
+REDUCED: Final = "PAGE_REDUCED"
+_REDUCIBLE: Final = frozenset({"INK_OUTSIDE", "CODE_ZONE"})
 _GROWN: Final = 1.5
 _SMALL: Final = 10  # what stays below this part of the largest letter may grow as it likes
 _LARGEST: Final = 2000.0  # mm: the largest measure that a box says
@@ -86,6 +88,16 @@ def check_address(lines: Sequence[str], profile: Profile) -> tuple[Problem, ...]
     return tuple(problems)
 
 
+def reducible(problems: Sequence[Problem], profile: Profile) -> frozenset[int]:
+    """The pages of a composed letter that only have to be made smaller; none where something else is wrong too.
+
+    Never the first, which shows the address: nothing on it may be moved.
+    """
+    pages = {each.page for each in problems if each.page is not None and each.page > 1}
+    alone = all(each.code in _REDUCIBLE and each.page in pages for each in problems)
+    return frozenset(pages) if alone and profile.rules.reduce else frozenset()
+
+
 def check_document(
     pdf: bytes,
     profile: Profile,
@@ -118,7 +130,7 @@ def check_document(
     first = {"page": First.BEHIND, "stamp": First.NOTHING, "adopt": First.ADDRESS}[mode]
     count = len(sizes)
     sheets = (-(-count // 2) if duplex else count) + (1 if mode == "page" else 0)
-    looking = _Looking(profile, duplex=duplex, first=first, pictures=pictures, own=())
+    looking = _Looking(profile, duplex=duplex, first=first, pictures=pictures, own=(), reduces=profile.rules.reduce)
     looking.look(printed, surveys)
     looking.weigh(sheets, len(printed))
     # Pages behind the first are turned and made smaller; where an address is to stand, nothing may be moved.
@@ -194,7 +206,16 @@ def _printed(opened: pikepdf.Pdf, profile: Profile, *, walled: bool) -> tuple[by
 class _Looking:
     """One document or letter while it is looked at."""
 
-    def __init__(self, profile: Profile, *, duplex: bool, first: First, pictures: Wanted, own: Collection[str]) -> None:
+    def __init__(
+        self,
+        profile: Profile,
+        *,
+        duplex: bool,
+        first: First,
+        pictures: Wanted,
+        own: Collection[str],
+        reduces: bool = False,
+    ) -> None:
         self.problems: list[Problem] = []
         self.warnings: list[Problem] = []
         self._profile = profile
@@ -202,6 +223,7 @@ class _Looking:
         self._first = first
         self._wanted = pictures
         self._own = own
+        self._reduces = reduces
         self._seen: Seen | None = None
         self._pictures: dict[int, bytes] = {}
 
@@ -250,7 +272,11 @@ class _Looking:
             page.close()
         rules = profile.rules
         softer = [] if rules.ink_outside == "error" else [each for each in found if each.code == "INK_OUTSIDE"]
-        self.problems.extend(each for each in found if each not in softer)
+        hard = [each for each in found if each not in softer]
+        if self._reduces and first is First.BEHIND and (small := [each for each in hard if each.code in _REDUCIBLE]):
+            hard = [each for each in hard if each not in small]
+            self.warnings.append(problem(REDUCED, number, [box for each in small for box in each.boxes]))
+        self.problems.extend(hard)
         self.warnings.extend(softer if rules.ink_outside == "warning" else ())
         for code, severity in (
             ("FONT_TYPE3", rules.font_type3),

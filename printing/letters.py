@@ -1,7 +1,7 @@
 """One letter: the address page, the document, its attachments, as they go onto paper."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from typing import Literal
@@ -74,6 +74,7 @@ def compose(
     marks: Marks = NONE,
     extras: Extras | None = None,
     return_receipt: bool = False,
+    reduced: Collection[int] = (),
 ) -> Letter:
     """Make the letter that is printed for one delivery.
 
@@ -94,6 +95,7 @@ def compose(
         marks: the codes above the address, and whether the item is registered.
         extras: what else the address page shows.
         return_receipt: a form for the addressee's signature is the last sheet.
+        reduced: pages of the letter that are made smaller until they stand within the margins.
 
     Raises:
         LetterRefused: the address does not fit (``ADDR_…``), or a document cannot be read (``PDF_UNREADABLE``,
@@ -110,7 +112,7 @@ def compose(
         pdf, fonts = begin(front.repertoire)
         with pdf:
             pdf.Root.Lang = front.lang.encode()
-            letter = _Gathering(pdf, profile, duplex=duplex)
+            letter = _Gathering(pdf, profile, duplex=duplex, reduced=reduced)
             if mode == "page":
                 letter.append_own(front.content, fonts)
             for number, part in enumerate(parts):
@@ -187,7 +189,8 @@ def _front(
 class _Gathering:
     """The pages of one letter while they come together."""
 
-    def __init__(self, pdf: pikepdf.Pdf, profile: Profile, *, duplex: bool) -> None:
+    def __init__(self, pdf: pikepdf.Pdf, profile: Profile, *, duplex: bool, reduced: Collection[int]) -> None:
+        self._reduced = reduced
         self.notes: list[Note] = []
         self._pdf = pdf
         self._profile = profile
@@ -241,7 +244,8 @@ class _Gathering:
 
     def append_part(self, number: int, part: pikepdf.Pdf) -> None:
         for index, page in enumerate(part.pages, start=1):
-            shown, codes = place(part, page, self._profile.page)
+            within = self._profile.printable if len(self._pdf.pages) + 1 in self._reduced else None
+            shown, codes = place(part, page, self._profile.page, within)
             self._pdf.pages.append(pikepdf.Page(part.make_indirect(shown)))
             self.notes.extend(Note(code, number, index) for code in codes)
         groups, hidden = hidden_layers(part)

@@ -10,7 +10,7 @@ import pikepdf
 from pikepdf import Array, Dictionary, Name
 
 from printing.errors import LetterRefused, Problem
-from printing.profiles import MM, PageSize
+from printing.profiles import MM, Box, PageSize
 
 INHERITABLE: Final = ("/Resources", "/MediaBox", "/CropBox", "/Rotate")
 KEPT: Final = (*INHERITABLE, "/Contents", "/Group", "/UserUnit")
@@ -22,9 +22,10 @@ _EXACT: Final = 1.0  # points: a page this near to A4 is taken as it is
 
 @dataclass(frozen=True)
 class Note:
-    """What was changed about a page to print it: ``PAGE_SCALED``, ``PAGE_CENTRED`` or ``PAGE_TURNED``.
+    """What was changed about a page to print it.
 
     Attributes:
+        code: ``PAGE_SCALED``, ``PAGE_CENTRED``, ``PAGE_TURNED`` or ``PAGE_REDUCED``.
         part: 0 for the document, then the number of the attachment.
         page: counted from 1 within the part.
     """
@@ -102,13 +103,15 @@ def visible_size(page: pikepdf.Page) -> tuple[float, float]:
     return (width, height) if turned is None or not int(turned) % 180 else (height, width)
 
 
-def place(pdf: pikepdf.Pdf, page: pikepdf.Page, size: PageSize) -> tuple[Dictionary, tuple[str, ...]]:
+def place(
+    pdf: pikepdf.Pdf, page: pikepdf.Page, size: PageSize, within: Box | None = None
+) -> tuple[Dictionary, tuple[str, ...]]:
     """Bring a page to upright A4.
 
     A page of that size stays as it is, unless its content ends in another graphics state than it began in: such a page
     is enclosed, so that what is printed on it afterwards stands where it should. One within the tolerance is centred. A
     wide one is turned so that its top lies left. One that is too large is made smaller, in proportion; a small one
-    keeps its size, centred.
+    keeps its size, centred. With ``within`` the whole of it is made smaller until it stands there, centred.
 
     Returns:
         The dictionary to print, which belongs to ``pdf``, and the codes of what was changed.
@@ -119,7 +122,7 @@ def place(pdf: pikepdf.Pdf, page: pikepdf.Page, size: PageSize) -> tuple[Diction
     upright = is_balanced(page) and int(shown.get("/Rotate", 0)) % 360 == 0 and float(shown.get("/UserUnit", 1)) == 1
     exact = abs(box[2] - box[0] - width) < _EXACT and abs(box[3] - box[1] - height) < _EXACT
     sheet = Array([0, 0, round(width, 3), round(height, 3)])
-    if upright and exact and abs(box[0]) < _EXACT and abs(box[1]) < _EXACT:
+    if within is None and upright and exact and abs(box[0]) < _EXACT and abs(box[1]) < _EXACT:
         shown.MediaBox = sheet
         for key in ("/CropBox", "/Rotate", "/UserUnit"):
             if key in shown:
@@ -131,6 +134,8 @@ def place(pdf: pikepdf.Pdf, page: pikepdf.Page, size: PageSize) -> tuple[Diction
     page.obj.CropBox = Array(list(box))
     form = pdf.make_indirect(page.as_form_xobject())
     matrix, codes = _placement(form, size)
+    if within is not None:
+        matrix, codes = matrix @ _into(within, size), (*codes, "PAGE_REDUCED")
     return (
         Dictionary(
             Type=Name.Page,
@@ -166,6 +171,14 @@ def is_balanced(page: pikepdf.Page) -> bool:
             if depth[opened] < 0:
                 return False
     return not any(depth.values())
+
+
+def _into(box: Box, size: PageSize) -> pikepdf.Matrix:
+    """What brings a whole sheet into a box on it."""
+    scale = min(box.width / size.width, box.height / size.height)
+    left = box.left + (box.width - size.width * scale) / 2
+    bottom = size.height - box.bottom + (box.height - size.height * scale) / 2
+    return pikepdf.Matrix(scale, 0, 0, scale, left * MM, bottom * MM)
 
 
 def _placement(form: pikepdf.Object, size: PageSize) -> tuple[pikepdf.Matrix, tuple[str, ...]]:

@@ -113,6 +113,7 @@ class Rules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         tolerance: mm that ink may lie beyond the printable box and be let through.
         darkest: grey that still counts as paper, 0 (black) to 255 (white); what is darker is ink.
         ink_outside: what ink beyond that is (`INK_OUTSIDE`); a print house that prints to the edge may take it.
+        reduce: pages behind the address with ink outside are made smaller until it is within (`PAGE_REDUCED`), instead.
         font_type3: what fonts drawn by instructions of their own are (`FONT_TYPE3`).
         transparency: what transparent parts are (`TRANSPARENCY`).
         not_cmyk: what colours of screens are (`NOT_CMYK`).
@@ -121,6 +122,7 @@ class Rules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tolerance: Annotated[float, Meta(ge=0, le=10)] = 1
     darkest: Annotated[int, Meta(ge=1, le=255)] = 250
     ink_outside: Severity = "error"
+    reduce: bool = True
     font_type3: Severity = "warning"
     transparency: Severity = "warning"
     not_cmyk: Severity = "off"

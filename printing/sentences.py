@@ -20,6 +20,7 @@ SENTENCES: Final[Mapping[str, str]] = MappingProxyType(
         "FILE_TOO_BIG": "The print copy is larger than the print house takes.",
         "FILE_GROWS": "The print copy is more than half as large again as the document.",
         "INK_OUTSIDE": "Something is printed outside of the margins.",
+        "PAGE_REDUCED": "The page is printed smaller, because something on it stands outside of the margins.",
         "WINDOW_INK": "Something is printed where the window of the envelope shows the address alone.",
         "WINDOW_TEXT": "There is text, seen or unseen, where the window of the envelope shows the address alone.",
         "CODE_ZONE": "Something is printed where the code of the sheet must stand.",

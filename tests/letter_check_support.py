@@ -3,16 +3,19 @@
 from collections.abc import Callable, Sequence
 from io import BytesIO
 
+import msgspec
 import pikepdf
 import zxingcpp
 from PIL import Image
 from reportlab.lib.utils import ImageReader
 from reportlab.pdfgen.canvas import Canvas
 
-from printing.profiles import MM, Box
+from printing.profiles import MM, Box, load
 from tests.printing_support import embedded_font
 
 WIDTH, HEIGHT = 210, 297
+STRICT = msgspec.structs.replace(load(), rules=msgspec.structs.replace(load().rules, reduce=False))
+"""A profile that makes no page smaller: what is on it is judged as it is."""
 
 Draw = Callable[[Canvas], None]
 

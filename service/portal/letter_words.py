@@ -14,6 +14,7 @@ LETTER_PROBLEMS: Final[Mapping[str, str]] = MappingProxyType(
         "PAGE_SIZE": N_("This page is not an upright A4 page."),
         "TOO_MANY_SHEETS": N_("The letter has more sheets than fit into an envelope."),
         "FILE_TOO_BIG": N_("The file is too large for the print house. Use smaller pictures."),
+        "PAGE_REDUCED": N_("This page is printed smaller, because something on it stands outside of the margins."),
         "FILE_GROWS": N_("The file becomes much larger when it is made ready for printing."),
         "INK_OUTSIDE": N_("Something stands in the margin, where the printer can't print. Move it inwards."),
         "WINDOW_INK": N_("Something stands where the window of the envelope shows the address alone. Move it."),

@@ -1,6 +1,6 @@
 """What a letter is made of: the documents, the way its address gets into the window, the post's numbers, the extras."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 from typing import Final as Constant
@@ -51,6 +51,15 @@ class Made:
     marks: Marks
     invited: Invited | None
     lines: tuple[str, ...] = field(repr=False)
+    compose: Callable[[Collection[int]], Letter] = field(repr=False)
+
+    def reduced(self, pages: Collection[int]) -> "Made":
+        """The same with these pages made smaller until they stand within the margins.
+
+        Raises:
+            Unprintable: as `make` says.
+        """
+        return replace(self, letter=self.compose(pages))
 
     @property
     def own_codes(self) -> tuple[str, ...]:
@@ -92,27 +101,34 @@ def make(context: Context, dossier: Dossier, leg: LegRow, documents: Sequence[by
         marks = _marks(context, address, lines, mode, registered=registered, profile=profile)
         if mode == "stamp":
             marks = replace(marks, notice=_notice(language, sender, undeliverable))
-        invited = invitations.draft(context, dossier) if mode == "page" else None
-        with patience():
-            letter = compose(
-                documents[0],
-                documents[1:],
-                address_lines=lines,
-                sender=sender,
-                reference=delivery.reference,
-                language=language,
-                duplex=bool(options["duplex"]),
-                profile=profile,
-                mode=mode,
-                marks=marks,
-                extras=Extras(f"{context.base_url}/verify", undeliverable, invited.printed if invited else None),
-                return_receipt=registered and bool(options.get("return_receipt", False)),
-            )
-    except OutOfPatience:
-        raise Unprintable((Problem(TOO_COMPLEX, "The document takes too long to prepare for printing."),)) from None
     except PrintingError as error:
         raise Unprintable(error.problems) from error
-    return Made(letter, mode, marks, invited, tuple(lines))
+    invited = invitations.draft(context, dossier) if mode == "page" else None
+
+    def composed(reduced: Collection[int] = ()) -> Letter:
+        try:
+            with patience():
+                return compose(
+                    documents[0],
+                    documents[1:],
+                    address_lines=lines,
+                    sender=sender,
+                    reference=delivery.reference,
+                    language=language,
+                    duplex=bool(options["duplex"]),
+                    profile=profile,
+                    mode=mode,
+                    marks=marks,
+                    extras=Extras(f"{context.base_url}/verify", undeliverable, invited.printed if invited else None),
+                    return_receipt=registered and bool(options.get("return_receipt", False)),
+                    reduced=reduced,
+                )
+        except OutOfPatience:
+            raise Unprintable((Problem(TOO_COMPLEX, "The document takes too long to prepare for printing."),)) from None
+        except PrintingError as error:
+            raise Unprintable(error.problems) from error
+
+    return Made(composed(), mode, marks, invited, tuple(lines), composed)
 
 
 def _check_window(

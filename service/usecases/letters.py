@@ -5,6 +5,9 @@ from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
 
+from printing.checks import REDUCED, Findings, reducible
+from printing.profiles import Profile
+from printing.sentences import problem
 from printing.shown import check_shown
 from service.db import deliveries
 from service.db import printing as rows
@@ -90,23 +93,32 @@ def _compose(context: Context, work: LetterWork) -> Composed:
     ]
     profile = context.printers.of(asked(dossier, dossier.leg(work.leg))).profile
     made = make(context, dossier, dossier.leg(work.leg), documents, profile)
-    letter = made.letter
-    found = context.letters.check_letter(
-        letter.pdf,
-        sheets=letter.sheets,
-        profile=profile,
-        duplex=letter.duplex,
-        own_codes=made.own_codes,
-        source_bytes=sum(map(len, documents)),
-    )
+    size = sum(map(len, documents))
+    found = _looked_at(context, made, profile, size)
+    # What scans and headings at the edge of a page need is only room.
+    if pages := reducible(found.problems, profile):
+        made = made.reduced(pages)
+        found = _looked_at(context, made, profile, size)
     if found.problems:
         raise Unprintable(found.problems)
     if made.mode != "adopt" and (wrong := check_shown(found.window_lines, made.lines, profile, own=made.own_codes)):
         raise Unprintable((wrong,))
     prepared = context.vault.prepare(
-        delivery.organisation_id, delivery.retention_year, delivery.id, f"print-{work.leg}", letter.pdf
+        delivery.organisation_id, delivery.retention_year, delivery.id, f"print-{work.leg}", made.letter.pdf
     )
     return Composed(made, prepared)
+
+
+def _looked_at(context: Context, made: Made, profile: Profile, source_bytes: int) -> Findings:
+    letter = made.letter
+    return context.letters.check_letter(
+        letter.pdf,
+        sheets=letter.sheets,
+        profile=profile,
+        duplex=letter.duplex,
+        own_codes=made.own_codes,
+        source_bytes=source_bytes,
+    )
 
 
 def _store(context: Context, outcomes: Sequence[Outcome[LetterWork, Composed]]) -> None:
@@ -144,6 +156,8 @@ def _record(session: Session, context: Context, outcomes: Sequence[Outcome[Lette
             continue
         assert dossier.personal.address is not None
         progress.happen(dossier, Event.LETTER_COMPOSED, Cause(Actor.SERVICE), leg=leg)
+        if any(note.code == REDUCED for note in composed.made.letter.notes):
+            progress.note(dossier, REDUCED, problem(REDUCED).detail)
         queued.append(
             {
                 "delivery_id": dossier.id,

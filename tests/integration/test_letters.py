@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
+import zxingcpp
 
 from printing.checks import Findings
 from printing.errors import Problem
@@ -21,7 +22,7 @@ from service.usecases import composing, deliveries, dossiers, personal
 from service.usecases.admission import Upload
 from service.usecases.progress import MOST_NOTED, Progress
 from tests.engine_support import execute
-from tests.letter_check_support import ink, pages, text
+from tests.letter_check_support import code, ink, pages, text
 from tests.pipeline_support import Pipeline, TestDatabase
 from tests.usecase_support import (
     Sender,
@@ -38,6 +39,8 @@ from tests.usecase_support import (
 )
 
 CLOSED = REASONS[EvidenceEvent.RELAY_TO_NON_ERDS_FAILURE]
+
+DATA_MATRIX = zxingcpp.BarcodeFormat.DataMatrix
 
 
 def readdress(pipeline: Pipeline, sender: Any, delivery: str, **address: Any) -> None:
@@ -125,7 +128,9 @@ def test_everything_that_keeps_a_letter_from_being_printed_is_told_with_page_and
     """The document's own margins, looked at behind walls; page 3 is the first behind the address page and its back."""
     sender = organisation()
     wrong = pages(
-        [ink(Box(2, 100, 8, 110)), ink(Box(2, 200, 8, 210))], [text(20, 150, "goed")], [ink(Box(5, 132, 6, 133))]
+        [ink(Box(2, 100, 8, 110)), ink(Box(2, 200, 8, 210))],
+        [text(20, 150, "goed"), code("VL1|000000000001|001|001|00000001|D|B", DATA_MATRIX, 100, 100, 9, 9)],
+        [ink(Box(5, 132, 6, 133))],
     )
     delivery = pipeline.hand_in(sender, "jan", uploads=[Upload("document", "brief.pdf", wrong)]).delivery_id
     pipeline.work()
@@ -133,12 +138,24 @@ def test_everything_that_keeps_a_letter_from_being_printed_is_told_with_page_and
     told = [each for each in shown["problems"] if each["code"] in SENTENCES]
     assert [(each["code"], each["page"], each["boxes"]) for each in told] == [
         ("INK_OUTSIDE", 3, [[2, 100, 8, 110], [2, 200, 8, 210]]),
+        ("MARK_IN_CONTENT", 4, [[100, 100, 109, 109]]),
         ("INK_OUTSIDE", 5, [[5, 132, 6, 133]]),
         ("CODE_ZONE", 5, [[5, 132, 6, 133]]),
     ]
     assert all("boxes" not in each for each in shown["problems"] if each not in told)
     assert status(pipeline, sender, delivery) == "undeliverable"
     assert evidence(pipeline, sender, delivery, "RelayToNonERDSFailure")["reasons"] == ["letter_refused"]
+
+
+def test_what_stands_outside_of_the_margins_alone_is_printed_smaller_and_its_sender_told(
+    pipeline: Pipeline, organisation: Sender
+) -> None:
+    sender = organisation()
+    scan = pages([ink(Box(0, 0, 210, 297), grey=0.5)])
+    delivery = pipeline.hand_in(sender, "jan", uploads=[Upload("document", "scan.pdf", scan)]).delivery_id
+    pipeline.work()
+    assert status(pipeline, sender, delivery) == "to_print"
+    assert problems(pipeline, sender, delivery)[-1] == "PAGE_REDUCED"
 
 
 def test_a_sender_is_told_so_many_problems_and_no_more(pipeline: Pipeline, organisation: Sender) -> None:

@@ -9,10 +9,10 @@ from PIL import Image
 from printing.checks import check_document
 from printing.errors import Problem
 from printing.ink import GRID, MOST_BOXES, pieces
-from printing.profiles import Box, load
-from tests.letter_check_support import HEIGHT, WIDTH, ink, page, turned
+from printing.profiles import Box
+from tests.letter_check_support import HEIGHT, STRICT, WIDTH, ink, page, turned
 
-PROFILE = load()
+PROFILE = STRICT
 PIXEL = 1 / GRID
 AREA = Box(14, 4, 196, 293)
 """What printing allows: x 15 to 195 and y 5 to 292, and a millimetre around it."""

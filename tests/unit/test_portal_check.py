@@ -19,7 +19,7 @@ from tests.portal_support import CLERK, Browser, House, house
 
 DOCUMENTS = Path(__file__).parents[1] / "documents"
 GOOD = (DOCUMENTS / "permit-nl-libreoffice.pdf").read_bytes()
-WRONG = pages([text(20, 150, "een")], [ink(Box(2, 100, 8, 110)), ink(Box(2, 200, 8, 210))])
+WRONG = pages([ink(Box(2, 100, 8, 110)), ink(Box(2, 200, 8, 210))], [text(20, 150, "twee")])
 
 
 @pytest.fixture(scope="module")
@@ -45,13 +45,13 @@ def said(page: str) -> str:
 
 
 def test_what_is_wrong_is_said_with_page_and_place_and_shown(clerk: Browser) -> None:
-    answer = check(clerk, WRONG)
+    answer = check(clerk, WRONG, mode="stamp")
     shown = said(answer.text)
     assert "can't be printed as it is" in shown
-    assert "Move it inwards. (page 2, 0 cm from the left and 10 cm from the top, 1 more place)" in shown
+    assert "Move it inwards. (page 1, 0 cm from the left and 10 cm from the top, 1 more place)" in shown
     # The page with the problem is drawn, and no other.
     assert answer.text.count("data:image/png;base64,") == 1
-    assert "Picture of page 2" in answer.text
+    assert "Picture of page 1" in answer.text
     assert "img-src 'self' data:;" in answer.headers["content-security-policy"]
     assert answer.headers["cache-control"] == "no-store"
 
@@ -62,6 +62,12 @@ def test_a_letter_that_can_be_printed_is_called_so(clerk: Browser) -> None:
     assert "This letter can be printed as it is." in shown
     assert "Sheets with the address page 2 Weight 15 g Envelope C5/6" in shown
     assert "data:image" not in answer.text
+
+
+def test_a_page_that_only_becomes_smaller_stands_in_no_letters_way(clerk: Browser) -> None:
+    shown = said(check(clerk, WRONG).text)
+    assert "can't be printed" not in shown
+    assert "This page is printed smaller" in shown
 
 
 def test_what_the_window_shows_is_read_out(clerk: Browser) -> None:

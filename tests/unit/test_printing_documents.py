@@ -11,12 +11,12 @@ from pikepdf import Array, Dictionary, Name
 
 from printing.checks import Findings, check_document, check_letter
 from printing.ink import check_page
-from printing.profiles import Box, Profile, Rules, load
+from printing.profiles import Box, Profile
 from printing.zones import First, Mode
-from tests.letter_check_support import Draw, ink, page, pages, text
+from tests.letter_check_support import STRICT, Draw, ink, page, pages, text
 from tests.printing_support import ADDRESS, document, form, letter
 
-PROFILE = load()
+PROFILE = STRICT
 CLEAN = text(20, 150, "Een brief met gewone tekst.")
 IN_WINDOW = text(92, 46, *ADDRESS)
 
@@ -30,7 +30,7 @@ def looked(*draws: Draw, mode: Mode = "page", profile: Profile = PROFILE, duplex
 
 
 def ruled(**rules: object) -> Profile:
-    return msgspec.structs.replace(PROFILE, rules=msgspec.structs.replace(Rules(), **rules))
+    return msgspec.structs.replace(PROFILE, rules=msgspec.structs.replace(PROFILE.rules, **rules))
 
 
 @pytest.mark.parametrize(
