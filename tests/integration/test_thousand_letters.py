@@ -18,7 +18,7 @@ from printing.marks import Marks
 from printing.numbers import NumberRange
 from printing.profiles import MM, load
 from printing.readback import read_back
-from tests.printing_support import A4, ADDRESS, SENDER, batch_letter, shared_font, logo
+from tests.printing_support import A4, ADDRESS, SENDER, batch_letter, logo, shared_font
 
 COUNT: Final = 1000
 DPI: Final = 40
