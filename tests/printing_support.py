@@ -31,8 +31,8 @@ REFUSED_SAMPLES = {"libreoffice-writer-password.pdf": "PDF_ENCRYPTED"}
 
 
 @cache
-def shared_font() -> str:
-    """A font for reportlab, of which each document embeds a subset."""
+def embedded_font() -> str:
+    """The name by which reportlab knows a font that it embeds."""
     folder = Path(printing.typeset.__file__).with_name("fonts")
     pdfmetrics.registerFont(TTFont("Plain", str(folder / "LiberationSans-Regular.ttf")))
     return "Plain"
@@ -49,7 +49,7 @@ def logo() -> bytes:
 def document(*texts: str, size: tuple[float, float] = A4) -> bytes:
     """A PDF with one page per text."""
     out = BytesIO()
-    canvas = Canvas(out, pagesize=size, initialFontName=shared_font(), invariant=True)  # type: ignore[arg-type]  # the stubs say float
+    canvas = Canvas(out, pagesize=size, initialFontName=embedded_font(), invariant=True)  # type: ignore[arg-type]  # the stubs say float
     for text in texts:
         canvas.drawString(60, size[1] - 90, text)
         canvas.rect(60, 60, size[0] / 3, size[1] / 4, fill=1)

@@ -26,7 +26,7 @@ from service.usecases.numbers import NumbersExhausted
 from service.usecases.personal import PLATFORM, open_value
 from tests.engine_support import execute
 from tests.pipeline_support import Pipeline, TestDatabase
-from tests.printing_support import A4, shared_font, texts_of
+from tests.printing_support import A4, embedded_font, texts_of
 from tests.usecase_support import (
     Sender,
     activate,
@@ -56,8 +56,8 @@ S10 = NumberRange(kind="s10", prefix="RR", country="BE", first=47312482, last=47
 def _addressed(*lines: str) -> bytes:
     """A letter of one page with lines in the window of the envelope."""
     out = BytesIO()
-    canvas = Canvas(out, pagesize=A4, initialFontName=shared_font(), invariant=True)  # type: ignore[arg-type]  # the stubs say float
-    canvas.setFont(shared_font(), 11)
+    canvas = Canvas(out, pagesize=A4, initialFontName=embedded_font(), invariant=True)  # type: ignore[arg-type]  # the stubs say float
+    canvas.setFont(embedded_font(), 11)
     for place, line in enumerate(lines):
         canvas.drawString(92 * MM, A4[1] - (52 + 5 * place) * MM, line)
     canvas.drawString(60, 500, "Beslissing over uw vergunning")

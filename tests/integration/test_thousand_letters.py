@@ -18,7 +18,7 @@ from printing.marks import Marks
 from printing.numbers import NumberRange
 from printing.profiles import MM, load
 from printing.readback import read_back
-from tests.printing_support import A4, ADDRESS, SENDER, batch_letter, logo, shared_font
+from tests.printing_support import A4, ADDRESS, SENDER, batch_letter, embedded_font, logo
 
 COUNT: Final = 1000
 DPI: Final = 40
@@ -28,9 +28,9 @@ REGISTERED: Final = NumberRange(kind="gs1", gtin="05412885004526", prefix="22", 
 def _document(texts: list[str], *, address: tuple[str, ...] = (), turned: bool = False) -> bytes:
     """Pages with the same font and logo as those of every other letter; ``turned``: the pages come rotated."""
     out = BytesIO()
-    canvas = Canvas(out, pagesize=A4, initialFontName=shared_font(), invariant=True)  # type: ignore[arg-type]  # the stubs say float
+    canvas = Canvas(out, pagesize=A4, initialFontName=embedded_font(), invariant=True)  # type: ignore[arg-type]  # the stubs say float
     for number, text in enumerate(texts):
-        canvas.setFont(shared_font(), 11)
+        canvas.setFont(embedded_font(), 11)
         canvas.drawImage(ImageReader(BytesIO(logo())), 60, 760, 60, 40)
         if number == 0:
             for place, line in enumerate(address):
