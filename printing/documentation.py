@@ -12,6 +12,7 @@ from reportlab.pdfbase import pdfmetrics
 from reportlab.pdfbase.ttfonts import TTFont
 from reportlab.pdfgen.canvas import Canvas
 
+from printing import samples
 from printing.checks import check_document
 from printing.pictures import Wanted
 from printing.profiles import MM, Box, Profile, load, names, schema
@@ -35,6 +36,7 @@ def documents() -> dict[str, bytes]:
     found = {f"pictures/profile-{name}.svg": drawing(load(name)).encode() for name in names()}
     found[SCHEMA] = (json.dumps(schema(), indent=1, sort_keys=True) + "\n").encode()
     found[CHECKED] = _checked()
+    found |= {f"pictures/{name}": content for name, content in samples.pictures().items()}
     return found
 
 

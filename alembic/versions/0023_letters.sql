@@ -2,6 +2,7 @@
 -- Step: expand. How letters got their addresses and numbers, from which series, and codes that letters invite with.
 -- The release before this one goes on working on it: nothing is dropped, renamed or made narrower.
 
+-- How the address got into the window: page, stamp or adopt. No check: it would read all months under a lock.
 -- Empty for letters that were composed before: their address stands on a page of its own, and they have no numbers.
 ALTER TABLE print_letter ADD COLUMN address_mode text;
 ALTER TABLE print_letter ADD COLUMN mail_id text;

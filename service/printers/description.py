@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Meta
 
 from printing import presort, profiles
-from printing.numbers import NumberRange
+from printing.numbers import NumberRange, check_ranges
 from service.domain import cutoffs
 from service.domain.errors import Invalid
 
@@ -83,6 +83,10 @@ class Numbers(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The ranges of numbers that the post gave us."""
 
     ranges: tuple[NumberRange, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse ranges of which two have a number in common."""
+        check_ranges(self.ranges)
 
 
 class Product(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

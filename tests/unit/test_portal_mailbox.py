@@ -8,6 +8,7 @@ import pytest
 
 from service.domain.errors import Conflict, Invalid, QuotaExceeded, Retryable
 from service.portal.languages import words
+from service.usecases import activation
 from service.usecases.activation import CONSENT_TEXT, CONSENT_VERSION, CodeWrong
 from service.usecases.bundle import Bundle
 from service.usecases.views import ActivationView, EvidenceEntry, File, MessagePage
@@ -142,6 +143,25 @@ def test_a_document_is_shown_within_our_pages_only_or_kept(citizen: Browser, box
     kept = citizen.get(f"{MESSAGE}/documents/0/download")
     assert kept.headers["content-disposition"].startswith("attachment;")
     assert box["calls"] == [("document", DELIVERY_ID, 0)] * 2
+
+
+def test_the_code_of_a_letter_goes_with_the_address_and_a_wrong_one_is_told_beside_it(
+    citizen: Browser, box: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert 'name="invitation"' in citizen.get("/mailbox/activation").text
+    typed = {"email": "an@example.be", "language": "en", "invitation": "7q4k zz2p 9m3t"}
+    citizen.post("/mailbox/activation", typed)
+    assert box["calls"] == [("begin", "an@example.be", "en", "7q4k zz2p 9m3t")]
+
+    def refused(*_: object, **__: object) -> None:
+        raise activation.InvitationWrong
+
+    monkeypatch.setattr(activation, "begin", refused)
+    answer = citizen.post("/mailbox/activation", typed)
+    assert answer.status_code == 422
+    assert "This is not the code of a letter to you" in answer.text
+    assert 'value="7q4k zz2p 9m3t"' in answer.text
+    assert 'href="#invitation"' in answer.text
 
 
 def test_a_code_is_sent_to_the_address_that_was_filled_in(citizen: Browser, box: dict[str, Any]) -> None:

@@ -214,3 +214,17 @@ def test_an_own_profile_stands_in_a_folder_beside_the_print_houses(tmp_path: Pat
     profiles.load.cache_clear()
     with contextlib.ExitStack() as closing, pytest.raises(PrinterRefused, match=r"page\.width"):
         opening.open_all(tmp_path, encrypted=False, closing=closing)
+
+
+RANGE = '[[numbers.ranges]]\nkind = "s10"\nprefix = "RR"\ncountry = "BE"\nfirst = {first}\nlast = {last}\n'
+
+
+def test_ranges_of_numbers_are_read_and_refused_where_they_have_one_in_common(tmp_path: Path) -> None:
+    write(tmp_path, "alpha", end=RANGE.format(first=1, last=9) + RANGE.format(first=10, last=19))
+    with contextlib.ExitStack() as closing:
+        printers = opening.open_all(tmp_path, encrypted=False, closing=closing)
+    assert [each.number(each.first) for each in printers.named("alpha").numbers] == ["RR000000014BE", "RR000000102BE"]
+    for end in (RANGE.format(first=1, last=9) + RANGE.format(first=9, last=19), RANGE.format(first=1, last=10**8)):
+        write(tmp_path, "alpha", end=end)
+        with pytest.raises(PrinterRefused):
+            read_folder(tmp_path)
