@@ -109,17 +109,15 @@ class Printers(Mapping[str, Printer]):
         return next(iter(self._printers.values()))
 
     def of(self, product: str) -> Printer:
-        """Who gets letters of a product: who offers it and is nobody's second for it."""
+        """Who gets letters of a product: who offers it and is nobody's second for it.
+
+        Letters composed for a print house that left, or became a second (without cut-offs of its own), go there too.
+        """
         seconds = {offered.second for printer in self._printers.values() if (offered := printer.products.get(product))}
         for printer in self._printers.values():
             if product in printer.products and printer.name not in seconds:
                 return printer
         return self.first
-
-    def to_print(self, provider: str, product: str) -> Printer:
-        """Who gets a letter that was composed for this print house: it, unless it no longer does this for us."""
-        known = self._printers.get(provider)
-        return known if known is not None and product in known.products else self.of(product)
 
     def schedules(self) -> tuple[Schedule, ...]:
         """The cut-offs there are: of each print house and product that letters go to first."""

@@ -39,12 +39,16 @@ def adopt(
             if row.at == moment and row.batch_id is not None:
                 dossier = found[row.delivery_id]
                 leg = dossier.leg(row.leg)
-                progress.happen(dossier, Event.BATCHED, Cause(Actor.CLOCK), leg=leg)
                 # The copy that was printed is not the one that was made again after the restore.
                 batch = batches[row.batch_id]
                 provider = context.printers.first.name if batch is None else batch.provider
                 external = relay(provider, row.batch_id)
-                cause = Cause(Actor.SERVICE, external=external, letter=evidenced(None, batch))
+                cause = Cause(Actor.SERVICE, attempt=row.attempt + 1, external=external, letter=evidenced(None, batch))
+                if row.attempt:
+                    # Printed again: its leg is where the first attempt and the post's reports left it.
+                    progress.pass_by(dossier, leg, Event.RELAY_TO_NON_ERDS, cause, at=moment)
+                    continue
+                progress.happen(dossier, Event.BATCHED, Cause(Actor.CLOCK), leg=leg)
                 progress.happen(dossier, Event.RELAY_TO_NON_ERDS, cause, leg=leg)
         progress.write(session)
     return [letter for letter in letters if letter not in adopted]

@@ -106,12 +106,9 @@ def _begin_due(context: Context, schedule: Schedule, now: datetime) -> bool:
 # ---------------------------------------------------------------- planning
 def keys_of(session: Session, context: Context, printer: str, product: str) -> list[str]:
     """The kinds (batch keys) of waiting letters that go to this print house first, as this product."""
-    found = []
-    for text in rows.products(session):
-        key = read_product(text)
-        if key.product == product and context.printers.to_print(key.provider, key.product).name == printer:
-            found.append(text)
-    return found
+    if context.printers.of(product).name != printer:
+        return []
+    return [text for text in rows.products(session) if read_product(text).product == product]
 
 
 def room(session: Session, printer: Printer, product: str, now: datetime) -> Room:

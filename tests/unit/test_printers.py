@@ -14,7 +14,6 @@ from printing.providers.s3 import S3Provider
 from printing.providers.sftp import SftpProvider
 from service.printers import opening
 from service.printers.description import PrinterRefused, read_folder
-from service.printers.wired import Printers
 
 ONE = """
 name = "{name}"
@@ -56,14 +55,6 @@ def test_what_a_file_says_is_what_a_process_has(tmp_path: Path) -> None:
     assert (schedule.key, schedule.printer.name) == ("alpha/letter", "alpha")
     # A Monday in winter: 11:00 in Brussels is 10:00.
     assert schedule.after(datetime(2026, 11, 30, 8, tzinfo=UTC)) == datetime(2026, 11, 30, 10, tzinfo=UTC)
-
-
-def test_letters_for_a_print_house_that_left_go_to_who_does_it_now(tmp_path: Path) -> None:
-    write(tmp_path, "alpha")
-    with contextlib.ExitStack() as closing:
-        printers: Printers = opening.open_all(tmp_path, encrypted=False, closing=closing)
-    assert printers.to_print("directory", "letter").name == "alpha"
-    assert printers.to_print("alpha", "letter").name == "alpha"
 
 
 @pytest.mark.parametrize(
