@@ -10,6 +10,7 @@ import pytest
 from printing.errors import ProviderRefused, ProviderUnavailable
 from printing.providers import base
 from printing.providers.base import Incoming, Parcel, PrintProvider, RemoteKind, hand_over
+from tests.openssh_support import openssh
 from tests.print_s3_support import S3Remote
 from tests.print_way_support import DATA, NAME, PARCEL, DirectoryRemote, Remote
 from tests.s3_support import S3, s3_server
@@ -18,6 +19,7 @@ from tests.sftp_support import sftp
 PROVIDERS: dict[str, Callable[[Path], AbstractContextManager[Remote]]] = {
     "directory": lambda folder: nullcontext(DirectoryRemote(folder)),
     "sftp": sftp,
+    "openssh": lambda _folder: openssh(),
 }
 
 
