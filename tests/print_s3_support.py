@@ -12,7 +12,7 @@ from tests.s3_support import REGION, S3
 class S3Remote:
     """Each has a bucket of its own."""
 
-    bounded = (staged,)
+    bounded: tuple[object, ...] = (staged,)
 
     def __init__(self, server: S3, folder: Path) -> None:
         self.server, self.bucket = server, uuid.uuid4().hex

@@ -45,7 +45,7 @@ class Remote(Protocol):
 
 
 class DirectoryRemote:
-    bounded = (staged,)
+    bounded: tuple[object, ...] = (staged,)
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder / "out"

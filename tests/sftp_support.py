@@ -177,7 +177,7 @@ async def _end_all() -> None:
 class SftpRemote(DirectoryRemote):
     """The far side of SFTP: its owner sees folders."""
 
-    bounded = (staged,)
+    bounded: tuple[object, ...] = (staged,)
 
     def __init__(self, folder: Path, *, host_key: str = "host") -> None:
         super().__init__(folder)

@@ -19,6 +19,16 @@ from printing.providers.staged import CHUNK, Far, StagedProvider
 
 _GONE: Final = (asyncssh.SFTPNoSuchFile, asyncssh.SFTPNoSuchPath)
 _UNABLE: Final = (asyncssh.SFTPOpUnsupported, asyncssh.SFTPPermissionDenied)
+_HOST_KEYS: Final = (
+    "ssh-ed25519",
+    "ecdsa-sha2-nistp256",
+    "ecdsa-sha2-nistp384",
+    "ecdsa-sha2-nistp521",
+    "rsa-sha2-512",
+    "rsa-sha2-256",
+)
+"""Kinds of host key that are asked for behind the pinned key's own: a server that lacks that kind shows another, and is
+refused for it, where it would hang up as if it were away."""
 _LEAVING: Final = 5.0
 """Seconds for a farewell; a server that takes longer is left without one."""
 
@@ -117,6 +127,7 @@ class SftpProvider(StagedProvider):
                 username=server.user,
                 client_keys=[self._key],
                 known_hosts=([self._host_key], [], []),
+                server_host_key_algs=[*(each.decode() for each in self._host_key.sig_algorithms), *_HOST_KEYS],
                 # Nothing of the machine's own: no agent, no configuration, no other way to log in.
                 agent_path=None,
                 config=None,

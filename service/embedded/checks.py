@@ -21,6 +21,7 @@ TOOLS: Final = {
     "pdfsig": "poppler-utils",
     "pdftoppm": "poppler-utils",
     "qpdf": "qpdf",
+    "sshd": "openssh-server",
     "softhsm2-util": "softhsm2",
     "java": "default-jre-headless",
     "clamd": "clamav-daemon",

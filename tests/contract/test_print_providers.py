@@ -10,6 +10,7 @@ import pytest
 from printing.errors import ProviderRefused, ProviderUnavailable
 from printing.providers import base
 from printing.providers.base import Incoming, Parcel, PrintProvider, RemoteKind, hand_over
+from tests.openssh_support import openssh
 from tests.print_s3_support import S3Remote
 from tests.print_way_support import DATA, NAME, PARCEL, DirectoryRemote, Remote
 from tests.s3_support import S3, s3_server
@@ -18,6 +19,7 @@ from tests.sftp_support import sftp
 PROVIDERS: dict[str, Callable[[Path], AbstractContextManager[Remote]]] = {
     "directory": lambda folder: nullcontext(DirectoryRemote(folder)),
     "sftp": sftp,
+    "openssh": lambda _folder: openssh(),
 }
 
 
@@ -27,7 +29,10 @@ def s3() -> Iterator[S3]:
         yield running
 
 
-@pytest.fixture(params=[*PROVIDERS, "s3"])
+WAYS = [*PROVIDERS, "s3"]
+
+
+@pytest.fixture(params=WAYS)
 def remote(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Remote]:
     if request.param == "s3":
         yield S3Remote(request.getfixturevalue("s3"), tmp_path)
@@ -184,6 +189,8 @@ MOMENTS = [
 ]
 
 
+# Which server it is changes nothing of our order, and OpenSSH's takes seconds for each case.
+@pytest.mark.parametrize("remote", [way for way in WAYS if way != "openssh"], indirect=True)
 @pytest.mark.parametrize("fetching", [False, True], ids=["receiver waits", "receiver fetches at once"])
 @pytest.mark.parametrize("leftover", [None, b"", DATA[:5], DATA], ids=["nothing", "empty", "truncated", "whole"])
 @pytest.mark.parametrize("first", MOMENTS)

@@ -22,6 +22,7 @@ def test_each_missing_package_is_named_once(tmp_path: Path, monkeypatch: pytest.
     assert checks.missing_packages(programs(tmp_path, "chromium")) == (
         "poppler-utils",
         "qpdf",
+        "openssh-server",
         "softhsm2",
         "default-jre-headless",
         "clamav-daemon",
