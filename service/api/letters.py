@@ -36,8 +36,13 @@ class Letters(Controller):
         request: ApiRequest,
         *,
         profile: Annotated[
-            str, QueryParameter(description="The print house's profile, such as `be-right`.", max_length=40)
-        ] = "be-right",
+            str | None,
+            QueryParameter(
+                description="A print house's profile, such as `be-right`; that of the house that prints letters unless "
+                "given.",
+                max_length=40,
+            ),
+        ] = None,
         mode: Annotated[
             Mode,
             QueryParameter(

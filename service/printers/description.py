@@ -19,6 +19,10 @@ Name = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,39}$")]
 Count = Annotated[int, Meta(ge=1)]
 
 
+PROFILES: Final = "profiles"
+"""The folder of own profiles, beside the files of the print houses."""
+
+
 class PrinterRefused(ValueError):
     """A print house can't be used as it is described; the text names the file and the key, and says what is wrong."""
 
@@ -148,6 +152,11 @@ def read_folder(folder: Path) -> tuple[Printer, ...]:
 def _read(file: Path) -> Printer:
     try:
         printer = parse(file.read_text(encoding="utf-8"), file=file.name)
+        profiles.load(printer.profile, file.parent / PROFILES)
+    except KeyError:
+        raise PrinterRefused(file.name, "profile", "there is none of that name") from None
+    except profiles.ProfileRefused as error:
+        raise PrinterRefused(file.name, "profile", str(error)) from None
     except UnicodeDecodeError:
         raise PrinterRefused(file.name, "file", "is no UTF-8") from None
     if printer.name != file.stem:
@@ -169,8 +178,6 @@ def parse(text: str, *, file: str) -> Printer:
         raise PrinterRefused(file, "file", f"no TOML: {error}") from None
     except msgspec.ValidationError as error:
         raise PrinterRefused(file, *_fault(str(error))) from None
-    if printer.profile not in profiles.names():
-        raise PrinterRefused(file, "profile", f"there is none called {printer.profile}")
     seen: set[str] = set()
     for number, product in enumerate(printer.products):
         key = f"products[{number}]"

@@ -47,7 +47,7 @@ def open_all(folder: Path, *, encrypted: bool, closing: contextlib.ExitStack) ->
             Printer(
                 name=each.name,
                 sender=each.sender,
-                profile=profiles.load(each.profile),
+                profile=profiles.load(each.profile, folder / description.PROFILES),
                 provider=open_way(each.way, folder, file=file, closing=closing),
                 products={product.name: _product(product) for product in each.products},
                 presort=presort.load() if each.presort is None else description.read_presort(each, folder),

@@ -1,7 +1,7 @@
 """What a letter is made of: the documents, the way its address gets into the window, the post's numbers, the extras."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 from typing import Final as Constant
 
@@ -50,6 +50,7 @@ class Made:
     mode: AddressMode
     marks: Marks
     invited: Invited | None
+    lines: tuple[str, ...] = field(repr=False)
 
     @property
     def own_codes(self) -> tuple[str, ...]:
@@ -111,7 +112,7 @@ def make(context: Context, dossier: Dossier, leg: LegRow, documents: Sequence[by
         raise Unprintable((Problem(TOO_COMPLEX, "The document takes too long to prepare for printing."),)) from None
     except PrintingError as error:
         raise Unprintable(error.problems) from error
-    return Made(letter, mode, marks, invited)
+    return Made(letter, mode, marks, invited, tuple(lines))
 
 
 def _check_window(

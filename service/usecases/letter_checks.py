@@ -24,9 +24,9 @@ _PRODUCT: Final = "letter"
 
 @dataclass(frozen=True)
 class LetterQuestion:
-    """How a document would be printed, and which of its pages are to be shown."""
+    """How a document would be printed (by default as the print house of letters does), and which pages are shown."""
 
-    profile: str = "be-right"
+    profile: str | None = None
     mode: Mode = "page"
     duplex: bool = True
     pages: tuple[int, ...] = ()
@@ -85,15 +85,19 @@ def check(context: Context, pdf: bytes, asked: LetterQuestion) -> LetterCheckVie
         Invalid: ``profile_unknown``.
         Retryable: the machine is too busy.
     """
-    profile = _profile(asked.profile)
+    profile = _profile(context, asked.profile)
     pictures = Wanted(frozenset(asked.pages), asked.language) if asked.pages else NONE
     found = context.letters.check_document(pdf, profile, asked.mode, duplex=asked.duplex, pictures=pictures)
     return _view(found, profile, asked.mode)
 
 
-def _profile(name: str) -> Profile:
+def _profile(context: Context, name: str | None) -> Profile:
+    """The profile of that name, a print house's own one first; by default that of whoever prints letters."""
+    if name is None:
+        return context.printers.of(_PRODUCT).profile
+    ours = [printer.profile for printer in context.printers.values() if printer.profile.name == name]
     try:
-        return profiles.load(name)
+        return ours[0] if ours else profiles.load(name)
     except KeyError:
         raise Invalid("There is no such profile of a print house.", code="profile_unknown") from None
 

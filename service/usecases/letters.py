@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
 
+from printing.shown import check_shown
 from service.db import deliveries
 from service.db import printing as rows
 from service.db.ids import DELIVERY, public_id
@@ -100,6 +101,8 @@ def _compose(context: Context, work: LetterWork) -> Composed:
     )
     if found.problems:
         raise Unprintable(found.problems)
+    if made.mode != "adopt" and (wrong := check_shown(found.window_lines, made.lines, profile, own=made.own_codes)):
+        raise Unprintable((wrong,))
     prepared = context.vault.prepare(
         delivery.organisation_id, delivery.retention_year, delivery.id, f"print-{work.leg}", letter.pdf
     )

@@ -113,7 +113,6 @@ def preview(context: Context, organisation_id: uuid.UUID, raw: bytes, files: Seq
         send_at=first.send_at if first.send_at is not None and first.send_at.tzinfo is not None else None,
     )
     found = prospect(context, known, choice)
-    duplex = all(each.print.duplex for each in asked)
     by_paper = any(each.act in _ON_PAPER for each in found.steps)
     return PreviewView(
         legal_basis=LegalBasisView(found.entry.id, found.entry.version, found.entry.sha256),
@@ -124,7 +123,7 @@ def preview(context: Context, organisation_id: uuid.UUID, raw: bytes, files: Seq
         steps=[_step(each) for each in found.steps],
         problems=[WrongField(each.pointer or "", each.code, each.detail) for each in wrong],
         letters=[
-            letter_checks.check(context, file.content, LetterQuestion(duplex=duplex))
+            letter_checks.check(context, file.content, _question(asked[0].print, file))
             for file in (files if by_paper else ())
         ],
     )
@@ -144,6 +143,11 @@ def prospect(context: Context, known: Policies, choice: Choice) -> Prospect:
     begins = now if choice.send_at is None else max(now, choice.send_at)
     steps = () if refused else outlook(found, begins, postal=choice.postal, quiet_hours=context.quiet_hours)
     return Prospect(entry, found, steps, refused)
+
+
+def _question(wish: requests.PrintPart, file: Upload) -> LetterQuestion:
+    """An attachment lies behind the document, wherever the address stands."""
+    return LetterQuestion(mode=wish.address if file.role == "document" else "page", duplex=wish.duplex)
 
 
 def _step(step: Step) -> StepView:

@@ -9,7 +9,7 @@ from service.db import deliveries as rows
 from service.db import printing
 from service.db.models import PrintBatch
 from service.usecases.admission import intents
-from service.usecases.batches import ROLE
+from service.usecases.batch_files import ROLE
 from service.usecases.personal import PLATFORM, PLATFORM_YEAR
 from service.vault.errors import KeyDestroyed, ObjectMissing
 from tests.engine_support import execute

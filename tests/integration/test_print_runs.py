@@ -1,21 +1,27 @@
 """Runs of print houses: once at a cut-off, sorted over all letters, held to a day's room, gone on with after deaths."""
 
+import hashlib
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
+from pyrage import x25519
 
+from printing.encryption import open_with
 from printing.manifest import Manifest, read_manifest
 from service.embedded.stack import Stack
+from service.printers.wired import Printers
 from service.usecases import print_forecasts, print_holds, print_runs
 from tests.engine_support import execute
 from tests.pipeline_support import Pipeline, TestDatabase, wired
-from tests.usecase_support import status
+from tests.usecase_support import change, status
 
 ALPHA = """
 name = "alpha"
@@ -235,3 +241,46 @@ def test_letters_of_a_print_house_that_was_taken_out_are_planned_anew(houses: Pi
     go_to(houses, CUT_OFF + timedelta(seconds=5))
     assert print_runs.close_due(houses.context) == 1
     assert execute(database, "SELECT provider FROM print_batch") == [("alpha",)]
+
+
+def test_a_batch_holds_several_files_in_the_order_of_the_run_encrypted_to_its_print_house(
+    houses: Pipeline, database: TestDatabase
+) -> None:
+    identity = x25519.Identity.generate()
+    alpha = houses.context.printers.named("alpha")
+    small = structs.replace(alpha.profile, limits=structs.replace(alpha.profile.limits, batch_letters=2))
+    changed = replace(
+        alpha,
+        profile=small,
+        recipients=(str(identity.to_public()),),
+        products={"letter": replace(alpha.products["letter"], daily_letters=None, second=None)},
+    )
+    change(houses, printers=Printers([changed]))
+    sender = houses.organisation()
+    postcodes = ("9000", "1000", "4000", "2000", "3000", "8000", "5000")
+    given = {letter(houses, sender, postcode): postcode for postcode in postcodes}
+    houses.work()
+    assert houses.close_batches() == 2
+    houses.work()
+    folder = houses.application.settings.printers
+    assert folder is not None
+    files = sorted((folder / "out-alpha").iterdir())
+    assert [file.name.endswith("_0RQ.ZIP.age") for file in files] == [True, True]
+    frozen = execute(database, "SELECT sha256 FROM print_batch ORDER BY number")
+    assert [hashlib.sha256(file.read_bytes()).digest() for file in files] == [bytes(row[0]) for row in frozen]
+    first, second = [read_manifest(BytesIO(open_with(str(identity), file.read_bytes()))) for file in files]
+    assert [(file.name, file.letters) for file in first.files] == [
+        ("letters-1.pdf", 2),
+        ("letters-2.pdf", 2),
+        ("letters-3.pdf", 2),
+    ]
+    assert [file.name for file in second.files] == ["letters.pdf"]
+    entries = [*first.letters, *second.letters]
+    table = alpha.presort
+    assert [given[entry.id.removesuffix("-1")] for entry in entries] == sorted(
+        postcodes, key=lambda postcode: (table.code(postcode), postcode)
+    )
+    assert [entry.sequence for entry in entries] == list(range(1, 8))
+    assert [entry.file for entry in entries] == [f"letters-{number}.pdf" for number in (1, 1, 2, 2, 3, 3)] + [
+        "letters.pdf"
+    ]

@@ -144,15 +144,17 @@ ALLOWED = {
     "service/web/limits.py": {"redis"},
     "service/api/readiness.py": {"socket"},
     "signing/connection.py": {"socket", "http"},
+    "printing/providers/sftp.py": {"asyncssh"},
+    "printing/providers/s3.py": {"obstore"},
 }
 """Who may speak over networks by which library. ``httpx`` in identity is the type of the client that it is handed."""
 _CALLERS = frozenset(
     {"httpx", "httpcore", "requests", "urllib3", "aiohttp", "smtplib", "ftplib", "obstore", "redis", "socket", "http",
-     "telnetlib", "websockets", "paramiko", "imaplib", "poplib", "xmlrpc"}
+     "telnetlib", "websockets", "paramiko", "asyncssh", "imaplib", "poplib", "xmlrpc"}
 )  # fmt: skip
 _ONLY_NAMES = {"socket": {"gethostname"}, "http": {"HTTPStatus"}}
-_NOT_SERVED = ("service/embedded/", "service/cli/")
-"""The demonstration's own servers, and commands that a person runs on their own machine."""
+_NOT_SERVED = ("service/embedded/", "service/cli/", "printing/simulator/")
+"""The demonstration's own servers, the simulated print house, and commands that a person runs on their own machine."""
 
 
 def network_modules() -> Iterator[tuple[str, str]]:

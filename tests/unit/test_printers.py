@@ -1,12 +1,17 @@
 """Print houses as files describe them: read whole, or refused with the file and the key that are wrong."""
 
 import contextlib
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import asyncssh
 import pytest
 
-from printing import presort
+from printing import presort, profiles
+from printing.providers.base import PrintProvider
+from printing.providers.s3 import S3Provider
+from printing.providers.sftp import SftpProvider
 from service.printers import opening
 from service.printers.description import PrinterRefused, read_folder
 from service.printers.wired import Printers
@@ -137,3 +142,75 @@ def test_the_presort_table_gives_each_postcode_one_code() -> None:
 def test_a_table_that_is_in_disorder_is_refused(ranges: str) -> None:
     with pytest.raises(presort.PresortRefused):
         presort.parse(f'note = "n"\nother = "Z"\nranges = [{ranges}]')
+
+
+def way(place: Path, kind: str, values: Mapping[str, str | int]) -> None:
+    lines = "\n".join(f"{key} = {value!r}" for key, value in values.items())
+    (place / "alpha.toml").write_text(
+        f"""name = "alpha"
+sender = "ZENDING1"
+[way]
+kind = "{kind}"
+{lines}
+[[products]]
+name = "letter"
+cut_offs = ["17:30"]
+"""
+    )
+
+
+def opened(folder: Path) -> PrintProvider:
+    with contextlib.ExitStack() as closing:
+        return opening.open_all(folder, encrypted=False, closing=closing).named("alpha").provider
+
+
+SFTP = {"host": "sftp.example", "user": "zending", "key_file": "client.key", "folder": "/out", "incoming": "/in"}
+S3 = {"endpoint": "https://s3.example", "bucket": "b", "region": "eu-west-1", "key_file": "s3.key", "folder": "out"}
+
+
+def test_ways_over_sftp_and_s3_are_opened_without_a_call(tmp_path: Path) -> None:
+    private = asyncssh.generate_private_key("ssh-ed25519")
+    private.write_private_key(tmp_path / "client.key")
+    (tmp_path / "s3.key").write_text("name\nsecret\n")
+    way(tmp_path, "sftp", {**SFTP, "host_key": private.export_public_key().decode().strip()})
+    assert isinstance(opened(tmp_path), SftpProvider)
+    way(tmp_path, "s3", S3)
+    assert isinstance(opened(tmp_path), S3Provider)
+
+
+@pytest.mark.parametrize(
+    ("kind", "values", "key"),
+    [
+        ("sftp", SFTP, "way.host_key"),
+        ("sftp", {**SFTP, "host_key": "nothing"}, "way"),
+        ("sftp", {**SFTP, "host_key": "nothing", "port": 0}, "way.port"),
+        ("sftp", {**SFTP, "host_key": "nothing", "password": "x"}, "way.password"),
+        ("s3", S3, "way"),
+        ("s3", {**S3, "endpoint": "http://s3.example"}, "way"),
+        ("ftp", SFTP, "way.kind"),
+    ],
+)
+def test_a_way_that_cannot_be_used_is_refused_with_its_key(
+    tmp_path: Path, kind: str, values: dict[str, str | int], key: str
+) -> None:
+    way(tmp_path, kind, values)
+    with pytest.raises(PrinterRefused) as refused:
+        opened(tmp_path)
+    assert (refused.value.file, refused.value.key) == ("alpha.toml", key)
+
+
+def test_an_own_profile_stands_in_a_folder_beside_the_print_houses(tmp_path: Path) -> None:
+    own = (Path(profiles.__file__).with_name("profiles") / "be-right.toml").read_text(encoding="utf-8")
+    (tmp_path / "profiles").mkdir()
+    file = tmp_path / "profiles" / "own.toml"
+    file.write_text(
+        own.replace('name = "be-right"', 'name = "own"').replace("letter_bytes = 8_000_000", "letter_bytes = 9")
+    )
+    write(tmp_path, "alpha", more='profile = "own"')
+    with contextlib.ExitStack() as closing:
+        printers = opening.open_all(tmp_path, encrypted=False, closing=closing)
+    assert printers.of("letter").profile.limits.letter_bytes == 9
+    file.write_text(file.read_text().replace("width = 210", "width = -1"))
+    profiles.load.cache_clear()
+    with contextlib.ExitStack() as closing, pytest.raises(PrinterRefused, match=r"page\.width"):
+        opening.open_all(tmp_path, encrypted=False, closing=closing)

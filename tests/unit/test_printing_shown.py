@@ -51,5 +51,7 @@ def test_anything_else_in_the_window_is_noticed(lines: tuple[str, ...]) -> None:
 
 
 def test_a_line_of_ours_above_the_address_may_stand_there() -> None:
-    assert check_shown(("RP 123", *ADDRESS), ADDRESS, load(), own=("RP 123",)) is None
-    assert check_shown(("RP 124", *ADDRESS), ADDRESS, load(), own=("RP 123",)) is not None
+    assert check_shown(("RP", "123", *ADDRESS), ADDRESS, load(), own=("123",)) is None
+    assert check_shown(("RP", *ADDRESS), ADDRESS, load()) is not None
+    for lines in ((*ADDRESS, "RP"), (ADDRESS[0], "RP", *ADDRESS[1:])):
+        assert check_shown(lines, ADDRESS, load(), own=("RP",)) is not None
