@@ -224,7 +224,7 @@ SAMPLES: Final = (
         registered=True,
     ),
     Sample(
-        "2026-AJ-000129", "form-filled-fr.pdf", "tax", "bakery", "Formulaire rempli", "form", "fr",
+        "2026-AJ-000129", "attachment-fr.pdf", "tax", "bakery", "Explications du calcul", "form", "fr",
     ),
     Sample(
         "2026-AJ-000130", "permit-nl-libreoffice.pdf", "tax", "tom", "Beschadigd bestand", "tax-assessment", "nl",

@@ -52,6 +52,7 @@ class Made:
     invited: Invited | None
     lines: tuple[str, ...] = field(repr=False)
     compose: Callable[[Collection[int]], Letter] = field(repr=False)
+    profile: Profile = field(repr=False)
 
     def reduced(self, pages: Collection[int]) -> "Made":
         """The same with these pages made smaller until they stand within the margins.
@@ -67,7 +68,8 @@ class Made:
         number = self.marks.registered_number
         if number is not None and post.kind_of(number) == "gs1":
             number = post.shown("gs1", number)
-        return tuple(each for each in (number, self.marks.mail_id, printable(self.marks.notice)) if each)
+        mark = self.profile.barcode.mark if self.marks.registered else None
+        return tuple(each for each in (mark, number, self.marks.mail_id, printable(self.marks.notice)) if each)
 
 
 def is_registered(dossier: Dossier, leg: LegRow) -> bool:
@@ -128,7 +130,7 @@ def make(context: Context, dossier: Dossier, leg: LegRow, documents: Sequence[by
         except PrintingError as error:
             raise Unprintable(error.problems) from error
 
-    return Made(composed(), mode, marks, invited, tuple(lines), composed)
+    return Made(composed(), mode, marks, invited, tuple(lines), composed, profile)
 
 
 def _check_window(

@@ -8,6 +8,7 @@ import pytest
 from service.db import deliveries as rows
 from service.db import printing
 from service.db.models import PrintBatch
+from service.db.printing import Content
 from service.usecases.admission import intents
 from service.usecases.batch_files import ROLE
 from service.usecases.personal import PLATFORM, PLATFORM_YEAR
@@ -103,9 +104,8 @@ def test_a_file_that_the_release_before_closed_with_the_lasting_key_is_handed_ov
         rows.intend(session, intents(PLATFORM, frozen.id, [prepared]))
         rows.keep(session, [frozen.id], [prepared.path])
         digest = bytes.fromhex(prepared.sha256)
-        assert printing.save_content(
-            session, frozen.id, path=prepared.path, sha256=digest, size=len(content), pages=1, sheets=1
-        )
+        made = Content(path=prepared.path, sha256=digest, size=len(content), pages=1, sheets=1, letters=1)
+        assert printing.save_content(session, frozen.id, made)
     pipeline.work()
     assert execute(database, "SELECT state FROM print_batch") == [("handed_over",)]
     rounds(pipeline, days=91)
