@@ -52,7 +52,7 @@ ENCRYPTED: Final[Mapping[tuple[str, str], Place]] = {
 """Every encrypted column, and where its values say they belong."""
 PLAIN: Final = {"sha256", "submitted_sha256", "leaf_hash", "recipient_hash", "mandator_hash", "mandatary_hash",
                 "id_hash", "code_hash", "fingerprint", "root", "hashes", "timestamp_token",
-                "announced_sha256"}  # fmt: skip
+                "announced_sha256", "code_sha256"}  # fmt: skip
 """Columns of bytes that are hashes, or public."""
 
 
