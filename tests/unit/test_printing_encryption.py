@@ -65,7 +65,11 @@ def test_recipients_that_are_none_are_refused_and_never_shown(recipients: list[s
     assert "SECRET" not in str(refused.value)
 
 
-@pytest.mark.parametrize("identity", ["", "# only a comment", "AGE-SECRET-KEY-1", str(HOUSE.to_public())])
+@pytest.mark.parametrize(
+    "identity",
+    ["", "# only a comment", "AGE-SECRET-KEY-1", str(HOUSE.to_public())],
+    ids=["nothing", "a comment", "cut off", "the public one"],
+)
 def test_a_key_that_is_none_is_refused(identity: str) -> None:
     with pytest.raises(ValueError, match="key of age"):
         open_with(identity, b"")
