@@ -177,6 +177,14 @@ class PrintProvider(Inbox, Protocol):
         """
         ...
 
+    def discard(self, parcel: Parcel) -> None:
+        """Take away what lies under the ``.TMP`` name of a parcel that will not be published as it is.
+
+        A parcel that is handed over is left alone; only the name counts. Never to be called once "uploaded" was
+        committed: a parcel of which nothing is left then counts as fetched.
+        """
+        ...
+
 
 def hand_over(
     provider: PrintProvider,

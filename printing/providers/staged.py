@@ -128,6 +128,17 @@ class StagedProvider:
         except OSError as error:
             raise unavailable() from error
 
+    def discard(self, parcel: Parcel) -> None:
+        """As the protocol says; it is durable, as far as that can be promised, before it returns."""
+        parcel.check_name()
+        try:
+            with self.outgoing_folder() as far:
+                with contextlib.suppress(FileNotFoundError):
+                    far.unlink(parcel.temporary)
+                far.sync()
+        except OSError as error:
+            raise unavailable() from error
+
     def incoming(self) -> Sequence[Incoming]:
         """As the protocol says."""
         if not self._has_inbox:

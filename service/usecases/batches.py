@@ -15,7 +15,7 @@ import structlog
 from sqlalchemy.orm import Session
 
 from printing.errors import ProviderUnavailable
-from printing.providers.base import Parcel, hand_over
+from printing.providers.base import Parcel, PrintProvider, hand_over
 from service.db import jobs
 from service.db import printing as rows
 from service.db.jobs import JobKind, Leased
@@ -46,10 +46,7 @@ def step(context: Context) -> Step[BatchWork, bool]:
         works = []
         for job in leased:
             batch = rows.batch(session, job.subject_id)
-            if batch is None or batch.state == "handed_over" or batch.emptied_at is not None:
-                continue
-            if batch.held_at is not None and batch.fixed_at is None:
-                # Whoever releases it puts the job again.
+            if batch is None or batch.state == "handed_over":
                 continue
             letters = rows.letters(session, batch.id)
             found = dossiers.load(session, context, [letter.delivery_id for letter in letters])
@@ -62,7 +59,9 @@ def step(context: Context) -> Step[BatchWork, bool]:
     def record(session: Session, outcomes: Sequence[Outcome[BatchWork, bool]]) -> None:
         widen(session, rows.every_organisation(session))
         for outcome in outcomes:
-            _record(session, context, outcome.work)
+            # One that does not go now has nothing to be recorded.
+            if outcome.result:
+                _record(session, context, outcome.work)
 
     # One batch at a time: it is long, and its lease is prolonged on the way.
     return Step(JobKind.HAND_OVER, 1, read, perform, record)
@@ -103,8 +102,40 @@ def _kept(work: BatchWork) -> Iterator[None]:
 
 
 def _hand_over(context: Context, work: BatchWork) -> bool:
+    batch = work.batch
     with _kept(work):
+        if batch.emptied_at is not None or (batch.held_at is not None and batch.fixed_at is None):
+            _keep_back(context, work)
+            return False
         return _bring(context, work)
+
+
+def _keep_back(context: Context, work: BatchWork) -> None:
+    """Leave nothing at the print house of a batch that was emptied, or is held: it may be there from a try that died.
+
+    Whoever releases a held one puts the job again, if this one is gone by then.
+    """
+    recovery.guard(context)
+    batch = work.batch
+    printer = context.printers.get(batch.provider)
+    # What may have been published before a restore must not look like fetched, once it is released.
+    known = batch.emptied_at is None and context.receipts.batch(batch.frozen_at, batch.id) is not None
+    if printer is not None and not known:
+        _discard(context, work, printer.provider)
+    with context.database.transaction() as session:
+        found = rows.batch(session, batch.id)
+        if found is not None and found.emptied_at is None and found.held_at is None:
+            raise Retryable("The batch was released in the meantime.", code="batch_changed")
+
+
+def _discard(context: Context, work: BatchWork, way: PrintProvider) -> None:
+    with context.database.transaction() as session:
+        work.held(session)
+    try:
+        # Only the name counts.
+        way.discard(Parcel(work.batch.file_name, 0, ""))
+    except ProviderUnavailable as error:
+        raise Retryable("The print house can't be reached.", code="print_provider_unavailable") from error
 
 
 def _bring(context: Context, work: BatchWork) -> bool:
@@ -121,8 +152,11 @@ def _bring(context: Context, work: BatchWork) -> bool:
     def commit_uploaded() -> None:
         with context.database.transaction() as session:
             work.held(session)
-            if not rows.fix(session, batch.id, path=batch.path or "", now=context.clock()):
-                raise Retryable("Letters were taken out of the batch, or it is held back.", code="batch_changed")
+            fixed = rows.fix(session, batch.id, path=batch.path or "", now=context.clock())
+        if not fixed:
+            # It has letters that must not go, and perhaps it is never brought again.
+            _discard(context, work, printer.provider)
+            raise Retryable("Letters were taken out of the batch, or it is held back.", code="batch_changed")
         # First outside the database: a restore must not forget what the print house may have.
         context.receipts.uploaded(_receipt(context, work, parcel))
         with context.database.transaction() as session:
@@ -131,7 +165,7 @@ def _bring(context: Context, work: BatchWork) -> bool:
 
     try:
         hand_over(
-            context.printers.named(batch.provider).provider,
+            printer.provider,
             parcel,
             content,
             uploaded=uploaded,

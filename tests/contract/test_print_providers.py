@@ -130,6 +130,25 @@ def test_what_the_receiver_took_away_is_not_published_again(remote: Remote) -> N
     assert remote.names() == set()
 
 
+@pytest.mark.parametrize("left", [b"", DATA[:10], DATA], ids=["empty", "truncated", "whole"])
+def test_what_is_discarded_leaves_nothing_and_may_be_brought_again(remote: Remote, left: bytes) -> None:
+    remote.put(PARCEL.temporary, left)
+    remote.put("foreign.txt", b"x")
+    for _ in range(2):
+        remote.provider().discard(PARCEL)
+        assert remote.names() == {"foreign.txt"}
+    remote.provider().upload(PARCEL, DATA)
+    remote.provider().publish(PARCEL)
+    assert remote.names() == {NAME, "foreign.txt"}
+
+
+def test_a_published_parcel_is_never_discarded(remote: Remote) -> None:
+    remote.provider().upload(PARCEL, DATA)
+    remote.provider().publish(PARCEL)
+    remote.provider().discard(PARCEL)
+    assert remote.read(NAME) == DATA
+
+
 def test_a_look_says_whether_it_can_be_reached_and_leaves_nothing(remote: Remote) -> None:
     remote.put("foreign.txt", b"x")
     remote.provider().look()
@@ -147,6 +166,7 @@ def test_an_unreachable_far_side_never_looks_like_one_that_took_everything(remot
         lambda: provider.state(PARCEL),
         lambda: provider.publish(PARCEL),
         lambda: provider.upload(PARCEL, DATA),
+        lambda: provider.discard(PARCEL),
     ):
         with pytest.raises(ProviderUnavailable):
             act()

@@ -192,6 +192,9 @@ class Deadly:
     def publish(self, parcel: Parcel) -> None:
         self._do("publish", parcel)
 
+    def discard(self, parcel: Parcel) -> None:
+        self._do("discard", parcel)
+
     def _do(self, act: str, *arguments: Any) -> Any:
         dies = act == self.act and not self.alive
         self.alive = self.alive or dies

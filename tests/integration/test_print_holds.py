@@ -14,7 +14,7 @@ from service.db.jobs import JobKind
 from service.domain.errors import Conflict, Invalid, NotFound
 from service.domain.states import Actor
 from service.usecases import deliveries, print_holds, print_runs, reprints
-from tests.engine_support import execute
+from tests.engine_support import end_leases, execute
 from tests.pipeline_support import Pipeline, TestDatabase
 from tests.usecase_support import Sender, change_way, events, parked, status
 
@@ -58,6 +58,9 @@ class Act:
 
     def publish(self, parcel: Parcel) -> None:
         self._real.publish(parcel)
+
+    def discard(self, parcel: Parcel) -> None:
+        self._real.discard(parcel)
 
     def _once(self) -> None:
         if not self._done:
@@ -244,3 +247,52 @@ def test_letters_that_were_queued_before_sheets_had_codes_are_printed(
     sets = {entry.id: entry.set for entry in manifest.letters}
     assert sets[f"{old}-1"] is None
     assert sets[f"{new}-1"] is not None
+
+
+class Died(BaseException):
+    """The process died here."""
+
+
+def die() -> None:
+    raise Died
+
+
+def left(pipeline: Pipeline) -> list[str]:
+    return sorted(file.name for file in pipeline.application.settings.print_folder.iterdir())
+
+
+@pytest.mark.parametrize("dies", [False, True], ids=["goes on", "dies after the upload"])
+@pytest.mark.parametrize("act", ["taken back", "held"])
+def test_nothing_of_a_batch_that_does_not_go_stays_at_the_print_house(
+    pipeline: Pipeline, organisation: Sender, database: TestDatabase, act: str, *, dies: bool
+) -> None:
+    sender = organisation()
+    delivery = letter(pipeline, sender)
+    pipeline.work()
+    pipeline.close_batches()
+    real = pipeline.context.printers.first.provider
+
+    def stop() -> None:
+        if act == "held":
+            print_holds.hold_batch(pipeline.context, number(database), reason=REASON, actor="cli")
+        else:
+            deliveries.cancel(pipeline.context, sender, delivery)
+
+    change_way(pipeline, Act(real, die if dies else stop, after=True))
+    if dies:
+        with pytest.raises(Died):
+            pipeline.work()
+        assert left(pipeline)[0].endswith(".TMP")
+        stop()
+        end_leases(database)
+    change_way(pipeline, Act(pipeline.context.printers.first.provider, lambda: None, after=True))
+    pipeline.work()
+    execute(database, "UPDATE job SET due_at = now()")
+    pipeline.work()
+    assert left(pipeline) == []
+    assert execute(database, "SELECT count(*) FROM job") == [(0,)]
+    if act == "held":
+        print_holds.release_batch(pipeline.context, number(database), actor="cli")
+        pipeline.work()
+        assert len(files(pipeline)) == 1
+        assert status(pipeline, sender, delivery) == "handed_over"
