@@ -252,7 +252,12 @@ def _printers(settings: Settings, closing: contextlib.ExitStack) -> Printers:
             products=(LETTER, REGISTERED_LETTER),
         )
     try:
-        return opening.open_all(settings.printers, encrypted=settings.mode is Mode.PRODUCTION, closing=closing)
+        return opening.open_all(
+            settings.printers,
+            encrypted=settings.mode is Mode.PRODUCTION,
+            closing=closing,
+            needed=(LETTER, REGISTERED_LETTER),
+        )
     except PrinterRefused as error:
         raise SettingsRefused(f"ZENDING_PRINTERS can't be used: {error}.") from None
 

@@ -1,5 +1,7 @@
 """``zending print`` for single letters, batches and products: hold, release, print again."""
 
+import sys
+
 import click
 
 from service.cli.operating import actor_of, running
@@ -52,6 +54,19 @@ def release(*, letters: tuple[str, ...], batch: int | None, product: str | None)
     click.echo("Released.")
 
 
+@click.command("waiting")
+def waiting() -> None:
+    """Show letters that wait for more than their next cut-off: why, how many, since when. Ends with 1 if there are."""
+    from service.usecases import print_waiting
+
+    with running() as application:
+        found = print_waiting.stuck(application.context)
+    for each in found:
+        since = f"{each.since:%Y-%m-%d %H:%M}"
+        click.echo(f"{each.why:9}  {each.printer or '-'}  {each.product}  {each.letters} letters since {since}")
+    sys.exit(1 if found else 0)
+
+
 @click.command("reprint")
 @click.argument("letters", nargs=-1, required=True)
 @click.option("--reason", required=True, help="A word: see the message when it is another.")
@@ -77,7 +92,7 @@ def give_up(*, letters: tuple[str, ...]) -> None:
     click.echo(f"{count} letters given up.")
 
 
-COMMANDS = (hold, release, reprint, give_up)
+COMMANDS = (hold, release, waiting, reprint, give_up)
 
 
 def _one_of(letters: tuple[str, ...], batch: int | None, product: str | None) -> None:

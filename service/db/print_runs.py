@@ -52,6 +52,14 @@ def counted(session: Session, keys: Collection[str], *, held: bool = False) -> d
     return {key: (count, sheets) for key, count, sheets in session.execute(query)}
 
 
+def waits(session: Session) -> list[tuple[str, bool, int, datetime]]:
+    """What waits for a run: its kind (batch key), whether it is held one by one, how many, and since when."""
+    held = PrintLetter.held_at.is_not(None)
+    query = select(PrintLetter.product, held, func.count(), func.min(PrintLetter.queued_at)).where(*_FREE)
+    found = session.execute(query.group_by(PrintLetter.product, held))
+    return [(key, is_held, count, since) for key, is_held, count, since in found]
+
+
 def oldest(session: Session, keys: Collection[str]) -> datetime | None:
     """Since when the oldest letter of these kinds waits for a run."""
     return session.scalar(select(func.min(PrintLetter.queued_at)).where(*_FREE, PrintLetter.product.in_(keys)))

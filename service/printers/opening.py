@@ -1,6 +1,7 @@
 """From what is said of print houses to print houses that can be used."""
 
 import contextlib
+from collections.abc import Collection
 from datetime import timedelta
 from pathlib import Path
 
@@ -21,19 +22,25 @@ LEAST_SECRET = 32
 """Bytes of what a print house signs its calls with."""
 
 
-def open_all(folder: Path, *, encrypted: bool, closing: contextlib.ExitStack) -> Printers:
+def open_all(folder: Path, *, encrypted: bool, closing: contextlib.ExitStack, needed: Collection[str] = ()) -> Printers:
     """Every print house that the folder describes.
 
     Args:
         folder: where the files are; paths in them are from there on.
         encrypted: refuse one that what we hand over is not encrypted for.
         closing: what lets go of connections at the end.
+        needed: products that letters are made as, and that somebody must therefore offer.
 
     Raises:
-        PrinterRefused: one can't be used.
+        PrinterRefused: one can't be used, or none offers a product that is needed.
     """
+    described = description.read_folder(folder)
+    offered = {product.name for each in described for product in each.products}
+    for product in sorted(set(needed) - offered):
+        what = f"no print house offers {product}, so letters of this product would wait for ever"
+        raise PrinterRefused(str(folder), "products", what)
     found = []
-    for each in description.read_folder(folder):
+    for each in described:
         file = f"{each.name}.toml"
         recipients = () if each.encryption is None else each.encryption.recipients
         if recipients:

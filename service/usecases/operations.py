@@ -21,7 +21,7 @@ from service.db.operations import Heartbeat
 from service.db.session import widen
 from service.domain.alarms import ALARMS, Finding, Sample, judge
 from service.ledger.cosigning import KnownWitness
-from service.usecases import numbers, reconciliation
+from service.usecases import numbers, print_waiting, reconciliation
 from service.usecases.archive import LATE
 from service.usecases.context import Context
 from service.usecases.heartbeats import SILENT_AFTER, disks
@@ -116,6 +116,7 @@ def measure(context: Context, promises: Promises) -> list[Sample]:
             *numbers.samples(session, _ranges(context)),
             Sample("zending_notices_bounced", vitals.bounced(session)),
             *reconciliation.samples(session, context),
+            *print_waiting.samples(session, context),
             Sample("zending_seals_not_renewed", archive.overdue(session, before=context.clock() - LATE)),
             *_life(session, lags.now),
         ]

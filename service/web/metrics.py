@@ -50,6 +50,8 @@ HELP: Final[Mapping[str, str]] = {
     "zending_batch_open_seconds": "How long the oldest closed print batch has waited for its hand-over.",
     "zending_print_exceptions": "What print houses said that does not fit and nobody has looked at.",
     "zending_print_letters_late": "Letters past their deadline of which nobody said that the post has them.",
+    "zending_print_letters_unprinted": "Letters that wait and whose product no print house offers.",
+    "zending_print_letters_unprinted_oldest_seconds": "Since when the oldest of them waits.",
     "zending_print_acknowledgement_oldest_seconds": "Since when a batch was handed over that is not acknowledged.",
     "zending_print_inbound_oldest_seconds": "Since when a print house's file is kept that is not taken in.",
     "zending_print_pull_oldest_seconds": "Since when a pull list waits for its answer.",

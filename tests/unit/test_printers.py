@@ -110,6 +110,16 @@ def test_none_an_alien_name_and_clear_letters_in_production_are_refused(tmp_path
         read_folder(tmp_path)
 
 
+def test_a_product_that_nobody_offers_is_named_before_letters_wait_for_ever(tmp_path: Path) -> None:
+    write(tmp_path, "alpha")
+    needed = ("letter", "registered_letter")
+    with contextlib.ExitStack() as closing:
+        with pytest.raises(PrinterRefused, match="no print house offers registered_letter"):
+            opening.open_all(tmp_path, encrypted=False, closing=closing, needed=needed)
+        write(tmp_path, "alpha", product='[[products]]\nname = "registered_letter"\ncut_offs = ["10:00"]')
+        assert list(opening.open_all(tmp_path, encrypted=False, closing=closing, needed=needed)) == ["alpha"]
+
+
 def test_the_presort_table_gives_each_postcode_one_code() -> None:
     table = presort.load()
     assert "fictional" in table.note.lower()
