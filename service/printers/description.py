@@ -100,7 +100,7 @@ class Product(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         daily_letters: what it prints for us in a day; None for as much as comes.
         daily_sheets: the same, in sheets.
         second: the print house that gets what is more than that; none, and it waits for the next run.
-        deadline_days: working days within which a letter that waits must go out.
+        deadline_days: working days after its hand-over in which a letter is to be posted; None for what the settings say.
     """
 
     name: Name
@@ -110,7 +110,7 @@ class Product(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     daily_letters: Count | None = None
     daily_sheets: Count | None = None
     second: Name | None = None
-    deadline_days: Annotated[int, Meta(ge=1, le=60)] = 2
+    deadline_days: Annotated[int, Meta(ge=1, le=60)] | None = None
 
 
 class Printer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -28,7 +28,7 @@ class Product:
     daily_letters: int | None = None
     daily_sheets: int | None = None
     second: str | None = None
-    deadline_days: int = 2
+    deadline_days: int | None = None
 
     def cut_off_after(self, moment: datetime) -> datetime:
         """Its first cut-off later than this."""

@@ -21,6 +21,7 @@ from service.domain.alarms import Sample
 from service.usecases import post_batches
 from service.usecases.context import Context
 from service.usecases.post_statements import name_of
+from service.usecases.products import read_product
 
 WINDOW: Final = timedelta(days=80)
 """How far back batches are looked at; copies and with them the letters' rows are kept for longer."""
@@ -155,10 +156,15 @@ def samples(session: Session, context: Context) -> Iterable[Sample]:
 
 
 def deadline(context: Context, batch: PrintBatch) -> datetime | None:
-    """Until when the post has the letters of a batch: the end of so many working days after its hand-over."""
+    """Until when the post has the letters of a batch: the end of so many working days after its hand-over.
+
+    As many as its print house says of the product; where it says none, or is not described any more, the settings do.
+    """
     if batch.handed_over_at is None:
         return None
-    days = context.post_promises.deadline_days
+    printer = context.printers.get(batch.provider)
+    product = None if printer is None else printer.products.get(read_product(batch.product["key"]).product)
+    days = (None if product is None else product.deadline_days) or context.post_promises.deadline_days
     last = calendar.add_working_days(calendar.local_date(batch.handed_over_at), days)
     return calendar.begins(last + timedelta(days=1))
 

@@ -78,6 +78,24 @@ def test_the_numbers_of_a_batch_and_of_a_day_balance(
     assert reconciliation.of_day(pipeline.context, calendar.local_date(now) - timedelta(days=1))[0].batches == 0
 
 
+@pytest.mark.parametrize(("days", "late"), [(None, 0), (1, 1), (5, 0)])
+def test_a_letter_is_late_by_what_its_own_product_promises(
+    pipeline: Pipeline, organisation: Sender, database: TestDatabase, days: int | None, late: int
+) -> None:
+    handed_over(pipeline, organisation(), 1)
+    handed_over_on = calendar.local_date(pipeline.now)
+    first = pipeline.context.printers.first
+    letter = dataclasses.replace(first.products["letter"], deadline_days=days)
+    products = {**first.products, "letter": letter}
+    change(pipeline, printers=Printers([dataclasses.replace(first, products=products)]))
+    # The settings say three, so that the second working day is in time for them.
+    second = calendar.begins(calendar.add_working_days(handed_over_on, 2)) + timedelta(hours=12)
+    with at(pipeline, second):
+        (shown,) = reconciliation.newest(pipeline.context, limit=5)
+    assert shown.deadline == calendar.begins(calendar.add_working_days(handed_over_on, days or 3) + timedelta(days=1))
+    assert (shown.late, "letters_late" in shown.off) == (late, bool(late))
+
+
 def test_what_is_late_or_unanswered_rings(pipeline: Pipeline, organisation: Sender, database: TestDatabase) -> None:
     (delivery,) = handed_over(pipeline, organisation())
     assert set(samples(pipeline).values()) == {0}, "a print house that tells nothing is not waited for"
