@@ -100,7 +100,7 @@ class Product(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         daily_letters: what it prints for us in a day; None for as much as comes.
         daily_sheets: the same, in sheets.
         second: the print house that gets what is more than that; none, and it waits for the next run.
-        deadline_days: working days after its hand-over in which a letter is to be posted; None for what the settings say.
+        deadline_days: working days after its hand-over in which a letter is to be posted; None: as set for all.
     """
 
     name: Name
