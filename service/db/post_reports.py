@@ -97,6 +97,14 @@ def sent(session: Session, deliveries: Collection[uuid.UUID]) -> dict[tuple[uuid
     return found
 
 
+def ordered(session: Session, deliveries: Collection[uuid.UUID]) -> dict[tuple[uuid.UUID, int], int]:
+    """The newest attempt (counted from 1) that was ordered of each letter of these deliveries, in a batch or not."""
+    query = select(PrintLetter.delivery_id, PrintLetter.leg, func.max(PrintLetter.attempt) + 1)
+    query = query.where(among(PrintLetter.delivery_id, deliveries))
+    rows = session.execute(query.group_by(PrintLetter.delivery_id, PrintLetter.leg))
+    return {(delivery, leg): attempt for delivery, leg, attempt in rows}
+
+
 def of_set(session: Session, number: int) -> SentLetter | None:
     """The letter that has this number in the codes on its sheets, if it is in a batch."""
     query = (

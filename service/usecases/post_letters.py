@@ -94,12 +94,13 @@ def settle_kept(session: Session, context: Context, progress: Progress, handed_o
         return
     letters = rows.sent(session, [dossier.id for dossier in handed_over])
     scans = post_scans.digests(session, [dossier.id for dossier in handed_over])
+    ordered = rows.ordered(session, [dossier.id for dossier in handed_over])
     for dossier in handed_over:
         for leg in dossier.legs:
             key = (dossier.id, leg.number)
             fresh = leg.state == LegState.HANDED_OVER.value
             if key in known and leg.kind == LegKind.PAPER.value and fresh:
-                all_of_it = Known(known[key], letters.get(key, []), scans.get(key, {}))
+                all_of_it = Known(known[key], letters.get(key, []), scans.get(key, {}), ordered.get(key, 1))
                 _move(session, progress, dossier, leg, all_of_it, known[key], {}, context)
                 came_back(session, context, [(dossier, leg)])
 
@@ -217,6 +218,7 @@ class _Taking:
     ) -> None:
         ids = {dossier.id for _, dossier, _ in fitting.values()}
         known, scans = rows.reports(self._session, ids), post_scans.digests(self._session, ids)
+        ordered = rows.ordered(self._session, ids)
         progress = Progress(self._context, now=self._context.clock())
         actors = {name: each.actor for name, (each, _, _) in fitting.items()}
         about = {(d.id, leg.number): (d, leg) for _, d, leg in fitting.values()}
@@ -229,7 +231,7 @@ class _Taking:
                 self._tally[Effect.EARLY] += len(new)
                 continue
             self._tally[Effect.TAKEN] += len(new)
-            all_of_it = Known(told, letters.get(key, []), scans.get(key, {}))
+            all_of_it = Known(told, letters.get(key, []), scans.get(key, {}), ordered.get(key, 1))
             _move(self._session, progress, dossier, leg, all_of_it, new, actors, self._context)
         progress.write(self._session)
         came_back(self._session, self._context, about.values())
@@ -254,10 +256,10 @@ def _move(
 ) -> None:
     """Settle a handed-over leg from all that is known of it, and show and evidence what is ``new`` of that."""
     names = {(row.printer, row.statement) for row in new}
-    reports = counted(known.told, known.sent)
+    reports = counted([row for row in known.told if not known.gave_way(row)], known.sent)
     shown = {kind_of(row) for row in known.told if (row.printer, row.statement) not in names}
     for row in new:
-        if kind_of(row) in shown:
+        if kind_of(row) in shown or known.gave_way(row):
             continue
         shown.add(kind_of(row))
         actor = actors.get(row.statement, Actor.POST)

@@ -2,7 +2,7 @@
 
 import uuid
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
 import structlog
@@ -23,6 +23,7 @@ from service.domain.states import LegState
 from service.usecases import audit, dossiers, printers, recovery
 from service.usecases import post_letters as letters
 from service.usecases.context import Context
+from service.usecases.dossiers import Dossier
 from service.usecases.post_statements import OURS, PULLED, Effect, Odd, Statement, name_of
 from service.usecases.post_statements import place as place_of
 from service.usecases.printers import sha256_of
@@ -55,7 +56,6 @@ def order(context: Context, names: Sequence[str], *, reason: str, actor: str) ->
         sent = reports.sent(session, ids)
         before = rows.of_deliveries(session, ids)
         wanted: dict[uuid.UUID, list[dict[str, object]]] = {}
-        batches: dict[uuid.UUID, PrintBatch] = {}
         for name, place in zip(names, places, strict=True):
             letter = sent[place][-1] if place in sent else None
             if place is None or letter is None or place[0] not in found:
@@ -64,7 +64,6 @@ def order(context: Context, names: Sequence[str], *, reason: str, actor: str) ->
                 raise Invalid(f"The letter {name} is not with the print house.", code="not_with_the_print_house")
             if (*place, letter.attempt) not in before:
                 before.add((*place, letter.attempt))
-                batches[letter.batch.id] = letter.batch
                 wanted.setdefault(letter.batch.id, []).append(
                     {
                         "organisation_id": found[place[0]].delivery.organisation_id,
@@ -73,23 +72,63 @@ def order(context: Context, names: Sequence[str], *, reason: str, actor: str) ->
                         "attempt": letter.attempt,
                     }
                 )
-        for batch_id in sorted(wanted):
-            # Two that order at once number their lists one after the other.
-            batch = printing.batch(session, batch_id, lock=True)
-            assert batch is not None
-            pull = PrintPull(
-                id=new_id(),
-                batch_id=batch_id,
-                number=rows.next_number(session, batch_id),
-                printer=batch.provider,
-                reason=reason[:REASON_LENGTH],
-                ordered_by=actor,
-                ordered_at=context.clock().replace(microsecond=0),
+        return put(session, context, wanted, reason=reason, actor=actor)
+
+
+def out_of(
+    session: Session, context: Context, former: Collection[tuple[Dossier, int]], *, reason: str, actor: str
+) -> int:
+    """Have what a print house holds of letters that are printed again taken out there; how many lists that makes.
+
+    What is posted already, or on a list, is left alone. To be called with the dossiers locked, as long as their legs
+    are where they were.
+    """
+    ids = {dossier.id for dossier, _ in former}
+    sent, before = reports.sent(session, ids), rows.of_deliveries(session, ids)
+    wanted: dict[uuid.UUID, list[dict[str, object]]] = {}
+    for dossier, leg in former:
+        letter = next(iter(reversed(sent.get((dossier.id, leg), []))), None)
+        with_them = letter is not None and letter.batch.handed_over_at is not None
+        if letter is None or not with_them or dossier.leg(leg).state not in _INSIDE:
+            continue
+        if (dossier.id, leg, letter.attempt) not in before:
+            wanted.setdefault(letter.batch.id, []).append(
+                {
+                    "organisation_id": dossier.delivery.organisation_id,
+                    "delivery_id": dossier.id,
+                    "leg": leg,
+                    "attempt": letter.attempt,
+                }
             )
-            rows.add(session, pull, wanted[batch_id])
-            details: dict[str, str | int | None] = {"letters": len(wanted[batch_id]), "number": pull.number}
-            audit.record(session, actor=actor, act="print.pull", subject=batch.file_name, details=details)
-        return len(wanted)
+    return put(session, context, wanted, reason=reason, actor=actor)
+
+
+def put(
+    session: Session,
+    context: Context,
+    wanted: Mapping[uuid.UUID, list[dict[str, object]]],
+    *,
+    reason: str,
+    actor: str,
+) -> int:
+    """Write a list for each batch; how many."""
+    for batch_id in sorted(wanted):
+        # Two that order at once number their lists one after the other.
+        batch = printing.batch(session, batch_id, lock=True)
+        assert batch is not None
+        pull = PrintPull(
+            id=new_id(),
+            batch_id=batch_id,
+            number=rows.next_number(session, batch_id),
+            printer=batch.provider,
+            reason=reason[:REASON_LENGTH],
+            ordered_by=actor,
+            ordered_at=context.clock().replace(microsecond=0),
+        )
+        rows.add(session, pull, wanted[batch_id])
+        details: dict[str, str | int | None] = {"letters": len(wanted[batch_id]), "number": pull.number}
+        audit.record(session, actor=actor, act="print.pull", subject=batch.file_name, details=details)
+    return len(wanted)
 
 
 def send(context: Context) -> int:
@@ -144,7 +183,9 @@ def answered(session: Session, context: Context, row: PrintInbound, message: Pul
         odd = Odd("PULL_UNKNOWN", row.sha256.hex(), "There is no such pull list.", batch=message.batch)
         letters.note(session, row.printer, [odd], received_at=row.received_at, inbound=row.id)
         return Counter({Effect.ODD: 1})
-    listed = {(name_of(each.delivery_id, each.leg), each.attempt): each for each in rows.letters(session, [pull.id])}
+    of_list = rows.letters(session, [pull.id])
+    ordered = reports.ordered(session, [each.delivery_id for each in of_list])
+    listed = {(name_of(each.delivery_id, each.leg), each.attempt): each for each in of_list}
     out: list[Statement] = []
     strange: list[Odd] = []
     tally: Counter[Effect] = Counter()
@@ -164,6 +205,8 @@ def answered(session: Session, context: Context, row: PrintInbound, message: Pul
             else:
                 tally[Effect.TAKEN] += 1
                 late = f"It was too late to take it out: {each.code or 'no code'}."
+                if each.attempt < ordered.get((known.delivery_id, known.leg), 0):
+                    late += " It is printed again too."
                 strange.append(Odd("PULL_TOO_LATE", name, late, each.id, message.batch))
     session.flush()
     if all(each.pulled is not None for each in listed.values()):

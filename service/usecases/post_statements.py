@@ -80,11 +80,16 @@ class Statement:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """Everything that is known of a leg's letter: what was said, its printings, and its pictures."""
+    """Everything that is known of a leg's letter: what was said, its printings, its pictures, the newest attempt."""
 
     told: Sequence[PrintReport]
     sent: Sequence[SentLetter]
     scans: Mapping[str, str]
+    ordered: int = 1
+
+    def gave_way(self, row: PrintReport) -> bool:
+        """Whether a printing was only taken out because the letter is printed again: that ends nothing."""
+        return row.event == PULLED and row.attempt < self.ordered
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,14 +7,18 @@ from service.db.session import widen
 from service.domain.errors import Conflict, Invalid
 from service.domain.print_runs import REPRINT_REASONS
 from service.domain.states import Actor, Event
-from service.usecases import audit, dossiers
+from service.usecases import audit, dossiers, post_pulls
 from service.usecases.context import Context
+from service.usecases.dossiers import Dossier
+from service.usecases.post_statements import REJECTED
 from service.usecases.post_statements import place as place_of
 from service.usecases.progress import Cause, Progress, may_happen
 
 
 def order(context: Context, names: Sequence[str], *, reason: str, actor: str) -> int:
     """Queue letters once more for the next run; how many. One that waits to be printed again already stays as it is.
+
+    What the print house still has of them, and did not refuse, is put on a pull list in the same transaction.
 
     Args:
         context: the wired parts.
@@ -35,6 +39,7 @@ def order(context: Context, names: Sequence[str], *, reason: str, actor: str) ->
         widen(session, rows.every_organisation(session))
         found = dossiers.load_readable(session, context, ids, lock=True)
         progress = Progress(context, now=context.clock())
+        former: list[tuple[Dossier, int]] = []
         for name, place in places.items():
             if place is None or place[0] not in found:
                 raise Invalid("There is no such letter.", code="letter_unknown")
@@ -46,10 +51,14 @@ def order(context: Context, names: Sequence[str], *, reason: str, actor: str) ->
                 continue
             if not may_happen(dossier, Event.REPRINT_ORDERED, dossier.leg(leg)):
                 raise Conflict("The letter is not with a print house, or has its end.", code="reprint_refused")
+            if reason != REJECTED:
+                former.append((dossier, leg))
             rows.queue_again(session, letter, reason=reason, now=progress.now)
             cause = Cause(Actor.OPERATOR, attempt=letter.attempt + 2, reasons=(reason,))
             progress.pass_by(dossier, dossier.leg(leg), Event.REPRINT_ORDERED, cause, at=progress.now)
             audit.record(session, actor=actor, act="print_letter.reprint", subject=name, details={"reason": reason})
             ordered += 1
+        # Else both printings would come to the recipient.
+        post_pulls.out_of(session, context, former, reason=f"printed again: {reason}", actor=actor)
         progress.write(session)
     return ordered
