@@ -60,6 +60,19 @@ def waits(session: Session) -> list[tuple[str, bool, int, datetime]]:
     return [(key, is_held, count, since) for key, is_held, count, since in found]
 
 
+def full_at(session: Session, printer: str, product: str) -> datetime | None:
+    """When the last run that left letters behind was planned, for want of room; None for never."""
+    query = select(func.max(PrintDeposit.planned_at)).where(PrintDeposit.waiting > 0)
+    return session.scalar(query.where(PrintDeposit.printer == printer, PrintDeposit.product == product))
+
+
+def left_behind(session: Session, key: str, *, before: datetime) -> tuple[int, datetime | None]:
+    """How many letters of a kind, not held, wait since before that moment, and since when the oldest does."""
+    query = select(func.count(), func.min(PrintLetter.queued_at)).where(*_FREE, PrintLetter.product == key)
+    row = session.execute(query.where(PrintLetter.held_at.is_(None), PrintLetter.queued_at <= before)).one()
+    return int(row[0]), row[1]
+
+
 def oldest(session: Session, keys: Collection[str]) -> datetime | None:
     """Since when the oldest letter of these kinds waits for a run."""
     return session.scalar(select(func.min(PrintLetter.queued_at)).where(*_FREE, PrintLetter.product.in_(keys)))

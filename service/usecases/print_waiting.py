@@ -16,7 +16,11 @@ from service.usecases.products import read_product
 
 UNPRINTED: Final = "unprinted"
 """No print house offers their product (any more)."""
-REASONS: Final = (UNPRINTED,)
+HELD: Final = "held"
+"""An operator holds them back: one by one, or their whole product."""
+LEFT: Final = "left"
+"""Their cut-off came, and no print house had room for them."""
+REASONS: Final = (UNPRINTED, HELD, LEFT)
 
 
 class Stuck(msgspec.Struct, frozen=True):
@@ -57,8 +61,17 @@ def _stuck(session: Session, context: Context) -> list[Stuck]:
             letters, since = letters + before.letters, min(since, before.since)
         merged[why, printer, product] = Stuck(why, printer, product, letters, since)
 
-    for key, _, letters, since in rows.waits(session):
+    held = {(hold.printer, hold.product) for hold in rows.held(session)}
+    for key, is_held, letters, since in rows.waits(session):
         product = read_product(key).product
         if product not in offered:
             add(UNPRINTED, None, product, letters, since)
+            continue
+        printer = context.printers.of(product).name
+        if is_held or (printer, product) in held:
+            add(HELD, printer, product, letters, since)
+        elif (planned_at := rows.full_at(session, printer, product)) is not None:
+            left, oldest = rows.left_behind(session, key, before=planned_at)
+            if oldest is not None:
+                add(LEFT, printer, product, left, oldest)
     return [merged[place] for place in sorted(merged, key=str)]
