@@ -9,7 +9,7 @@ from litestar.params import JSONBody
 from service.api.calls import ApiRequest, context_of, scoped
 from service.domain.errors import Invalid
 from service.identity.scopes import Scope
-from service.usecases import access, post_returned, print_holds, reprints
+from service.usecases import access, post_returned, print_holds, print_moves, reprints
 from service.usecases.context import Context
 
 _Letters = Annotated[
@@ -51,6 +51,14 @@ class GiveUpRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Letters that end without being printed."""
 
     letters: _Letters
+
+
+class MoveRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Whose waiting letters who prints instead; all products that both offer, or one."""
+
+    source: _Word
+    target: _Word
+    product: _Word | None = None
 
 
 class PrintLetters(Controller):
@@ -102,6 +110,19 @@ class PrintLetters(Controller):
             assert data.product is not None
             print_holds.release_product(context, data.printer, data.product, actor=actor)
         return Changed(1)
+
+    @post(
+        "/move",
+        status_code=200,
+        summary="Have waiting letters printed by another print house",
+        operation_id="movePrint",
+        sync_to_thread=True,
+        **scoped(Scope.PRINT_OPERATE, 404, 409, 413, 422),
+    )
+    def move(self, request: ApiRequest, data: JSONBody[MoveRequest]) -> Changed:
+        """What waits for one print house goes to another that offers the product, as far as that has room today."""
+        context, actor = _acting(request)
+        return Changed(print_moves.move(context, data.source, data.target, product=data.product, actor=actor))
 
     @post(
         "/reprints",

@@ -67,6 +67,20 @@ def waiting() -> None:
     sys.exit(1 if found else 0)
 
 
+@click.command("move")
+@click.argument("source", metavar="FROM")
+@click.argument("target", metavar="TO")
+@click.option("--product", help="Only letters of this product.")
+def move(*, source: str, target: str, product: str | None) -> None:
+    """Have what waits for a print house printed by another that offers the product, now, as far as it has room."""
+    from service.usecases import print_moves
+
+    with running() as application:
+        actor = actor_of(application, Scope.PRINT_OPERATE)
+        count = print_moves.move(application.context, source, target, product=product, actor=actor)
+    click.echo(f"{count} letters moved.")
+
+
 @click.command("reprint")
 @click.argument("letters", nargs=-1, required=True)
 @click.option("--reason", required=True, help="A word: see the message when it is another.")
@@ -92,7 +106,7 @@ def give_up(*, letters: tuple[str, ...]) -> None:
     click.echo(f"{count} letters given up.")
 
 
-COMMANDS = (hold, release, waiting, reprint, give_up)
+COMMANDS = (hold, release, waiting, move, reprint, give_up)
 
 
 def _one_of(letters: tuple[str, ...], batch: int | None, product: str | None) -> None:

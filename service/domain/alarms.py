@@ -250,7 +250,7 @@ ALARMS: Final[tuple[Alarm, ...]] = (
           "The oldest letter that is held back has waited for {value}.", "As for PrintLettersHeld.", PRINT),
     Alarm("PrintLettersLeft", _WARN, "zending_print_letters_left", 0,
           "{value} letter(s) wait past their cut-off: no print house had room for them.",
-          "zending print waiting says which; they go first with the next runs. See whether a second print house helps.",
+          "zending print waiting says which; they go first next time. zending print move gives them to another.",
           PRINT),
     Alarm("PrintLettersLeftSince", _WARN, "zending_print_letters_left_oldest_seconds", 0,
           "The oldest letter that no print house had room for has waited for {value}.",

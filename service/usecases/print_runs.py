@@ -48,7 +48,7 @@ def close_due(context: Context) -> int:
     for schedule in context.printers.schedules():
         begun = _begin_due(context, schedule, now) or begun
     # A run that somebody left half cut is cut to its end too.
-    return _cut_all(context) if begun or _is_open(context) else 0
+    return cut_all(context) if begun or _is_open(context) else 0
 
 
 def close(context: Context, actor: Actor, *, printer: str | None = None, product: str | None = None) -> int:
@@ -74,7 +74,7 @@ def close(context: Context, actor: Actor, *, printer: str | None = None, product
             for each in schedule.products:
                 if only in {None, schedule.printer.name} and product in {None, each.name}:
                     _plan(session, context, schedule.printer, each, actor, cut_off=None)
-    return _cut_all(context)
+    return cut_all(context)
 
 
 def _is_open(context: Context) -> bool:
@@ -136,7 +136,7 @@ def _plan(
     )
     if held_second:
         rooms[1] = Room(0, 0)
-    waiting = rows.waiting(session, keys, limit=_most(rooms))
+    waiting = rows.waiting(session, keys, limit=most_of(rooms))
     shares = share(waiting, rooms[0], rooms[1] if second is not None else None)
     left = sum(count for count, _ in rows.counted(session, keys).values()) - len(shares.first) - len(shares.second)
     if left:
@@ -145,18 +145,21 @@ def _plan(
     told: dict[str, Any] = {"cut_off_at": cut_off, "planned_at": now, "due_at": due_at, "actor": actor.value}
     counts = {"second": len(shares.second), "waiting": left}
     if shares.first or left:
-        _write(session, printer, product.name, shares.first, told | counts)
+        write_run(session, printer, product.name, shares.first, told | counts)
     if second is not None and shares.second:
-        _write(session, second, product.name, shares.second, told | {"second": 0, "waiting": 0})
+        write_run(session, second, product.name, shares.second, told | {"second": 0, "waiting": 0})
 
 
-def _most(rooms: Sequence[Room]) -> int | None:
+def most_of(rooms: Sequence[Room]) -> int | None:
     """How many letters can go at most; no more are read."""
     counts = [each.letters if each.letters is not None else each.sheets for each in rooms]
     return None if any(each is None for each in counts) else sum(each for each in counts if each is not None)
 
 
-def _write(session: Session, printer: Printer, product: str, letters: Sequence[Waiting], told: dict[str, Any]) -> None:
+def write_run(
+    session: Session, printer: Printer, product: str, letters: Sequence[Waiting], told: dict[str, Any]
+) -> None:
+    """Give letters their places in a run of a print house; the transaction has the lock and sees all senders."""
     ordered = in_order(dataclasses.replace(letter, presort=printer.presort.code(letter.postcode)) for letter in letters)
     deposit = PrintDeposit(
         id=new_id(),
@@ -172,7 +175,8 @@ def _write(session: Session, printer: Printer, product: str, letters: Sequence[W
 
 
 # ---------------------------------------------------------------- cutting
-def _cut_all(context: Context) -> int:
+def cut_all(context: Context) -> int:
+    """Cut every run that is planned into batches; their number."""
     recovery.guard(context)
     closed = 0
     while (done := _cut_once(context)) is not None:

@@ -122,6 +122,7 @@ TABLE: Mapping[str, Mapping[str, int]] = {
     "POST /v1/print/exceptions/seen": operator(400),
     "POST /v1/print/hold": operator(400),
     "POST /v1/print/release": operator(400),
+    "POST /v1/print/move": operator(400),
     "POST /v1/print/reprints": operator(400),
     "POST /v1/print/given-up": operator(400),
     "GET /v1/print/files": operator(200),
