@@ -23,7 +23,7 @@ MANIFEST: Final = "manifest.json"
 _CHUNK: Final = 1 << 20
 _EPOCH: Final = (1980, 1, 1, 0, 0, 0)
 _SENDER: Final = re.compile(r"[A-Z0-9]{8}")
-_NAME: Final = re.compile(r"PRT_0100_([A-Z0-9]{8})_([0-9]{10})_([0-9]{12})_0RQ\.ZIP")
+_NAME: Final = re.compile(r"PRT_0100_([A-Z0-9]{8})_([0-9]{10})_([0-9]{12})_0(RQ|PROOF)\.ZIP")
 _MOST_BATCHES: Final = 10**10
 
 
@@ -111,6 +111,7 @@ class Manifest:
         sender: the eight capitals or digits by which the print house knows us.
         batch: its number.
         created: when the batch was frozen, with an offset; written in UTC.
+        proof: to be printed and looked at, never posted; written only where it is so.
     """
 
     batch: int
@@ -120,10 +121,13 @@ class Manifest:
     files: tuple[ManifestFile, ...]
     letters: tuple[ManifestLetter, ...]
     schema: int = SCHEMA
+    proof: bool = False
 
     def encode(self) -> bytes:
         """The manifest as canonical JSON in UTF-8."""
         value = asdict(self) | {"created": _utc(self.created).strftime("%Y-%m-%dT%H:%M:%SZ")}
+        if not self.proof:
+            del value["proof"]
         return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
 
 
@@ -149,7 +153,23 @@ def file_name(sender: str, batch: int, created: datetime) -> str:
 
 def is_file_name(name: str) -> bool:
     """Whether the name is one that `file_name` gives."""
-    return _NAME.fullmatch(name) is not None
+    found = _NAME.fullmatch(name)
+    return found is not None and found[4] == "RQ"
+
+
+def proof_name(sender: str, number: int, created: datetime) -> str:
+    """The name of a proof's ZIP, ``…_0PROOF.ZIP``; who knows no proofs takes it for nothing, and posts nothing.
+
+    Raises:
+        ValueError: as `file_name`.
+    """
+    return file_name(sender, number, created).replace("_0RQ.", "_0PROOF.")
+
+
+def is_proof_name(name: str) -> bool:
+    """Whether the name is one that `proof_name` gives."""
+    found = _NAME.fullmatch(name)
+    return found is not None and found[4] == "PROOF"
 
 
 def _digest(data: IO[bytes]) -> tuple[str, int]:

@@ -6,6 +6,7 @@ from pathlib import Path
 from printing.providers import staged
 from printing.providers.base import PrintProvider
 from printing.providers.s3 import Bucket, S3Provider
+from tests.print_way_support import PARCEL
 from tests.s3_support import REGION, S3
 
 
@@ -13,6 +14,7 @@ class S3Remote:
     """Each has a bucket of its own."""
 
     bounded: tuple[object, ...] = (staged,)
+    parcel = PARCEL
 
     def __init__(self, server: S3, folder: Path) -> None:
         self.server, self.bucket = server, uuid.uuid4().hex

@@ -18,6 +18,8 @@ class Remote(Protocol):
 
     bounded: tuple[object, ...]
     """Modules that know how much is read of a file."""
+    parcel: Parcel
+    """What the contract brings there."""
 
     def provider(self) -> PrintProvider:
         """A fresh object, as after a restart."""
@@ -46,6 +48,7 @@ class Remote(Protocol):
 
 class DirectoryRemote:
     bounded: tuple[object, ...] = (staged,)
+    parcel = PARCEL
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder / "out"

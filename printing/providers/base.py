@@ -134,7 +134,8 @@ class PrintProvider(Inbox, Protocol):
 
     What must hold for every implementation (tests/contract/test_print_providers.py):
 
-    - A parcel is uploaded under its ``.TMP`` name and appears under its own name by one atomic step, whole.
+    - A parcel is uploaded under its ``.TMP`` name and appears under its own name by one atomic step, whole. Where the
+      far side has no names (HTTP) it is open until it is complete, by one step too.
     - ``upload`` returns only when the bytes would survive a loss of power at the far side, as far as it can promise
       that; ``publish`` likewise for the name.
     - Everything is safe to repeat, by a new object in a new process too. Publishing twice prints once.

@@ -16,7 +16,7 @@ from printing import exchange
 from printing.encryption import name_open
 from printing.errors import BatchRefused
 from printing.exchange import ExchangeRefused, FileName, LetterAnswer, PostalEvent, Pull, PulledLetter, What
-from printing.manifest import ManifestLetter, is_file_name
+from printing.manifest import ManifestLetter, is_file_name, is_proof_name
 from printing.profiles import Profile
 from printing.profiles import load as load_profile
 from printing.providers.directory import Folder
@@ -94,9 +94,9 @@ class PrintHouse:
     def _waiting(self) -> Iterator[str]:
         """Whole parcels and pull lists that were not looked at since they were last written, batches first."""
         names = (path.name for path in self._folder.iterdir())
-        for name in sorted(names, key=lambda name: (not is_file_name(name_open(name)), name)):
+        for name in sorted(names, key=lambda name: (not _is_parcel(name), name)):
             taken = exchange.read_name(name)
-            if is_file_name(name_open(name)) or (taken is not None and taken.what is What.PULL):
+            if _is_parcel(name) or (taken is not None and taken.what is What.PULL):
                 yield name
 
     def _take(self, name: str, now: datetime) -> list[str]:
@@ -144,7 +144,8 @@ class PrintHouse:
             if parcel["refused"] is not None:
                 return [f"{name} was submitted again; it is refused as before ({parcel['refused']})."]
             telling.acknowledge(self._book, parcel, now)
-            telling.respond(self._book, parcel, self._answers(name), now)
+            if not is_proof_name(name_open(name)):
+                telling.respond(self._book, parcel, self._answers(name), now)
         return [f"{name} was submitted again: answered as before, not printed again."]
 
     def _answers(self, name: str) -> list[LetterAnswer]:
@@ -163,6 +164,11 @@ class PrintHouse:
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             *(name, sha256, manifest.sender, manifest.batch, own[4], len(manifest.letters), package.sheets, keep),
         )
+        if manifest.proof:
+            parcel = self._book.row("SELECT * FROM parcel WHERE name = ?", name)
+            assert parcel is not None
+            telling.acknowledge(self._book, parcel, now)
+            return [f"{name} is a proof: printed on {package.sheets} sheets to be looked at, never posted."]
         said = [f"{name} has arrived with {len(manifest.letters)} letters on {package.sheets} sheets."]
         answers = []
         for letter in manifest.letters:
@@ -252,3 +258,7 @@ class PrintHouse:
             )
             self._book.run("DELETE FROM picture WHERE id = ? AND attempt = ? AND told = 0", letter, attempt)
         return PulledLetter(id=letter, attempt=attempt, pulled=code is None, code=code)
+
+
+def _is_parcel(name: str) -> bool:
+    return is_file_name(name_open(name)) or is_proof_name(name_open(name))

@@ -11,7 +11,7 @@ import pypdfium2
 
 from printing.encryption import is_sealed, name_open, open_with
 from printing.errors import BatchRefused, Problem
-from printing.manifest import Manifest, ManifestLetter, file_name, read_manifest
+from printing.manifest import Manifest, ManifestLetter, file_name, proof_name, read_manifest
 from printing.profiles import Profile
 from printing.readback import read_back
 
@@ -53,7 +53,8 @@ def examine(name: str, data: bytes, profile: Profile, identity: str | None) -> P
             raise BatchRefused(Problem("PARCEL_UNOPENABLE", "The parcel is encrypted and there is no key to open it."))
         data = open_with(identity, data)
     manifest = read_manifest(BytesIO(data))
-    if file_name(manifest.sender, manifest.batch, manifest.created) != name_open(name):
+    named = proof_name if manifest.proof else file_name
+    if named(manifest.sender, manifest.batch, manifest.created) != name_open(name):
         raise BatchRefused(Problem("NAME_DIFFERS", "The file's name is not that of its manifest."))
     with ZipFile(BytesIO(data)) as archive:
         files = {file.name: archive.read(file.name) for file in manifest.files}

@@ -106,7 +106,19 @@ def give_up(*, letters: tuple[str, ...]) -> None:
     click.echo(f"{count} letters given up.")
 
 
-COMMANDS = (hold, release, waiting, move, reprint, give_up)
+@click.command("proof")
+@click.argument("delivery")
+def proof(*, delivery: str) -> None:
+    """Have the letter of a delivery printed once to be looked at; it is never posted, and nothing changes for it."""
+    from service.usecases import proofs
+
+    with running() as application:
+        actor = actor_of(application, Scope.PRINT_OPERATE)
+        printer, file = proofs.send(application.context, delivery, actor=actor)
+    click.echo(f"{file} is with {printer}.")
+
+
+COMMANDS = (hold, release, waiting, move, reprint, give_up, proof)
 
 
 def _one_of(letters: tuple[str, ...], batch: int | None, product: str | None) -> None:

@@ -69,7 +69,16 @@ class S3Way(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="
     seconds: Seconds = 30.0
 
 
-Way = DirectoryWay | SftpWay | S3Way
+class HttpWay(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="http"):
+    """A print house that is called letter by letter; see `printing.providers.http`."""
+
+    url: Text
+    token_file: Text
+    allow_http: bool = False
+    seconds: Seconds = 30.0
+
+
+Way = DirectoryWay | SftpWay | S3Way | HttpWay
 """By its ``kind``."""
 
 

@@ -1,9 +1,13 @@
 """From what is said of print houses to print houses that can be used."""
 
 import contextlib
+import re
 from collections.abc import Collection
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -11,13 +15,16 @@ from printing import presort, profiles
 from printing.encryption import check_recipients
 from printing.providers.base import PrintProvider
 from printing.providers.directory import DirectoryProvider
+from printing.providers.http import HttpProvider
 from printing.providers.s3 import Bucket, S3Provider
 from printing.providers.sftp import SftpProvider, SftpServer
 from service.domain.cutoffs import read_hours
+from service.outgoing import hosts_of, http_client
 from service.printers import description
 from service.printers.description import PrinterRefused, Way
 from service.printers.wired import Printer, Printers, Product
 
+_TOKEN: Final = re.compile(r"[A-Za-z0-9._~+/=-]+")
 LEAST_SECRET = 32
 """Bytes of what a print house signs its calls with."""
 
@@ -48,7 +55,12 @@ def open_all(folder: Path, *, encrypted: bool, closing: contextlib.ExitStack, ne
                 check_recipients(recipients)
             except ValueError as error:
                 raise PrinterRefused(file, "encryption.recipients", str(error)) from None
-        if encrypted and each.encryption is None:
+        by_calls = isinstance(each.way, description.HttpWay)
+        if by_calls and recipients:
+            raise PrinterRefused(file, "encryption", "a sealed parcel can't be sent letter by letter (way.kind http)")
+        if encrypted and isinstance(each.way, description.HttpWay) and each.way.allow_http:
+            raise PrinterRefused(file, "way.allow_http", "in production letters leave only encrypted")
+        if encrypted and each.encryption is None and not by_calls:
             raise PrinterRefused(file, "encryption", "is missing: in production letters leave only encrypted")
         found.append(
             Printer(
@@ -76,11 +88,29 @@ def open_way(way: Way, folder: Path, *, file: str, closing: contextlib.ExitStack
     del closing  # each way lets go of its connections by itself
     if isinstance(way, description.DirectoryWay):
         return DirectoryProvider(folder / way.folder, None if way.incoming is None else folder / way.incoming)
+    if isinstance(way, description.HttpWay):
+        return _by_calls(way, folder, file=file)
     told = msgspec.structs.asdict(way) | {"key_file": folder / way.key_file}
     try:
         return SftpProvider(SftpServer(**told)) if isinstance(way, description.SftpWay) else S3Provider(Bucket(**told))
     except ValueError as error:
         raise PrinterRefused(file, "way", str(error)) from None
+
+
+def _by_calls(way: description.HttpWay, folder: Path, *, file: str) -> HttpProvider:
+    told = urlsplit(way.url)
+    if told.scheme not in ({"https", "http"} if way.allow_http else {"https"}) or not told.hostname:
+        raise PrinterRefused(file, "way.url", "begins with https:// and names a host")
+    if told.query or told.fragment or told.username is not None or told.password is not None:
+        raise PrinterRefused(file, "way.url", "has no name, password, query or fragment in it")
+    try:
+        token = (folder / way.token_file).read_text("ascii").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise PrinterRefused(file, "way.token_file", f"can't be read ({type(error).__name__})") from None
+    if not _TOKEN.fullmatch(token):
+        raise PrinterRefused(file, "way.token_file", "holds one token: letters, digits and -._~+/=")
+    client = partial(http_client, hosts_of([way.url]), seconds=way.seconds)
+    return HttpProvider(way.url, token, client, seconds=way.seconds)
 
 
 def only(

@@ -114,19 +114,21 @@ def _batch_letters(
 ) -> list[BatchLetter]:
     return [
         BatchLetter(
-            entry=_entry(work.dossiers[letter.delivery_id], letter, key),
-            read=_reader(context, letter),
+            entry=entry_of(work.dossiers[letter.delivery_id], letter, key),
+            read=reader_of(context, letter),
             duplex=key.duplex,
         )
         for letter in letters
     ]
 
 
-def _reader(context: Context, letter: PrintLetter) -> Callable[[], bytes]:
+def reader_of(context: Context, letter: PrintLetter) -> Callable[[], bytes]:
+    """How to get a letter's print copy."""
     return lambda: context.vault.read(letter.path, letter.organisation_id, letter.delivery_id, f"print-{letter.leg}")
 
 
-def _entry(dossier: Dossier, letter: PrintLetter, key: BatchKey) -> ManifestLetter:
+def entry_of(dossier: Dossier, letter: PrintLetter, key: BatchKey) -> ManifestLetter:
+    """What a manifest says of a letter before it is merged."""
     assert dossier.personal.address is not None
     return ManifestLetter(
         id=f"{public_id(DELIVERY, letter.delivery_id)}-{letter.leg}",

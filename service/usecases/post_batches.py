@@ -4,7 +4,9 @@ from collections import Counter
 
 from sqlalchemy.orm import Session
 
+from printing.encryption import name_open
 from printing.exchange import Acknowledgement, Deleted
+from printing.manifest import is_proof_name
 from service.db import post_reports as rows
 from service.db.models import PrintBatch
 from service.db.post_models import PrintInbound
@@ -18,6 +20,8 @@ ACKNOWLEDGED, DELETED = "acknowledged", "deleted"
 def acknowledged(session: Session, _context: Context, row: PrintInbound, message: Acknowledgement) -> Counter[Effect]:
     """Compare what arrived with what was sent: name, digest, letters and sheets."""
     batch = _batch(session, row, message.batch)
+    if batch is None and _is_proof(message):
+        return Counter({Effect.TAKEN: 1})
     if batch is None:
         return _odd(session, row, "BATCH_UNKNOWN", message.batch, "There is no such batch with this print house.")
     differs = [
@@ -36,9 +40,16 @@ def acknowledged(session: Session, _context: Context, row: PrintInbound, message
 def deleted(session: Session, _context: Context, row: PrintInbound, message: Deleted) -> Counter[Effect]:
     """Keep that the print house has nothing left of a batch's file."""
     batch = _batch(session, row, message.batch)
+    if batch is None and _is_proof(message):
+        return Counter({Effect.TAKEN: 1})
     if batch is None:
         return _odd(session, row, "BATCH_UNKNOWN", message.batch, "There is no such batch with this print house.")
     return _said(session, row, batch, DELETED, message, [] if message.file == batch.file_name else ["file"])
+
+
+def _is_proof(message: Acknowledgement | Deleted) -> bool:
+    """Proofs are no batches: what is said of their files is kept as it came, and changes nothing."""
+    return is_proof_name(name_open(message.file))
 
 
 def _batch(session: Session, row: PrintInbound, number: int) -> PrintBatch | None:

@@ -146,8 +146,9 @@ ALLOWED = {
     "signing/connection.py": {"socket", "http"},
     "printing/providers/sftp.py": {"asyncssh"},
     "printing/providers/s3.py": {"obstore"},
+    "printing/providers/http.py": {"httpx"},
 }
-"""Who may speak over networks by which library. ``httpx`` in identity is the type of the client that it is handed."""
+"""Who may speak over networks by which library. Identity and printing name ``httpx`` for the client they are handed."""
 _CALLERS = frozenset(
     {"httpx", "httpcore", "requests", "urllib3", "aiohttp", "smtplib", "ftplib", "obstore", "redis", "socket", "http",
      "telnetlib", "websockets", "paramiko", "asyncssh", "imaplib", "poplib", "xmlrpc"}

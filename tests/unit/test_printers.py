@@ -1,6 +1,7 @@
 """Print houses as files describe them: read whole, or refused with the file and the key that are wrong."""
 
 import contextlib
+import json
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 
 from printing import presort, profiles
 from printing.providers.base import PrintProvider
+from printing.providers.http import HttpProvider
 from printing.providers.s3 import S3Provider
 from printing.providers.sftp import SftpProvider
 from service.printers import opening
@@ -146,7 +148,7 @@ def test_a_table_that_is_in_disorder_is_refused(ranges: str) -> None:
 
 
 def way(place: Path, kind: str, values: Mapping[str, str | int]) -> None:
-    lines = "\n".join(f"{key} = {value!r}" for key, value in values.items())
+    lines = "\n".join(f"{key} = {json.dumps(value)}" for key, value in values.items())
     (place / "alpha.toml").write_text(
         f"""name = "alpha"
 sender = "ZENDING1"
@@ -167,6 +169,51 @@ def opened(folder: Path) -> PrintProvider:
 
 SFTP = {"host": "sftp.example", "user": "zending", "key_file": "client.key", "folder": "/out", "incoming": "/in"}
 S3 = {"endpoint": "https://s3.example", "bucket": "b", "region": "eu-west-1", "key_file": "s3.key", "folder": "out"}
+
+
+HTTP = {"url": "https://print.example/zending", "token_file": "token"}
+
+
+def test_a_way_by_calls_is_opened_without_one_and_needs_no_keys_in_production(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("a-token\n")
+    way(tmp_path, "http", HTTP)
+    with contextlib.ExitStack() as closing:
+        printers = opening.open_all(tmp_path, encrypted=True, closing=closing)
+        assert isinstance(printers.named("alpha").provider, HttpProvider)
+
+
+@pytest.mark.parametrize(
+    ("values", "token", "key"),
+    [
+        ({**HTTP, "url": "http://print.example"}, "x", "way.url"),
+        ({**HTTP, "url": "https:///zending"}, "x", "way.url"),
+        ({**HTTP, "url": "https://me:secret@print.example"}, "x", "way.url"),
+        ({**HTTP, "url": "https://print.example?to=x"}, "x", "way.url"),
+        ({**HTTP, "url": "http://print.example", "allow_http": True}, "x", "way.allow_http"),
+        (HTTP, "two tokens", "way.token_file"),
+        (HTTP, "", "way.token_file"),
+        ({**HTTP, "token_file": "nowhere"}, "x", "way.token_file"),
+    ],
+)
+def test_a_way_by_calls_that_cannot_be_used_is_refused_with_its_key(
+    tmp_path: Path, values: dict[str, str | int], token: str, key: str
+) -> None:
+    (tmp_path / "token").write_text(token)
+    way(tmp_path, "http", values)
+    with contextlib.ExitStack() as closing, pytest.raises(PrinterRefused) as refused:
+        opening.open_all(tmp_path, encrypted=True, closing=closing)
+    assert refused.value.key == key
+    assert "secret" not in str(refused.value)
+
+
+def test_what_is_sealed_cannot_go_letter_by_letter(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("x")
+    way(tmp_path, "http", HTTP)
+    with (tmp_path / "alpha.toml").open("a") as file:
+        file.write(AGE)
+    with pytest.raises(PrinterRefused) as refused:
+        opened(tmp_path)
+    assert refused.value.key == "encryption"
 
 
 def test_ways_over_sftp_and_s3_are_opened_without_a_call(tmp_path: Path) -> None:
