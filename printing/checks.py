@@ -131,6 +131,7 @@ def check_document(
     count = len(sizes)
     sheets = (-(-count // 2) if duplex else count) + (1 if mode == "page" else 0)
     looking = _Looking(profile, duplex=duplex, first=first, pictures=pictures, own=(), reduces=profile.rules.reduce)
+    looking.judges_style = True
     looking.look(printed, surveys)
     looking.weigh(sheets, len(printed))
     # Pages behind the first are turned and made smaller; where an address is to stand, nothing may be moved.
@@ -221,6 +222,7 @@ class _Looking:
         self._profile = profile
         self._duplex = duplex
         self._first = first
+        self.judges_style = False  # the address that we print ourselves is as the profile has it
         self._wanted = pictures
         self._own = own
         self._reduces = reduces
@@ -285,6 +287,14 @@ class _Looking:
         ):
             if code in survey and severity != "off":
                 (self.problems if severity == "error" else self.warnings).append(problem(code, number))
+        if first is First.ADDRESS and self.judges_style:
+            self._style()
+
+    def _style(self) -> None:
+        severity, odd = self._profile.rules.address_style, self._seen.odd if self._seen else ()
+        if odd and severity != "off":
+            found = problem("ADDR_STYLE", 1, gathered(odd, self._profile))
+            (self.problems if severity == "error" else self.warnings).append(found)
 
     def _text(self, first: First) -> list[Problem]:
         """What the text in the window tells; the address itself is looked at where one is adopted."""

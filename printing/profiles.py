@@ -117,6 +117,8 @@ class Rules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         font_type3: what fonts drawn by instructions of their own are (`FONT_TYPE3`).
         transparency: what transparent parts are (`TRANSPARENCY`).
         not_cmyk: what colours of screens are (`NOT_CMYK`).
+        address_style: what an address is that the document shows in another size than the profile's, not in a plain
+            face without serifs, or not at one left edge (`ADDR_STYLE`).
     """
 
     tolerance: Annotated[float, Meta(ge=0, le=10)] = 1
@@ -126,6 +128,7 @@ class Rules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     font_type3: Severity = "warning"
     transparency: Severity = "warning"
     not_cmyk: Severity = "off"
+    address_style: Severity = "warning"
 
 
 class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -34,6 +34,7 @@ SENTENCES: Final[Mapping[str, str]] = MappingProxyType(
         "ADDR_DIFFERS": "The window does not show the recipient's address.",
         "ADDR_LENGTH": "A line of the address in the window is too long.",
         "ADDR_CHARS": "The address in the window has characters that cannot be printed.",
+        "ADDR_STYLE": "The address in the window is not as the post reads it best: plain, in its sizes, at one edge.",
         "CHECK_TIMEOUT": "The letter could not be checked: looking at it takes too long.",
         "CHECK_MEMORY": "The letter could not be checked: looking at it takes too much memory.",
         "CHECK_CRASHED": "The letter could not be checked: looking at it made the checking program fail.",

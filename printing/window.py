@@ -1,9 +1,13 @@
 """The text that the window of an envelope shows of a page, printed in ink or not."""
 
+import ctypes
+import math
+import re
 from dataclasses import dataclass
 from typing import Final
 
 import pypdfium2
+from pypdfium2 import raw as pdfium
 
 from printing.profiles import MM, Box, Profile
 
@@ -13,6 +17,11 @@ Corners = tuple[float, float, float, float]
 _SAME_LINE: Final = 0.5
 """Two pieces of text are one line when this share of the lower one's height is common to both."""
 _EDGE: Final = 0.2  # mm: what a glyph's box may lie beyond the window and still be in it
+_INDENT: Final = 1.0  # mm: letters begin at little distances of their own
+_ROUNDING: Final = 0.25  # points
+_NAME: Final = 256  # bytes of a font's name
+_NOT_PLAIN: Final = 1 << 1 | 1 << 3 | 1 << 6 | 1 << 18  # flags of a font's descriptor: serif, script, italic, bold
+_NOT_PLAIN_NAME: Final = re.compile(rb"bold|italic|oblique|black", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -23,11 +32,14 @@ class Seen:
         lines: inside the window, from top to bottom.
         boxes: of the pieces of text that they are made of.
         beside: of the text that lies in what may come into the window, and not, or not wholly, in the window.
+        odd: of what of the lines is set otherwise than machines read best, as far as the file says: in a plain face
+            without serifs, of the profile's sizes, all beginning at one edge.
     """
 
     lines: tuple[str, ...] = ()
     boxes: tuple[Box, ...] = ()
     beside: tuple[Box, ...] = ()
+    odd: tuple[Box, ...] = ()
 
 
 def look(page: pypdfium2.PdfPage, profile: Profile) -> Seen:
@@ -47,10 +59,37 @@ def look(page: pypdfium2.PdfPage, profile: Profile) -> Seen:
             else:
                 beside.append(box)
         # A line's own text is asked for as a whole: pieces end where letters are kerned, too.
-        lines = tuple(_text(textpage, line) for line in _lines(inside))
+        rows = _lines(inside)
+        lines = tuple(_text(textpage, row) for row in rows)
+        edge = min((row[0] for row in rows), default=0.0)
+        odd = [row for row in rows if row[0] - edge > _INDENT * MM]
+        odd += [piece for piece in inside if not _is_plain(textpage, piece, profile)]
     finally:
         textpage.close()
-    return Seen(lines, tuple(_box(corners, width, height) for corners in inside), tuple(beside))
+    return Seen(
+        lines,
+        tuple(_box(corners, width, height) for corners in inside),
+        tuple(beside),
+        tuple(dict.fromkeys(_box(corners, width, height) for corners in odd)),
+    )
+
+
+def _is_plain(textpage: pypdfium2.PdfTextPage, piece: Corners, profile: Profile) -> bool:
+    """Whether a piece of text, which is of one font, is set as an address should be."""
+    left, bottom, right, top = piece
+    index = textpage.get_index((left + right) / 2, (bottom + top) / 2, right - left, top - bottom)
+    if index is None:
+        return True
+    matrix, name, flags = pdfium.FS_MATRIX(), ctypes.create_string_buffer(_NAME), ctypes.c_int()
+    pdfium.FPDFText_GetMatrix(textpage.raw, index, matrix)
+    size = pdfium.FPDFText_GetFontSize(textpage.raw, index) * math.hypot(matrix.c, matrix.d)
+    pdfium.FPDFText_GetFontInfo(textpage.raw, index, name, _NAME, flags)
+    sizes = profile.address.sizes
+    return (
+        min(sizes) - _ROUNDING <= size <= max(sizes) + _ROUNDING
+        and not flags.value & _NOT_PLAIN
+        and not _NOT_PLAIN_NAME.search(name.value)
+    )
 
 
 def _text(textpage: pypdfium2.PdfTextPage, corners: Corners) -> str:

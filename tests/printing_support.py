@@ -39,6 +39,14 @@ def embedded_font() -> str:
 
 
 @cache
+def strong_font() -> str:
+    """The bold one of the same family, as `embedded_font`."""
+    folder = Path(printing.typeset.__file__).with_name("fonts")
+    pdfmetrics.registerFont(TTFont("Strong", str(folder / "LiberationSans-Bold.ttf")))
+    return "Strong"
+
+
+@cache
 def logo() -> bytes:
     """A PNG of some kilobytes."""
     out = BytesIO()

@@ -110,6 +110,26 @@ def returned_mail(slug: str, what: str) -> None:
     click.echo(f"Letters of {slug} that come back: {what}.")
 
 
+@organisations.command()
+@click.argument("slug")
+@click.argument("what", type=click.Choice(["return", "destroy", "default"]))
+def undeliverable(slug: str, what: str) -> None:
+    """Say what the post does with letters that can't be delivered, where a delivery doesn't say ('default': return).
+
+    It holds for what is handed in some seconds from now on.
+    """
+    from service.db.models import Organisation
+    from service.usecases import audit
+
+    chosen = None if what == "default" else what
+    with database_of().transaction() as session:
+        found = organisation_of(session, slug)
+        session.execute(update(Organisation).where(Organisation.id == found).values(undeliverable=chosen))
+        details: dict[str, str | int | None] = {"undeliverable": chosen}
+        audit.record(session, actor=ACTOR, act="organisation.undeliverable", subject=slug, details=details)
+    click.echo(f"Letters of {slug} that can't be delivered: {what}.")
+
+
 @organisations.command("end-sessions")
 def end_sessions() -> None:
     """Log everybody out of the pages, at once."""

@@ -61,6 +61,12 @@ def is_invited(session: Session, hashes: Collection[bytes], code_sha256: bytes, 
     return bool(session.scalar(query))
 
 
+def was_invited(session: Session, hashes: Collection[bytes], code_sha256: bytes) -> bool:
+    """Whether a letter to this recipient carried the code, good or not, and it is kept still."""
+    query = select(func.count()).where(Invitation.code_sha256 == code_sha256, among(Invitation.recipient_hash, hashes))
+    return bool(session.scalar(query))
+
+
 def use_invitation(session: Session, hashes: Collection[bytes], code_sha256: bytes, *, now: datetime) -> bool:
     """Use a code up; False when it is no longer good: of two that use it at once, one does."""
     used = session.execute(

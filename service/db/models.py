@@ -32,6 +32,7 @@ class Organisation(Base):
     lookups_summed: Mapped[bool] = mapped_column(default=False)
     document_types: Mapped[dict[str, Any]] = mapped_column(default=dict)
     returned_mail: Mapped[str] = mapped_column(default="ask")
+    undeliverable: Mapped[str | None]
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
 

@@ -34,6 +34,7 @@ LETTER_PROBLEMS: Final[Mapping[str, str]] = MappingProxyType(
         "ADDR_LENGTH": N_("This is longer than the post can print on an envelope."),
         "ADDR_LINES": N_("The address has too few or too many lines."),
         "ADDR_CHARS": N_("The post can't read # & § \" ( and ) in an address. Leave them out."),
+        "ADDR_STYLE": N_("The post reads this address best in a plain font of 11 or 12 points, all lines at one edge."),
         "CHECK_TIMEOUT": N_("Checking the letter for printing takes too long. Export the PDF again."),
         "CHECK_MEMORY": N_("Checking the letter for printing takes too much memory. Export the PDF again."),
         "CHECK_CRASHED": N_("The letter could not be checked for printing. Export the PDF again."),

@@ -229,6 +229,9 @@ PROBLEMS: Final[Mapping[str, str]] = MappingProxyType(
         "invitation_wrong": N_(
             "This is not the code of a letter to you, or it was used, or its time is over. You can leave it out."
         ),
+        "invitation_over": N_(
+            "This code was used, or its time is over. A letter that is printed again keeps it. You can leave it out."
+        ),
         "activation_code_too_soon": N_("We sent a code less than a minute ago. Look in your e-mail, or wait a minute."),
         **LETTER_PROBLEMS,
         "mail_unavailable": N_("We can't send e-mail at the moment. Try again in a few minutes."),

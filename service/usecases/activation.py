@@ -51,6 +51,12 @@ class InvitationWrong(Invalid):
     code = "invitation_wrong"
 
 
+class InvitationOver(InvitationWrong):
+    """The code is one of a letter to this recipient, and was used or its time is over; a reprint carries it again."""
+
+    code = "invitation_over"
+
+
 class _CodeDetails(msgspec.Struct, frozen=True):
     email: str
     language: str
@@ -103,7 +109,7 @@ def begin(context: Context, reader: Reader, email: str, language: str, *, invita
             confirms that the letter reached the recipient, and the proof of the consent says so.
 
     Raises:
-        Invalid: ``email_invalid``, ``language_unknown`` or ``invitation_wrong``.
+        Invalid: ``email_invalid``, ``language_unknown``, ``invitation_wrong`` or ``invitation_over``.
         QuotaExceeded: a code was sent less than a minute ago.
         Retryable: the mail can't be sent at the moment.
         Conflict: ``email_refused``, the address takes no mail.
@@ -183,6 +189,8 @@ def _invited(session: Session, reader: Reader, typed: str, now: datetime) -> byt
     if not typed.strip():
         return None
     digest = invitations.read(typed)
+    if digest is not None and invitations.is_over(session, reader.hashes, digest, now=now):
+        raise InvitationOver("This code of a letter to you was used, or its time is over.")
     if digest is None or not invitations.is_good(session, reader.hashes, digest, now=now):
         raise InvitationWrong("This is not a code of a letter to you, or it was used, or its time is over.")
     return digest

@@ -309,7 +309,7 @@ def _delivery(
         recipient_kind=personal.kind.value,
         recipient_hash=None if recipient is None else find_hash(context, recipient),
         personal=seal_personal(context, personal, organisation.id, year, delivery_id),
-        print_options=requests.options(request),
+        print_options=requests.options(request, organisation.undeliverable),
         policy=sent_under.policy_id,
         terms=sent_under.as_json(),
         state=DeliveryState.RECEIVED.value,

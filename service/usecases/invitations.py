@@ -65,6 +65,11 @@ def read(typed: str) -> bytes | None:
     return None if code is None else hash_of(code)
 
 
+def is_over(session: Session, hashes: tuple[bytes, ...], digest: bytes, *, now: datetime) -> bool:
+    """Whether a letter to this recipient carried the code, and it was used or its time is over."""
+    return rows.was_invited(session, hashes, digest) and not rows.is_invited(session, hashes, digest, now=now)
+
+
 def is_good(session: Session, hashes: tuple[bytes, ...], digest: bytes, *, now: datetime) -> bool:
     """Whether a letter to this recipient carried the code, and it is still good."""
     return rows.is_invited(session, hashes, digest, now=now)

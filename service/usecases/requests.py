@@ -58,7 +58,8 @@ class PrintPart(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """How a letter is printed and posted.
 
     ``address``: on a page of its own in front (page), printed into the free window of the document's first page
-    (stamp), or there already (adopt). ``undeliverable``: what happens to a letter that can't be delivered.
+    (stamp), or there already (adopt). ``undeliverable``: what happens to a letter that can't be delivered; left
+    out, what the organisation has chosen for all of its letters, and it comes back where it has chosen nothing.
     """
 
     duplex: bool = True
@@ -66,7 +67,7 @@ class PrintPart(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     priority: bool = False
     return_receipt: bool = False
     address: Literal["page", "stamp", "adopt"] = "page"
-    undeliverable: Literal["return", "destroy"] = "return"
+    undeliverable: Literal["return", "destroy"] | None = None
 
 
 class PaymentPart(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -363,13 +364,13 @@ def pointed(message: str) -> tuple[str, str]:
     return pointer or "", text + "."
 
 
-def options(request: DeliveryRequest) -> dict[str, Any]:
-    """The print options as they are kept."""
+def options(request: DeliveryRequest, undeliverable: str | None) -> dict[str, Any]:
+    """The print options as they are kept, with what the organisation has chosen where the request doesn't say."""
     return {
         "duplex": request.print.duplex,
         "colour": request.print.colour,
         "priority": request.print.priority,
         "return_receipt": request.print.return_receipt,
         "address": request.print.address,
-        "undeliverable": request.print.undeliverable,
+        "undeliverable": request.print.undeliverable or undeliverable or "return",
     }

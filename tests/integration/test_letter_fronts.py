@@ -18,7 +18,6 @@ from printing.numbers import NumberRange
 from printing.profiles import MM
 from service.db.ids import DELIVERY, parse_id
 from service.db.jobs import JobKind
-from service.domain.errors import Invalid
 from service.printers.wired import Printers
 from service.usecases import activation, numbers
 from service.usecases.hand_in import Upload
@@ -235,15 +234,20 @@ def test_the_code_of_a_letter_confirms_an_activation_once(
     told = open_value(pipeline.context, bytes(proof), organisation=PLATFORM, place=f"activation.proof:{key}")
     assert b'"by_letter":true' in told
     pipeline.skew = timedelta(minutes=2)
-    with pytest.raises(Invalid):
+    # A letter that is printed again is the same copy, so its reader is told what its code is.
+    with pytest.raises(activation.InvitationOver) as over:
         activation.begin(pipeline.context, who, "an@voorbeeld.test", "nl", invitation=code)
+    assert over.value.code == "invitation_over"
+    with pytest.raises(activation.InvitationWrong) as stranger:
+        activation.begin(pipeline.context, reader(pipeline, "cem"), "an@voorbeeld.test", "nl", invitation=code)
+    assert stranger.value.code == "invitation_wrong", "whose it was is nobody else's business"
 
 
 def test_a_code_ends_with_its_time(pipeline: Pipeline, organisation: Sender, database: TestDatabase) -> None:
     code, who = _invited(pipeline, database, organisation()), reader(pipeline)
     with_post(pipeline)
     pipeline.skew = timedelta(days=90, minutes=1)
-    with pytest.raises(activation.InvitationWrong):
+    with pytest.raises(activation.InvitationOver):
         activation.begin(pipeline.context, who, "an@voorbeeld.test", "nl", invitation=code)
 
 

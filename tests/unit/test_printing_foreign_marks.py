@@ -1,14 +1,19 @@
 """Codes in a document that a machine would take for a mark of the sheet, of the print house or of the post."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import zxingcpp
+from PIL import Image
+from reportlab.pdfgen.canvas import Canvas
 
+from printing import foreign_marks
 from printing.checks import check_document, check_letter
-from printing.profiles import Box, load
+from printing.ink import render
+from printing.profiles import MM, Box, load
 from tests.letter_check_support import Draw, code, ink, page, text
-from tests.printing_support import ADDRESS, real_documents
+from tests.printing_support import ADDRESS, real_documents, strong_font
 
 PROFILE = load()
 MATRIX, BARS, QR = zxingcpp.BarcodeFormat.DataMatrix, zxingcpp.BarcodeFormat.Code128, zxingcpp.BarcodeFormat.QRCode
@@ -76,6 +81,70 @@ def test_a_code_of_our_own_may_stand_in_a_letter() -> None:
     assert named.problems == ()
     unnamed = check_letter(pdf, sheets=1, profile=PROFILE, own_codes=("JJBEA1212345123456780",))
     assert [each.code for each in unnamed.problems] == ["MARK_IN_CONTENT"]
+
+
+@pytest.mark.parametrize("turned", [0, 90])
+@pytest.mark.parametrize(
+    ("said", "kind", "width", "height"),
+    [
+        # Bars of half a millimetre leave gaps that are wider than what is looked at in one piece.
+        ("RR095743397BE", BARS, 78, 6.4),
+        ("JJBEA8921840110704341", BARS, 94.5, 11.6),
+        ("01281635103363442153039442105296", BARS, 105.5, 6),
+        (SHEET, MATRIX, 8, 8),
+    ],
+)
+def test_a_mark_is_found_whatever_its_bars_and_its_way_up(
+    said: str, kind: zxingcpp.BarcodeFormat, width: float, height: float, turned: int
+) -> None:
+    for step in range(6):
+        assert len(marks(_turned(code(said, kind, 30 + step * 1.3, 180, width, height), turned))) == 1
+
+
+def _turned(draw: Draw, degrees: int) -> Draw:
+    def drawn(canvas: Canvas) -> None:
+        canvas.saveState()
+        canvas.translate(100 * MM, 120 * MM)
+        canvas.rotate(degrees)
+        canvas.translate(-80 * MM, -110 * MM)
+        draw(canvas)
+        canvas.restoreState()
+
+    return drawn
+
+
+def heading(canvas: Canvas) -> None:
+    canvas.setFont(strong_font(), 11)
+    for line in range(20):
+        canvas.drawString(60, 400 - 16.7 * line, "Beslissing over uw aanvraag, met wat u daarna nog kunt doen")
+
+
+def picture(canvas: Canvas) -> None:
+    canvas.drawInlineImage(Image.linear_gradient("L").resize((300, 200)), 100, 100, 300, 200)
+
+
+@pytest.mark.parametrize("draw", [heading, picture])
+def test_words_and_pictures_are_not_drawn_finely(draw: Draw, monkeypatch: pytest.MonkeyPatch) -> None:
+    areas: list[Box] = []
+    real = render
+
+    def counted(*args: Any, part: Box, **kwargs: Any) -> Image.Image:
+        areas.append(part)
+        return real(*args, part=part, **kwargs)
+
+    monkeypatch.setattr(foreign_marks, "render", counted)
+    check_document(page(draw), PROFILE, "page")
+    assert areas == []
+    check_document(page(draw, code(SHEET, MATRIX, 120, 130, 8.8, 8.8)), PROFILE, "page")
+    assert len(areas) >= 1
+
+
+def test_a_code_within_a_dark_picture_is_found() -> None:
+    def white(canvas: Canvas) -> None:
+        canvas.setFillGray(1)
+        canvas.rect(58 * MM, 68 * MM, 13 * MM, 13 * MM, stroke=0, fill=1)
+
+    assert len(marks(picture, white, code(SHEET, MATRIX, 60, 297 - 79, 8.8, 8.8))) == 1
 
 
 @pytest.mark.parametrize("path", real_documents(), ids=lambda path: path.stem)

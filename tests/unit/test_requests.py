@@ -181,7 +181,7 @@ def test_a_postal_recipient_needs_no_number() -> None:
 
 def test_print_options_are_kept_as_given() -> None:
     request = requests.read(json.dumps(body(print={"duplex": False, "colour": True, "priority": True})).encode())
-    assert requests.options(request) == {
+    assert requests.options(request, None) == {
         "duplex": False,
         "colour": True,
         "priority": True,
@@ -190,13 +190,14 @@ def test_print_options_are_kept_as_given() -> None:
         "undeliverable": "return",
     }
     chosen = requests.read(json.dumps(body(print={"address": "adopt", "undeliverable": "destroy"})).encode())
-    assert requests.options(chosen) == requests.options(request) | {
+    assert requests.options(chosen, "return") == requests.options(request, None) | {
         "duplex": True,
         "colour": False,
         "priority": False,
         "address": "adopt",
         "undeliverable": "destroy",
     }
+    assert requests.options(request, "destroy") == requests.options(request, None) | {"undeliverable": "destroy"}
     with pytest.raises(Invalid):
         requests.read(json.dumps(body(print={"address": "window"})).encode())
 

@@ -1,0 +1,19 @@
+"""Expand: What an organisation wants of letters that can't be delivered."""
+
+from pathlib import Path
+
+from alembic import op
+
+revision = "0026"
+down_revision = "0025"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    connection = op.get_bind().connection.driver_connection
+    connection.execute(Path(__file__).with_name("0026_undeliverable.sql").read_text(encoding="utf-8"))
+
+
+def downgrade() -> None:
+    raise RuntimeError("Schemas only grow: restore a backup instead.")
