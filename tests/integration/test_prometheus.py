@@ -78,6 +78,12 @@ SAYS = {
     "ReturnedMailUnread": "On h, a mail that came back has waited for 15m 1s to be read.",
     "PrintExceptions": "1 thing(s) that print houses said do not fit and wait for somebody's look.",
     "PrintLettersLate": "1 letter(s) are past their deadline, and nobody said that the post has them.",
+    "PrintLettersUnprinted": "1 letter(s) wait, and no print house offers their product.",
+    "PrintLettersUnprintedSince": "The oldest letter whose product no print house offers has waited for 1s.",
+    "PrintLettersHeld": "1 letter(s) are held back, one by one or with their product.",
+    "PrintLettersHeldSince": "The oldest letter that is held back has waited for 1s.",
+    "PrintLettersLeft": "1 letter(s) wait past their cut-off: no print house had room for them.",
+    "PrintLettersLeftSince": "The oldest letter that no print house had room for has waited for 1s.",
     "PrintNotAcknowledged": "A batch was handed over 4h 0m 1s ago, and the print house has not acknowledged it.",
     "PrintInboxStuck": "A file of a print house has been kept for 30m 1s and could not be taken in.",
     "PrintPullUnanswered": "A pull list was ordered 4h 0m 1s ago, and the print house has not answered for all of its"
