@@ -54,14 +54,14 @@ def check(client: TestClient[Any], auth: dict[str, str], pdf: bytes = BAR, **ask
 def test_what_keeps_a_document_from_being_printed_is_said_with_page_and_place(
     client: TestClient[Any], auth: dict[str, str]
 ) -> None:
-    shown = check(client, auth, pages="1,9").json()
+    shown = check(client, auth, pages="1,9", profile="uk-notify").json()
     assert not shown["printable"]
     assert [(each["code"], each["page"]) for each in shown["problems"]] == [("INK_OUTSIDE", 1)]
     ((left, top, right, bottom),) = shown["problems"][0]["boxes"]
     assert (left, top, right) == (0, 0, 210)
     assert 17 < bottom < 20
-    assert (shown["profile"], shown["mode"], shown["sheets"], shown["grams"]) == ("be-right", "page", 2, 15)
-    assert (shown["envelope"], shown["postage_cents"]) == ("C5/6", load().postage("letter", 15))
+    assert (shown["profile"], shown["mode"], shown["sheets"], shown["grams"]) == ("uk-notify", "page", 2, 15)
+    assert shown["postage_cents"] == load("uk-notify").postage("letter", 15)
     # Of a page that is not there is no picture.
     ((page, png),) = [(each["page"], base64.b64decode(each["png"])) for each in shown["pictures"]]
     assert page == 1
@@ -126,7 +126,10 @@ def test_a_preview_with_files_says_what_of_them_can_be_printed(client: TestClien
     shown = preview(client, auth, GOOD, BAR).json()
     assert any(each["step"] == "letter" for each in shown["steps"])
     found = [[each["code"] for each in letter["problems"]] for letter in shown["letters"]]
-    assert found == [[], ["INK_OUTSIDE"]]
+    told = [[each["code"] for each in letter["warnings"]] for letter in shown["letters"]]
+    assert (found, told) == ([[], []], [[], ["PAGE_REDUCED"]])
+    behind = preview(client, auth, BAR, print={"address": "stamp"}).json()
+    assert {each["code"] for each in behind["letters"][0]["problems"]} >= {"INK_OUTSIDE"}
 
 
 def test_a_preview_says_nothing_of_letters_where_there_are_no_files(
