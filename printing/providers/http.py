@@ -6,6 +6,7 @@ Below the print house's address (docs/printing.md has the calls):
 - ``PUT batches/{parcel}``: the announcement: the parcel's digest and that of each part.
 - ``PUT batches/{parcel}/letters/{id}-{attempt}``: a letter; ``…/file`` for a parcel that goes whole.
 - ``POST batches/{parcel}/complete``: the one step by which a parcel is handed over, where other ways rename.
+- ``DELETE batches/{parcel}``: an open one is forgotten; a complete one is not.
 - ``GET responses``, ``GET`` and ``DELETE responses/{name}``: the inbox.
 
 That a batch is absent must be said in an answer: a "not found" may come from anything that stands in between, and must
