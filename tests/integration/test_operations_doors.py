@@ -91,10 +91,11 @@ def test_the_monitoring_reads_everything_the_alarms_look_at(
     assert answer.status_code == 200
     assert answer.headers["content-type"].startswith("text/plain")
     shown = families(answer.text)
-    # Told of each witness, and this installation has none (test_operations has one).
-    of_witnesses = {"zending_ledger_uncosigned_seconds"}
-    assert {alarm.metric for alarm in ALARMS} - of_witnesses <= set(shown)
-    assert set(metrics.HELP) - of_witnesses <= set(shown)
+    # Told of each witness and of each range of numbers, and this installation has none of either: test_operations and
+    # test_letter_fronts have.
+    of_others = {"zending_ledger_uncosigned_seconds", "zending_print_numbers_left"}
+    assert {alarm.metric for alarm in ALARMS} - of_others <= set(shown)
+    assert set(metrics.HELP) - of_others <= set(shown)
     assert {(s.labels["kind"], s.value) for s in shown["zending_jobs_parked"].samples} == {("seal", 1.0)}
     assert sender.hex not in answer.text.replace("-", "")
 
