@@ -93,7 +93,8 @@ def test_the_monitoring_reads_everything_the_alarms_look_at(
     shown = families(answer.text)
     # Told of each witness and of each range of numbers, and this installation has none of either: test_operations and
     # test_letter_fronts have.
-    of_others = {"zending_ledger_uncosigned_seconds", "zending_print_numbers_left"}
+    numbers = {"zending_print_numbers_left", "zending_print_numbers_reserve"}
+    of_others = {"zending_ledger_uncosigned_seconds", *numbers}
     assert {alarm.metric for alarm in ALARMS} - of_others <= set(shown)
     assert set(metrics.HELP) - of_others <= set(shown)
     assert {(s.labels["kind"], s.value) for s in shown["zending_jobs_parked"].samples} == {("seal", 1.0)}
