@@ -91,7 +91,7 @@ def test_every_page_works_without_scripts(service: RunningService, walk: Walk) -
     clerk.sees("New letter")
     expect(clerk.page.locator("#summary")).to_contain_text("Choose the PDF of the letter.")
     fill(clerk, "17073003384", name="Jan Claes", subject="Een brief op papier")
-    clerk.page.set_input_files("#document", DOCUMENTS / "signed-nl.pdf")
+    clerk.page.set_input_files("#document", DOCUMENTS / "permit-nl-libreoffice.pdf")
     clerk.press("Send the letter")
     clerk.sees("The letter is on its way")
     clerk.press("Follow this letter")
