@@ -49,6 +49,8 @@ WEIGHTS: Mapping[str, int] = {
 }
 """How often each sample document is handed in: mostly one or two pages, one scan in fifty, one long report in a
 hundred."""
+ON_PAPER = {"form-filled-fr.pdf": "attachment-fr.pdf", "signed-nl.pdf": "letter-fr-chromium.pdf"}
+"""What stands in on paper for documents that lack a font: no letter is made of them."""
 SECRET = secrets.token_urlsafe(24)
 _CODE = re.compile(r"\b(\d{6})\b")
 
@@ -227,7 +229,8 @@ def requests(target: Running, count: int, *, digital: float = 0.3, seed: int = 2
     files = {name: (DOCUMENTS / name).read_bytes() for name in WEIGHTS}
     paper = citizens(count, first=610215001)
     made = []
-    for number, (name, to_mailbox) in enumerate(zip(names, ways, strict=True)):
+    for number, (drawn, to_mailbox) in enumerate(zip(names, ways, strict=True)):
+        name = drawn if to_mailbox else ON_PAPER.get(drawn, drawn)
         citizen = chance.choice(target.activated) if to_mailbox else next(paper)
         made.append(_request(f"P-{seed}-{number:06d}", citizen, name, files[name], digital=to_mailbox))
     return made

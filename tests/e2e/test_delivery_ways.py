@@ -222,7 +222,7 @@ SAMPLES = Path(__file__).parents[3] / "shared" / "samples"
 ALL = sorted(DOCUMENTS.glob("*.pdf")) + sorted(SAMPLES.glob("*.pdf"))
 REFUSED = {"libreoffice-writer-password.pdf": "encrypted"}
 WITHOUT_FONTS = {
-    "form-filled-fr.pdf", "signed-nl.pdf", "base64image.pdf", "imagemagick-images.pdf", "libreoffice-form.pdf",
+    "form-filled-fr.pdf", "signed-nl.pdf", "base64image.pdf", "imagemagick-images.pdf",
 }  # fmt: skip
 """They say something in a font that is not in the file: nobody knows what a print house would print."""
 
