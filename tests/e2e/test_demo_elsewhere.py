@@ -44,7 +44,7 @@ def test_an_s3_server_serves_as_the_store_of_every_process(tmp_path: Path) -> No
     # The ledger's head is there too, under a name of its own.
     kept = {path: content for path, content in found.items() if subject_of(path)}
     assert kept.keys() < found.keys()
-    roles = {path.split("/")[1].rstrip("-0123456789") for path in kept}
+    roles = {path.split("/")[1].partition("-")[0] for path in kept}
     # What the print house tells comes in its own time.
     assert {"original", "sealed", "print", "batch"} == roles - {"inbound", "scan"}
     for path, content in kept.items():
