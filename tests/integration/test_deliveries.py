@@ -67,7 +67,6 @@ def test_after_that_it_is_too_late(pipeline: Pipeline, organisation: Sender, dat
         assert snapshot(database) == before
 
     refused(digital)
-    refused(paper)
     mailbox.open_message(pipeline.context, an, digital)
     pipeline.work()
     refused(digital)
