@@ -89,6 +89,10 @@ LEAVES: dict[str, tuple[Change, str]] = {
     "places of two leaves exchanged": (exchange_places, "VF"),
     "a leaf given to nobody's evidence": (
         sql("UPDATE ledger_leaf SET evidence_id = gen_random_uuid() WHERE evidence_id = :e1"), "VF"),
+    "a leaf given to evidence of a year that no calendar has": (
+        sql("UPDATE ledger_leaf SET evidence_id = 'ffffffff-ffff-7fff-bfff-ffffffffffff' WHERE evidence_id = :e1"),
+        "VF",
+    ),
     "a gap between leaves": (sql("UPDATE ledger_leaf SET index = index + 1000 WHERE index > 200"), "F"),
     "a leaf appended without the tree": (
         sql(f"INSERT INTO ledger_leaf SELECT max(index) + 1, gen_random_uuid(), {ZERO} FROM ledger_leaf"), "F"),

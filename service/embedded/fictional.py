@@ -224,7 +224,7 @@ SAMPLES: Final = (
         registered=True,
     ),
     Sample(
-        "2026-AJ-000129", "attachment-fr.pdf", "tax", "bakery", "Explications du calcul", "form", "fr",
+        "2026-AJ-000129", "form-filled-fr.pdf", "tax", "cem", "Formulaire rempli", "form", "fr",
     ),
     Sample(
         "2026-AJ-000130", "permit-nl-libreoffice.pdf", "tax", "tom", "Beschadigd bestand", "tax-assessment", "nl",
@@ -237,6 +237,10 @@ SAMPLES: Final = (
     Sample(
         "2026-AJ-000132", "notice-nl-ghostscript.pdf", "tax", "lena", "Aanmaning, aangetekend in de mailbox",
         "reminder", "nl", registered=True,
+    ),
+    Sample(
+        "2026-AJ-000133", "receipt-nl-reportlab.pdf", "tax", "bakery", "Ontvangstbewijs bedrijfsvoorheffing",
+        "tax-receipt", "nl",
     ),
     Sample(
         "OMV-2026-0017", "permit-nl-pdfa.pdf", "voorbeeldegem", "lena", "Omgevingsvergunning", "permit", "nl",
