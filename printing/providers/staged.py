@@ -70,11 +70,11 @@ class StagedProvider:
 
     def outgoing_folder(self) -> AbstractContextManager[Far]:
         """Open the folder of parcels; OSError or `ProviderUnavailable` when it is not there."""
-        raise NotImplementedError
+        raise NotImplementedError  # each way has its own
 
     def incoming_folder(self) -> AbstractContextManager[Far]:
         """Open the inbox, likewise."""
-        raise NotImplementedError
+        raise NotImplementedError  # each way has its own
 
     def state(self, parcel: Parcel) -> RemoteState:
         """As the protocol says."""
