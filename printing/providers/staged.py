@@ -1,6 +1,7 @@
 """Ways over a far side with files and renames: what they share. Each brings its own `Far`."""
 
 import contextlib
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -61,20 +62,20 @@ class Far(Protocol):
         ...
 
 
-class StagedProvider:
+class StagedProvider(ABC):
     """A way that writes ``.TMP`` and renames; what must hold is said by `PrintProvider`."""
 
     def __init__(self, *, inbox: bool) -> None:
         """``inbox``: whether there is a second folder for what the print house tells us."""
         self._has_inbox = inbox
 
+    @abstractmethod
     def outgoing_folder(self) -> AbstractContextManager[Far]:
         """Open the folder of parcels; OSError or `ProviderUnavailable` when it is not there."""
-        raise NotImplementedError  # each way has its own
 
+    @abstractmethod
     def incoming_folder(self) -> AbstractContextManager[Far]:
         """Open the inbox, likewise."""
-        raise NotImplementedError  # each way has its own
 
     def state(self, parcel: Parcel) -> RemoteState:
         """As the protocol says."""

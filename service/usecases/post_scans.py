@@ -51,6 +51,7 @@ TYPES: Final = {
 }
 _PROOFS: Final = frozenset({ScanOf.POSTING_PROOF, ScanOf.RETURN_RECEIPT})
 _ENDINGS: Final = dict(TYPES.values())
+# NotImplementedError is how zipfile says that an archive asks for a form it does not know.
 _UNPACKING: Final = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError)
 
 
