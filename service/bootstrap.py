@@ -167,7 +167,7 @@ def _build(settings: Settings, closing: contextlib.ExitStack, *, hands_in: bool,
     token_keys, log_signer = own_keys.token_keys(settings), own_keys.log_signer(settings)
 
     def open_inspector() -> Inspector:
-        return closing.enter_context(Inspector(_inspection(settings), scanner))
+        return closing.enter_context(Inspector(inspection_limits(settings), scanner))
 
     def find_hashes(recipient: RecipientId) -> tuple[bytes, ...]:
         return crypto.recipient_hashes(index, recipient.kind.value, recipient.value)
@@ -185,7 +185,7 @@ def _build(settings: Settings, closing: contextlib.ExitStack, *, hands_in: bool,
         keyring=keyring,
         index=index,
         inspector=open_inspector() if hands_in else _LateInspector(open_inspector),
-        letters=closing.enter_context(LetterInspector(_inspection(settings), late=True)),
+        letters=closing.enter_context(LetterInspector(inspection_limits(settings), late=True)),
         sealer=sealers,
         renewer=Renewer(tsa, revocation, stamp_size=LARGEST_STAMP),
         signature_renewer=Renewer(tsa, (signers and signers.revocation) or revocation, stamp_size=LARGEST_STAMP),
@@ -228,7 +228,7 @@ def _build(settings: Settings, closing: contextlib.ExitStack, *, hands_in: bool,
         sealers=sealers,
         scanner=scanner,
         celery=celery,
-        validator=validators.validator(settings, settings.keys_folder / SEALS, _inspection(settings), closing),
+        validator=validators.validator(settings, settings.keys_folder / SEALS, inspection_limits(settings), closing),
         identity=_identity(settings, closing),
         tokens=TokenIssuer(
             issuer=issuer, audience=AUDIENCE, key=token_keys[0], lifetime=timedelta(seconds=settings.token_seconds)
@@ -314,7 +314,8 @@ def _store(settings: Settings, database: Database, *, operating: bool) -> Object
     return store
 
 
-def _inspection(settings: Settings) -> InspectionLimits:
+def inspection_limits(settings: Settings) -> InspectionLimits:
+    """What a document, and the child that reads it, may use here."""
     return InspectionLimits(
         size=settings.max_delivery_bytes,
         pages=settings.max_pages,

@@ -7,6 +7,7 @@ judged: a name that answers differently the second time gains nothing. TLS still
 Hosts that whoever runs the service has set by hand may be anywhere: that is what their settings are for.
 """
 
+import functools
 import socket
 import ssl
 from collections.abc import Collection, Iterable
@@ -112,6 +113,12 @@ class _GuardedTransport(httpx.HTTPTransport):
         )
 
 
+@functools.cache
+def _tls() -> ssl.SSLContext:
+    """Whom we believe over TLS: read once, for all clients of the process."""
+    return httpx.create_ssl_context()
+
+
 def http_client(trusted: Collection[str] = (), *, seconds: float = SECONDS) -> httpx.Client:
     """A client for calls to others: guarded, bounded in time, without redirects, cookies of proxies or our version.
 
@@ -120,7 +127,7 @@ def http_client(trusted: Collection[str] = (), *, seconds: float = SECONDS) -> h
         seconds: for each step of an exchange; whoever reads an answer bounds the whole (``fetching.fetch_json``).
     """
     return httpx.Client(
-        transport=_GuardedTransport(Destinations(trusted), httpx.create_ssl_context()),
+        transport=_GuardedTransport(Destinations(trusted), _tls()),
         timeout=httpx.Timeout(seconds),
         follow_redirects=False,
         # A proxy from the environment would connect in our place, to wherever it can.

@@ -12,7 +12,9 @@
 
 import contextlib
 import os
+import shutil
 import signal
+import tempfile
 import uuid
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path, PurePosixPath
@@ -29,7 +31,7 @@ from service.embedded.stack import Stack
 from tests import consent_support, softhsm_support
 from tests.embedded_support import environment
 from tests.installation_support import house_apart
-from tests.pipeline_support import Pipeline, TestDatabase, fresh_database, keep_few_partitions, wired
+from tests.pipeline_support import Pipeline, TestDatabase, fresh_database, make_copying_cheap, wired
 from tests.service_support import SETTINGS, RunningService
 
 _SLOW_FIRST = ("e2e", "machines", "faults", "security", "integration", "contract", "property", "unit")
@@ -138,14 +140,36 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService
         running.close()
 
 
+_ROOM_IN_MEMORY = 4 << 30
+"""Bytes; what one stack's databases take at most, twice over."""
+
+
+@contextlib.contextmanager
+def folder_in_memory(elsewhere: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder for a stack whose servers live as long as the tests: in memory, as its files are copied for each test.
+
+    The tests of crashes and whole ways have theirs on a disk.
+    """
+    memory = Path("/dev/shm")
+    if not memory.is_dir() or shutil.disk_usage(memory).free < _ROOM_IN_MEMORY:
+        yield elsewhere.mktemp("stack")
+        return
+    with tempfile.TemporaryDirectory(prefix="zending-stack-", dir=memory, ignore_cleanup_errors=True) as name:
+        yield Path(name)
+
+
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """Servers and outside parties, and a database that is migrated and stays as it is: others are copied from it."""
-    home = tmp_path_factory.mktemp("stack") / "home"
-    with Stack(home, people=people_for_provider(), return_paths=("/login/callback",), given=environment()) as stack:
+    with (
+        folder_in_memory(tmp_path_factory) as folder,
+        Stack(
+            folder / "home", people=people_for_provider(), return_paths=("/login/callback",), given=environment()
+        ) as stack,
+    ):
         stack.prepare()
         assert stack.urls is not None
-        keep_few_partitions(stack.urls, DATABASE)
+        make_copying_cheap(stack.urls, DATABASE)
         yield stack
 
 

@@ -32,6 +32,7 @@ from service.usecases.context import Context
 from service.usecases.hand_in import HandedIn, hand_in
 from service.usecases.log_head import StoredHead
 from service.usecases.steps import all_steps
+from tests import kept_helpers_support as kept_helpers
 from tests.service_support import DOCUMENTS, delivery_for
 
 
@@ -46,9 +47,10 @@ class TestDatabase:
     database: Database
 
 
-def keep_few_partitions(urls: Urls, template: str) -> None:
-    """Leave the template only the months around now: most of a copy's time goes into empty tables, file by file."""
-    with psycopg.connect(f"{urls.superuser.replace('+psycopg', '', 1).rpartition('/')[0]}/{template}") as connection:
+def make_copying_cheap(urls: Urls, template: str) -> None:
+    """Leave the template only the months around now, and nothing of the others: a copy costs what it holds."""
+    address = f"{urls.superuser.replace('+psycopg', '', 1).rpartition('/')[0]}/{template}"
+    with psycopg.connect(address) as connection:
         names = connection.execute(
             "SELECT i.inhparent::regclass::text, c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid"
             " WHERE c.relkind = 'r' AND c.relname ~ '_[0-9]{6}$'"
@@ -62,6 +64,8 @@ def keep_few_partitions(urls: Urls, template: str) -> None:
                 connection.execute(
                     sql.SQL(command).format(parent=sql.Identifier(str(parent)), name=sql.Identifier(str(name)))
                 )
+    with psycopg.connect(address, autocommit=True) as connection:
+        connection.execute("VACUUM FULL")
 
 
 @contextmanager
@@ -108,9 +112,9 @@ def wired(stack: Stack, database: TestDatabase, folder: Path, **changes: Any) ->
         "print_folder": folder / "print",
         "bounce_maildir": folder / "returned-mail",
     }
-    application = build(read_settings(**(given | own | changes)), hands_in=True)
+    application = build(read_settings(**(given | own | changes)))
     try:
-        yield application
+        yield kept_helpers.instead_of_own(application)
     finally:
         application.close()
 
