@@ -97,6 +97,21 @@ def test_the_closing_line_is_pytests_own_count(output: str, summary: str) -> Non
     assert checks.summary_of(output.encode()) == summary
 
 
+def test_our_code_is_compiled_also_where_python_may_not_write(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    for room in checks.ROOMS:
+        (tmp_path / room / "inner").mkdir(parents=True)
+        (tmp_path / room / "inner" / "module.py").write_text("kept = 1\n")
+    (tmp_path / "service" / "broken.py").write_text("def\n")
+    checks.compile_ours(tmp_path)
+    assert len(list(tmp_path.rglob("module.*.pyc"))) == len(checks.ROOMS)
+    # What is wrong with a file is for the checks to tell.
+    assert capfd.readouterr() == ("", "")
+    assert all((checks.CHECKOUT / room).is_dir() for room in checks.ROOMS)
+
+
 def test_one_failed_check_fails_the_whole_and_the_rest_still_runs(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
