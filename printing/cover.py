@@ -12,6 +12,7 @@ import msgspec
 from printing.checks import check_address
 from printing.codes import draw_qr
 from printing.errors import LetterRefused
+from printing.logo import Logo
 from printing.marks import NONE, Marks, draw_front
 from printing.profiles import MM, Box, Profile
 from printing.typeset import Repertoire, Sheet, clean, face, printable, repertoire_of, wrap
@@ -20,6 +21,7 @@ Language = Literal["nl", "fr", "de", "en"]
 
 _TEXTS: Final = Path(__file__).with_name("texts.toml")
 _LEFT: Final = 20.0  # mm: clear of the sheet code, and where most letters begin
+_TOP: Final = 8.5  # mm: of the sender's name
 _GREY: Final = 0.35
 _BESIDE: Final = 3.0  # mm between what may come into the window and what stands beside it
 _PANEL: Final = 246.0  # mm: what stands below is the panel with the code and the invitation
@@ -36,11 +38,13 @@ class Sender:
         name: as the recipient knows it.
         return_address: where undeliverable letters go, one to four lines.
         contact: how to reach the sender, one or more lines; may be empty.
+        logo: stands before the name.
     """
 
     name: str
     return_address: tuple[str, ...]
     contact: tuple[str, ...] = ()
+    logo: Logo | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)
@@ -120,11 +124,12 @@ def texts() -> dict[Language, Texts]:
 
 @dataclass(frozen=True)
 class Cover:
-    """A drawn address page: its content stream and the repertoire of fonts it needs."""
+    """A drawn address page: its content stream, the repertoire of fonts and the logo (named ``Logo``) it needs."""
 
     content: bytes
     repertoire: Repertoire
     lang: str
+    logo: Logo | None = None
 
 
 def draw(
@@ -154,7 +159,7 @@ def draw(
     repertoire = repertoire_of([*lines, name, reference, *home, *contact])
     sheet = Sheet({"Regular": face("Regular", repertoire), "Bold": face("Bold", repertoire)}, profile.page.height)
     wish = words.undeliverable_return if extras.undeliverable == "return" else words.undeliverable_destroy
-    _draw_sender(sheet, name, home, wish, profile)
+    _draw_sender(sheet, sender.logo, name, home, wish, profile)
     _draw_reference(sheet, words, reference, profile)
     draw_front(sheet, lines, marks, profile)
     baseline = _draw_message(sheet, words, name, profile)
@@ -162,18 +167,23 @@ def draw(
     if contact:
         _draw_contact(sheet, words, contact, baseline, profile)
     _draw_panel(sheet, words, extras, profile)
-    return Cover(content=sheet.content(), repertoire=repertoire, lang=words.lang)
+    return Cover(content=sheet.content(), repertoire=repertoire, lang=words.lang, logo=sender.logo)
 
 
-def _draw_sender(sheet: Sheet, name: str, home: Sequence[str], wish: str, profile: Profile) -> None:
-    width = (profile.printable.right - _LEFT) * MM
+def _draw_sender(sheet: Sheet, logo: Logo | None, name: str, home: Sequence[str], wish: str, profile: Profile) -> None:
+    left = _LEFT
+    if logo is not None:
+        sheet.put(logo.placed(_LEFT, _TOP, profile.page.height))
+        left += logo.size[0] + _BESIDE
+    width = (profile.printable.right - left) * MM
     bold, regular = sheet.faces["Bold"], sheet.faces["Regular"]
     title = wrap(name, bold, 13, width)
-    size, leading = (13.0, 5.2) if len(title) == 1 else (10.0, 4.2)
-    below = sheet.lines(_LEFT, 13, wrap(name, bold, size, width)[:2], size=size, leading=leading, weight="Bold")
+    # Three lines or four: none comes as low as what may show through the window.
+    first, size, leading = (13.0, 13.0, 5.2) if len(title) == 1 else (11.5, 9.5, 3.8)
+    below = sheet.lines(left, first, wrap(name, bold, size, width)[:2], size=size, leading=leading, weight="Bold")
     address = wrap(" · ".join(line for line in home if line != name), regular, 8.5, width)
-    below = sheet.lines(_LEFT, below, address[:1], size=8.5, leading=3.6, grey=_GREY)
-    sheet.text(_LEFT, below, wish, size=7, grey=_GREY)
+    below = sheet.lines(left, below, address[:1], size=8.5, leading=3.6, grey=_GREY)
+    sheet.text(left, below, wish, size=7, grey=_GREY)
 
 
 def _draw_reference(sheet: Sheet, words: Texts, reference: str, profile: Profile) -> None:

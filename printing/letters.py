@@ -13,6 +13,7 @@ from printing.checks import check_address
 from printing.cover import Cover, Extras, Invitation, Language, Sender, Undeliverable, draw, texts
 from printing.errors import LetterRefused, Problem
 from printing.forms import flatten
+from printing.logo import Logo
 from printing.marks import NONE, Marks, draw_front, draw_marks
 from printing.pages import Note, hidden_layers, open_part, place
 from printing.profiles import MM, Profile
@@ -114,7 +115,7 @@ def compose(
             pdf.Root.Lang = front.lang.encode()
             letter = _Gathering(pdf, profile, duplex=duplex, reduced=reduced)
             if mode == "page":
-                letter.append_own(front.content, fonts)
+                letter.append_own(front.content, fonts, front.logo)
             for number, part in enumerate(parts):
                 letter.append_part(number, part)
             if mode != "page":
@@ -201,12 +202,15 @@ class _Gathering:
     def _sheet(self) -> Array:
         return Array([0, 0, round(self._profile.page.width * MM, 3), round(self._profile.page.height * MM, 3)])
 
-    def append_own(self, content: bytes, fonts: pikepdf.Object) -> None:
+    def append_own(self, content: bytes, fonts: pikepdf.Object, logo: Logo | None = None) -> None:
         """A page of ours."""
+        resources = Dictionary(Font=fonts)
+        if logo is not None:
+            resources.XObject = Dictionary(Logo=logo.stream(self._pdf))
         page = Dictionary(
             Type=Name.Page,
             MediaBox=self._sheet(),
-            Resources=Dictionary(Font=fonts),
+            Resources=resources,
             Contents=self._pdf.make_stream(content),
         )
         self._pdf.pages.append(pikepdf.Page(self._pdf.make_indirect(page)))

@@ -1,13 +1,17 @@
 """Letters with nobody's data, as the documents show them."""
 
+from dataclasses import replace
+from functools import cache
 from io import BytesIO
 from typing import Final
 
 import pypdfium2
+from PIL import Image, ImageDraw, ImageFont
 from reportlab.pdfgen.canvas import Canvas
 
 from printing.batch import BatchLetter, merge
 from printing.letters import Extras, Invitation, Letter, Marks, Sender, compose
+from printing.logo import Logo, taken_in
 from printing.manifest import ManifestLetter
 from printing.profiles import MM, load
 
@@ -16,6 +20,7 @@ SENDER: Final = Sender(
     ("Gemeente Voorbeeldegem", "Dorpsplein 1", "9990 Voorbeeldegem"),
     ("gemeente@voorbeeld.test",),
 )
+"""Without a logo: `pictures` adds one."""
 ADDRESS: Final = ("Mevrouw Anaïs Voorbeeld", "Kerkstraat 12 bus 3", "9999 Voorbeeldegem")
 NUMBER: Final = "010541288500452621221234567890"
 _DPI: Final = 80
@@ -33,7 +38,21 @@ def pictures() -> dict[str, bytes]:
     }
 
 
-def _document() -> bytes:
+@cache
+def logo(letters: str = "V", ink: str = "#1d5c43") -> bytes:
+    """A shield that nobody bears, as a PNG."""
+    image = Image.new("RGB", (480, 480), "white")
+    draw = ImageDraw.Draw(image)
+    draw.polygon([(40, 20), (440, 20), (440, 250), (240, 460), (40, 250)], fill=ink)
+    draw.polygon([(75, 55), (405, 55), (405, 235), (240, 410), (75, 235)], fill="white")
+    draw.text((240, 205), letters, fill=ink, font=ImageFont.load_default(230), anchor="mm")
+    out = BytesIO()
+    image.save(out, "PNG", optimize=True)
+    return taken_in(out.getvalue())
+
+
+def blank_document() -> bytes:
+    """An empty page."""
     out = BytesIO()
     canvas = Canvas(out, pagesize=(210 * MM, 297 * MM), invariant=True)
     canvas.showPage()
@@ -43,10 +62,10 @@ def _document() -> bytes:
 
 def _front(marks: Marks, extras: Extras) -> bytes:
     made = compose(
-        _document(),
-        [_document()],
+        blank_document(),
+        [blank_document()],
         address_lines=ADDRESS,
-        sender=SENDER,
+        sender=replace(SENDER, logo=Logo(logo())),
         reference="2026-VB-000123",
         language="nl",
         duplex=True,

@@ -130,6 +130,46 @@ def undeliverable(slug: str, what: str) -> None:
     click.echo(f"Letters of {slug} that can't be delivered: {what}.")
 
 
+@organisations.command()
+@click.argument("slug")
+@click.argument("file", required=False, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--remove", is_flag=True, help="Letters show no logo any more.")
+@click.option(
+    "--try", "shown", type=click.Path(dir_okay=False, path_type=Path), help="Only write a letter with it here (PDF)."
+)
+def logo(slug: str, file: Path | None, *, remove: bool, shown: Path | None) -> None:
+    """Show a logo (PNG or JPEG) before the name on the address pages of an organisation's letters.
+
+    It is printed in grey unless a delivery asks for colours, 13 mm high at most. It holds for letters that are made
+    from now on.
+    """
+    from printing.errors import PrintingError
+    from service.cli.operating import quietly, running
+    from service.usecases import audit, logos
+
+    if (file is None) != remove or (remove and shown):
+        raise click.UsageError("give the file of the logo, or --remove.")
+    quietly()
+    with running() as application:
+        with application.context.database.transaction() as session:
+            organisation = logos.named(session, slug)
+        tried = None
+        if file is not None:
+            try:
+                tried = logos.take_in(application.context, organisation, file.read_bytes())
+            except PrintingError as refused:
+                raise click.ClickException(f"{refused.detail} ({refused.code})") from None
+        if tried is not None and shown is not None:
+            shown.write_bytes(tried.letter.pdf)
+            click.echo(f"{shown} is a letter with this logo; nothing is changed.")
+            return
+        with application.context.database.transaction() as session:
+            logos.keep(session, organisation.id, None if tried is None else tried.png)
+            details: dict[str, str | int | None] = {"logo": "removed" if tried is None else "changed"}
+            audit.record(session, actor=ACTOR, act="organisation.logo", subject=slug, details=details)
+    click.echo(f"Letters of {slug} show {'no logo' if tried is None else 'this logo'} from now on.")
+
+
 @organisations.command("end-sessions")
 def end_sessions() -> None:
     """Log everybody out of the pages, at once."""

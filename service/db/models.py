@@ -33,6 +33,9 @@ class Organisation(Base):
     document_types: Mapped[dict[str, Any]] = mapped_column(default=dict)
     returned_mail: Mapped[str] = mapped_column(default="ask")
     undeliverable: Mapped[str | None]
+    logo: Mapped[bytes | None] = mapped_column(deferred=True, deferred_raiseload=True)
+    """Only `service.usecases.logos` reads it: it is needed for letters alone."""
+    logo_sha256: Mapped[bytes | None]
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
 

@@ -135,7 +135,7 @@ def services_stay_down(policy: Path = _POLICY) -> Iterator[None]:
 
 
 def compile_ours(checkout: Path = CHECKOUT) -> None:
-    """Compile our code once: the tests start hundreds of processes, each of which does it where Python may not write."""
+    """Compile our code once: tests start hundreds of processes, and each would do it where Python may not write."""
     for room in ROOMS:
         compileall.compile_dir(checkout / room, quiet=2)
 

@@ -6,13 +6,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from printing import samples
 from service.db.session import Database
 from service.embedded.fictional import AGENCY_SCOPES, ORGANISATIONS, PEOPLE, PLATFORM, Organisation
 from service.embedded.kept import write_durably
 from service.embedded.pki import ensure_seal
 from service.embedded.privileges import private_folder
 from service.identity.clients import new_secret
-from service.usecases import organisations
+from service.usecases import logos, organisations
 from service.usecases.personal import PLATFORM as PLATFORM_ID
 
 _VISIBLE: Final = """\
@@ -67,6 +68,7 @@ def seed(
                 known = organisations.NewClient(client.client_id, f"{each.name}: demo", client.secret, AGENCY_SCOPES)
                 organisations.ensure_client(session, client.organisation_id, known)
                 clients[each.slug], ids[each.slug] = client, client.organisation_id
+                logos.keep(session, client.organisation_id, samples.logo(each.name[0]))
             for person in PEOPLE:
                 if person.organisation in ids:
                     organisations.ensure_staff(

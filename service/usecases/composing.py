@@ -21,7 +21,7 @@ from service.domain import addresses
 from service.domain.addresses import BELGIUM, PostalAddress
 from service.domain.errors import Final
 from service.engine.patience import OutOfPatience, patience
-from service.usecases import invitations, numbers
+from service.usecases import invitations, logos, numbers
 from service.usecases.context import Context
 from service.usecases.dossiers import Dossier
 from service.usecases.invitations import Invited
@@ -30,6 +30,7 @@ from service.usecases.seal import TOO_COMPLEX
 
 REFUSED: Constant = "letter_refused"
 ADDRESS_REFUSED: Constant = "address_refused"
+_LOGOS: Constant = logos.Logos()
 
 
 class Unprintable(Final):
@@ -92,7 +93,8 @@ def make(context: Context, dossier: Dossier, leg: LegRow, documents: Sequence[by
     mode = cast("AddressMode", options.get("address", "page"))
     undeliverable = cast("Undeliverable", options.get("undeliverable", "return"))
     organisation = dossier.organisation
-    sender = Sender(organisation.name, tuple(organisation.return_address), (organisation.contact,))
+    logo = _LOGOS.of(context, organisation, colour=bool(options["colour"])) if mode == "page" else None
+    sender = logos.sender_of(organisation, logo)
     registered = is_registered(dossier, leg)
     lines = addresses.lines(address, language=language)
     try:

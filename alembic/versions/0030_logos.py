@@ -1,0 +1,19 @@
+"""Expand: The logo of an organisation."""
+
+from pathlib import Path
+
+from alembic import op
+
+revision = "0030"
+down_revision = "0026"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    connection = op.get_bind().connection.driver_connection
+    connection.execute(Path(__file__).with_name("0030_logos.sql").read_text(encoding="utf-8"))
+
+
+def downgrade() -> None:
+    raise RuntimeError("Schemas only grow: restore a backup instead.")
