@@ -8,9 +8,9 @@ from typing import BinaryIO, Final
 
 import pikepdf
 
-from printing.codes import SheetCode, draw_sheet_code, packed
+from printing.codes import draw_sheet_code, packed
 from printing.errors import BatchRefused, Problem
-from printing.manifest import ManifestLetter
+from printing.manifest import ManifestLetter, code_of
 from printing.pages import hidden_layers, printed_part, visible_box
 from printing.pdf_output import ObjectCopy, PdfOutput, Written
 from printing.profiles import Profile
@@ -144,7 +144,7 @@ class BatchWriter:
             raise BatchRefused(
                 Problem("SHEETS_DIFFER", f"Letter {entry.id} has more sheets than the {entry.sheets} that were frozen.")
             )
-        code = SheetCode(entry.set or "", sheet, entry.sheets, entry.sequence, duplex=entry.duplex, colour=entry.colour)
+        code = code_of(entry, sheet)
         found = page.get("/Contents", pikepdf.Array())
         streams = found.as_list() if isinstance(found, pikepdf.Array) else [found]
         own = [copy.number(stream.objgen) for stream in streams if isinstance(stream, pikepdf.Stream)]

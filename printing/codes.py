@@ -25,10 +25,10 @@ class SheetCode:
     """What the code on the front of a sheet says to the inserter.
 
     Attributes:
-        set: twelve digits, one number per letter and attempt: sheets of one set go into one envelope.
+        set: twelve digits, one number per envelope and attempt: sheets of one set go into one envelope.
         sheet: counted from 1.
-        of: the sheets of the letter.
-        sequence: the letter's place in its run, so that a missing letter is noticed.
+        of: the sheets of the envelope: of a letter, or of all that share it.
+        sequence: the envelope's place in its run, so that a missing one is noticed.
     """
 
     set: str

@@ -138,9 +138,10 @@ class Response(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag=
 
 
 class LetterEvent(LetterName, frozen=True, kw_only=True):
-    """Something happened to a letter.
+    """Something happened to a letter, or to an envelope with all the letters in it: it names one of the two.
 
     Attributes:
+        set: the envelope, as the sheet codes have it; sheets and postage are then the whole's.
         event_id: the print house's own name of this statement; the same again is a repeat.
         at: when it happened, with an offset.
         cause: M01-M08, F01-F03 where the letter came back or was given up (domain: return reasons).
@@ -149,6 +150,8 @@ class LetterEvent(LetterName, frozen=True, kw_only=True):
         registered_number: the number that the post knows a registered letter by.
     """
 
+    id: Annotated[str, msgspec.Meta(max_length=80)] = ""
+    set: Annotated[str, msgspec.Meta(pattern="^[0-9]{12}$")] | None = None
     event_id: _Id
     event: PostalEvent
     outcome: Outcome
@@ -158,6 +161,15 @@ class LetterEvent(LetterName, frozen=True, kw_only=True):
     sheets: _Count | None = None
     postage_cents: _Count | None = None
     registered_number: _Code | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse one that names no letter and no envelope, or both.
+
+        Raises:
+            ValueError: it does.
+        """
+        if bool(self.id) == (self.set is not None):
+            raise ValueError("an event names a letter, or an envelope by its set")
 
 
 class Events(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="events"):
@@ -213,7 +225,8 @@ class Scan(msgspec.Struct, frozen=True, kw_only=True):
         what: what it shows.
         at: when it was made.
         id, attempt: the letter; or
-        sheet_code: what the sheet code on it says, where the letter is not known otherwise.
+        sheet_code: what the sheet code on it says, where the letter is not known otherwise: the picture is then of the
+            envelope, and of every letter in it.
         cause: why a returned letter came back.
     """
 

@@ -8,16 +8,19 @@ import hashlib
 import json
 import re
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import IO, BinaryIO, Final, Literal
 
 import msgspec
 
+from printing.codes import SheetCode
 from printing.errors import BatchRefused, Problem
 
 SCHEMA: Final = 2
+SHARED: Final = 3
+"""The schema of a manifest with envelopes that letters share: who does not know them must not print it."""
 MANIFEST: Final = "manifest.json"
 
 _CHUNK: Final = 1 << 20
@@ -56,13 +59,18 @@ class ManifestLetter:
         content_sha256: of the letter as it was composed, before merging, in hexadecimal.
         undeliverable: what happens to the letter when it cannot be delivered.
         duplex, colour: how it was made, as its sheet codes say it.
-        set: the twelve digits of its sheet codes, one number per letter and attempt; None for a letter without codes.
-        sequence: its place in the run, as its sheet codes say it.
+        set: the twelve digits of its sheet codes, one number per envelope and attempt; None for a letter without codes.
+        sequence: its envelope's place in the run, as its sheet codes say it.
         presort: what the post sorts by.
         postage_cents: None where it is not known beforehand.
         mail_id: what the post's own code above the address says, where it was printed.
         registered_number: the number whose code stands on the front; None where the print house gives it one.
         address_mode: whether the address stands on a page of its own, was stamped, or was in the document already.
+        place: in its envelope, from 1; in an envelope that it shares, the first one's address shows.
+        first_sheet: the number of its first sheet, as sheet codes count.
+        set_sheets: all sheets of an envelope that it shares; None for one of its own. These three are written only of
+            letters that share one, and say how ``set`` and ``sequence``, ``grams`` (the envelope's are the first
+            letter's) and ``postage_cents`` (its share) are meant.
     """
 
     id: str
@@ -86,6 +94,9 @@ class ManifestLetter:
     mail_id: str | None = None
     registered_number: str | None = None
     address_mode: Literal["page", "stamp", "adopt"] = "page"
+    place: int = 1
+    first_sheet: int = 1
+    set_sheets: int | None = None
     file: str = ""
     first_page: int = 0
     pages: int = 0
@@ -128,7 +139,25 @@ class Manifest:
         value = asdict(self) | {"created": _utc(self.created).strftime("%Y-%m-%dT%H:%M:%SZ")}
         if not self.proof:
             del value["proof"]
+        for letter in value["letters"]:
+            if letter["set_sheets"] is None:
+                del letter["set_sheets"], letter["place"], letter["first_sheet"]
         return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
+
+
+def code_of(letter: ManifestLetter, sheet: int) -> SheetCode:
+    """What the code on a sheet of a letter, counted from 1 within it, says.
+
+    Raises:
+        ValueError: a number does not fit, or the letter has no set.
+    """
+    number, of = letter.first_sheet + sheet - 1, letter.set_sheets or letter.sheets
+    return SheetCode(letter.set or "", number, of, letter.sequence, duplex=letter.duplex, colour=letter.colour)
+
+
+def schema_for(letters: Iterable[ManifestLetter]) -> int:
+    """The schema of a manifest of these letters."""
+    return SCHEMA if all(letter.set_sheets is None for letter in letters) else SHARED
 
 
 def _utc(moment: datetime) -> datetime:
@@ -232,7 +261,7 @@ def read_manifest(package: BinaryIO) -> Manifest:
     try:
         with zipfile.ZipFile(package) as archive:
             manifest = msgspec.json.decode(archive.read(MANIFEST), type=Manifest)
-            if manifest.schema != SCHEMA:
+            if manifest.schema != schema_for(manifest.letters):
                 raise BatchRefused(Problem("SCHEMA_UNKNOWN", "The manifest is of another version."))
             if set(archive.namelist()) != {MANIFEST, *(file.name for file in manifest.files)}:
                 raise BatchRefused(Problem("FILE_DIFFERS", "The files are not those of the manifest."))

@@ -7,10 +7,11 @@ from typing import Final
 import pypdfium2
 import zxingcpp
 
-from printing.codes import MODULES, SheetCode
+from printing.codes import MODULES
+from printing.envelopes import differing
 from printing.errors import BatchRefused, Problem
 from printing.forms import PDFIUM
-from printing.manifest import ManifestLetter
+from printing.manifest import ManifestLetter, code_of
 from printing.marks import Marks, bars_zone
 from printing.profiles import MM, Box, Profile
 
@@ -34,8 +35,12 @@ def read_back(
 
     Raises:
         BatchRefused: ``CODE_UNREADABLE`` or ``CODE_MISMATCH`` with the page, for every code that is so (the first
-            hundred of them); ``PDF_UNREADABLE``, the file cannot be opened.
+            hundred of them); ``ENVELOPE_DIFFERS``, letters do not share an envelope as they should; ``PDF_UNREADABLE``,
+            the file cannot be opened.
     """
+    entries = [entry for entry in entries if entry.file == file]
+    if wrong := differing(entries, profile):
+        raise BatchRefused(*wrong)
     problems: list[Problem] = []
     count = 0
     try:
@@ -45,8 +50,6 @@ def read_back(
         raise BatchRefused(Problem("PDF_UNREADABLE", f"{file} cannot be read back.")) from error
     try:
         for entry in entries:
-            if entry.file != file:
-                continue
             for number, wanted in _codes(entry, profile):
                 count += 1
                 with PDFIUM:
@@ -77,7 +80,7 @@ def _codes(entry: ManifestLetter, profile: Profile) -> Iterator[tuple[int, _Want
     step = max(1, entry.pages // entry.sheets)
     scale = _DOTS * MODULES / (profile.code_zone.width * MM)
     for sheet in range(1, entry.sheets + 1) if entry.set is not None else ():
-        code = SheetCode(entry.set or "", sheet, entry.sheets, entry.sequence, duplex=entry.duplex, colour=entry.colour)
+        code = code_of(entry, sheet)
         wanted = _Wanted(code.payload, profile.code_zone, scale, zxingcpp.BarcodeFormat.DataMatrix)
         yield entry.first_page + (sheet - 1) * step, wanted
     content = entry.registered_number or entry.mail_id

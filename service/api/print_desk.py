@@ -17,12 +17,14 @@ from service.identity.scopes import Scope
 from service.usecases import (
     access,
     post_callbacks,
+    post_envelopes,
     post_pulls,
     post_returned,
     print_desk,
     print_runs,
     reconciliation,
 )
+from service.usecases.post_envelopes import SharedEnvelope
 from service.usecases.post_returned import Returned
 from service.usecases.print_desk import ExceptionView, InboundView, PullView
 from service.usecases.reconciliation import BatchBalance, DayBalance
@@ -40,10 +42,11 @@ class Batches(msgspec.Struct, frozen=True):
 
 
 class BatchAnswer(msgspec.Struct, frozen=True):
-    """A batch, the letters of which nobody said that the post has them, and the files that came about it."""
+    """A batch: letters of which nobody said that the post has them, envelopes that letters share, files about it."""
 
     batch: BatchBalance
     missing: list[str]
+    shared: list[SharedEnvelope]
     files: list[InboundView]
 
 
@@ -171,7 +174,8 @@ class PrintDesk(Controller):
         found = reconciliation.of_batch(context_of(request), batch_number)
         if found is None:
             raise NotFound
-        return BatchAnswer(*found, print_desk.inbounds(context_of(request), batch=batch_number, limit=50))
+        shared = post_envelopes.of_batch(context_of(request), batch_number)
+        return BatchAnswer(*found, shared, print_desk.inbounds(context_of(request), batch=batch_number, limit=50))
 
     @post(
         "/batches/close",

@@ -170,6 +170,25 @@ def logo(slug: str, file: Path | None, *, remove: bool, shown: Path | None) -> N
     click.echo(f"Letters of {slug} show {'no logo' if tried is None else 'this logo'} from now on.")
 
 
+@organisations.command("share-envelopes")
+@click.argument("slug")
+@click.argument("what", type=click.Choice(["on", "off"]))
+def share_envelopes(slug: str, what: str) -> None:
+    """Say whether letters to the same addressee may share an envelope, where a delivery doesn't say.
+
+    It holds for what is handed in some seconds from now on.
+    """
+    from service.db.models import Organisation
+    from service.usecases import audit
+
+    with database_of().transaction() as session:
+        found = organisation_of(session, slug)
+        session.execute(update(Organisation).where(Organisation.id == found).values(share_envelopes=what == "on"))
+        details: dict[str, str | int | None] = {"share_envelopes": what}
+        audit.record(session, actor=ACTOR, act="organisation.share_envelopes", subject=slug, details=details)
+    click.echo(f"Letters of {slug} to the same addressee in one envelope: {what}.")
+
+
 @organisations.command("end-sessions")
 def end_sessions() -> None:
     """Log everybody out of the pages, at once."""

@@ -62,16 +62,17 @@ def list_(*, limit: int, as_json: bool) -> None:
 @AS_JSON
 def show(*, number: int, as_json: bool) -> None:
     """Show one batch by its number: its balance, its missing letters and the files that came about it."""
-    from service.usecases import print_desk, reconciliation
+    from service.usecases import post_envelopes, print_desk, reconciliation
 
     with running() as application:
         found = reconciliation.of_batch(application.context, number)
+        shared = post_envelopes.of_batch(application.context, number)
         files = print_desk.inbounds(application.context, batch=number, limit=50)
     if found is None:
         raise click.ClickException(f"there is no batch {number}.")
     balance, missing = found
     if as_json:
-        _tell({"batch": balance, "missing": missing, "files": files})
+        _tell({"batch": balance, "missing": missing, "shared": shared, "files": files})
         return
     table = Table(box=None, show_header=False)
     for name, value in msgspec.to_builtins(balance).items():
@@ -79,6 +80,8 @@ def show(*, number: int, as_json: bool) -> None:
     console().print(table)
     for letter in missing:
         click.echo(f"missing  {letter}")
+    for envelope in shared:
+        click.echo(f"envelope {envelope.set}  {envelope.sheets} sheets  {', '.join(envelope.letters)}")
     for file in files:
         click.echo(f"{file.received_at:%Y-%m-%d %H:%M}  {file.kind or file.state}  {file.name}  {file.code or ''}")
 

@@ -36,6 +36,7 @@ class Organisation(Base):
     logo: Mapped[bytes | None] = mapped_column(deferred=True, deferred_raiseload=True)
     """Only `service.usecases.logos` reads it: it is needed for letters alone."""
     logo_sha256: Mapped[bytes | None]
+    share_envelopes: Mapped[bool] = mapped_column(default=False)
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
 
@@ -276,7 +277,10 @@ class PrintBatch(Base):
 
 
 class PrintLetter(Base):
-    """A composed letter that waits for its batch, or is in it at ``sequence``."""
+    """A composed letter that waits for its batch, or is in it at ``sequence``.
+
+    Letters with the same ``envelope_set`` share an envelope; the migration says what the three columns mean.
+    """
 
     __tablename__ = "print_letter"
     delivery_id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
@@ -306,6 +310,9 @@ class PrintLetter(Base):
     address_mode: Mapped[str | None]
     mail_id: Mapped[str | None]
     registered_number: Mapped[str | None]
+    share_key: Mapped[bytes | None]
+    envelope_set: Mapped[int | None]
+    envelope_product: Mapped[str | None]
 
 
 class PrintCutoff(Base):

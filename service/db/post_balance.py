@@ -30,6 +30,7 @@ class Counts:
     """
 
     letters: int = 0
+    envelopes: int = 0
     sheets: int = 0
     accepted: int = 0
     refused: int = 0
@@ -47,7 +48,7 @@ class Counts:
 
 
 _LETTERS = """
-    SELECT l.batch_id, l.delivery_id, l.leg, l.attempt, l.sheets,
+    SELECT l.batch_id, l.delivery_id, l.leg, l.attempt, l.sheets, l.envelope_set,
            coalesce(bool_or(r.event = 'accepted'), false) AS accepted,
            coalesce(bool_or(r.event = 'rejected'), false) AS refused,
            coalesce(bool_or(r.event = 'printed'), false) AS printed,
@@ -60,13 +61,18 @@ _LETTERS = """
            max(r.postage_cents) FILTER (WHERE r.event = 'posted') AS postage_cents
     FROM print_letter l
     LEFT JOIN print_report r ON r.delivery_id = l.delivery_id AND r.leg = l.leg AND r.attempt = l.attempt + 1
+         -- What is said of an envelope says nothing of a letter that was taken out of it.
+         AND NOT (r.statement LIKE '~set:%' AND EXISTS (
+             SELECT FROM print_report o WHERE o.delivery_id = r.delivery_id AND o.leg = r.leg AND o.attempt = r.attempt
+             AND o.event IN ('pulled', 'rejected')))
     WHERE l.batch_id = ANY(CAST(:batches AS uuid[]))
-    GROUP BY l.batch_id, l.delivery_id, l.leg, l.attempt, l.sheets
+    GROUP BY l.batch_id, l.delivery_id, l.leg, l.attempt, l.sheets, l.envelope_set
 """
 _STANDS = "NOT posted AND NOT pulled AND NOT given_up AND NOT refused"
 _COUNTS = text(
     f"""
-    SELECT batch_id, count(*) AS letters, sum(sheets) AS sheets, count(*) FILTER (WHERE accepted) AS accepted,
+    SELECT batch_id, count(*) AS letters, count(*) - count(envelope_set) + count(DISTINCT envelope_set) AS envelopes,
+           sum(sheets) AS sheets, count(*) FILTER (WHERE accepted) AS accepted,
            count(*) FILTER (WHERE refused) AS refused, count(*) FILTER (WHERE printed) AS printed,
            coalesce(sum(sheets) FILTER (WHERE posted_sheets IS NOT NULL), 0) AS told_sheets,
            coalesce(sum(posted_sheets), 0) AS posted_sheets, coalesce(sum(postage_cents), 0) AS postage_cents,

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from service.db.base import among
 from service.db.models import PrintBatch, PrintLetter
 from service.db.post_models import PrintBatchReport, PrintException, PrintInbound, PrintReport, PrintReturn
+from service.db.printing import inside
 from service.db.writing import insertion, write
 
 _REPORTS: Final = insertion(PrintReport, conflict="ON CONFLICT (printer, statement) DO NOTHING RETURNING statement")
@@ -38,6 +39,7 @@ class SentLetter:
     sheets: int
     sha256: bytes
     batch: PrintBatch
+    envelope_set: int | None = None
 
 
 # ---------------------------------------------------------------- what came in
@@ -105,19 +107,41 @@ def ordered(session: Session, deliveries: Collection[uuid.UUID]) -> dict[tuple[u
     return {(delivery, leg): attempt for delivery, leg, attempt in rows}
 
 
-def of_set(session: Session, number: int) -> SentLetter | None:
-    """The letter that has this number in the codes on its sheets, if it is in a batch."""
+def of_set(session: Session, number: int) -> list[SentLetter]:
+    """The letters that have this number in the codes on their sheets, in their order, if they are in a batch."""
     query = (
         select(PrintLetter, PrintBatch)
         .join(PrintBatch, PrintBatch.id == PrintLetter.batch_id)
         .where(PrintLetter.set_number == number)
     )
     found = session.execute(query).one_or_none()
-    return None if found is None else _sent(*found)
+    if found is None or found[0].envelope_set not in {None, number}:
+        # It was never printed: the letter goes in another one's envelope.
+        return []
+    letter, batch = found
+    together = [letter] if letter.envelope_set is None else inside(session, batch.id, number)
+    return [_sent(each, batch) for each in together]
+
+
+def shared(session: Session, batch_id: uuid.UUID) -> dict[int, list[SentLetter]]:
+    """The letters of a batch that share envelopes, by the number of the envelope, in their order."""
+    query = (
+        select(PrintLetter, PrintBatch)
+        .join(PrintBatch, PrintBatch.id == PrintLetter.batch_id)
+        .where(PrintLetter.batch_id == batch_id, PrintLetter.envelope_set.is_not(None))
+        .order_by(PrintLetter.sequence)
+    )
+    found: dict[int, list[SentLetter]] = {}
+    for letter, batch in session.execute(query):
+        found.setdefault(int(letter.envelope_set or 0), []).append(_sent(letter, batch))
+    return found
 
 
 def _sent(letter: PrintLetter, batch: PrintBatch) -> SentLetter:
-    return SentLetter(letter.delivery_id, letter.leg, letter.attempt + 1, letter.sheets, bytes(letter.sha256), batch)
+    return SentLetter(
+        letter.delivery_id, letter.leg, letter.attempt + 1, letter.sheets, bytes(letter.sha256), batch,
+        letter.envelope_set,
+    )  # fmt: skip
 
 
 def add(session: Session, given: Sequence[dict[str, Any]]) -> set[str]:
@@ -206,7 +230,7 @@ def exceptions_about(session: Session, letters: Collection[str]) -> Sequence[Pri
     return session.scalars(query.order_by(PrintException.at)).all()
 
 
-_STRANGERS: Final = ("LETTER_UNKNOWN", "ATTEMPT_UNKNOWN", "BATCH_UNKNOWN", "OTHER_BATCH")
+_STRANGERS: Final = ("LETTER_UNKNOWN", "SET_UNKNOWN", "ATTEMPT_UNKNOWN", "BATCH_UNKNOWN", "OTHER_BATCH")
 
 
 def strangers(session: Session, since: datetime, until: datetime) -> int:

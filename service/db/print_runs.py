@@ -5,12 +5,13 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import func, select, text, update
+from sqlalchemy import func, literal, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from service.db.models import PrintCutoff, PrintLetter
 from service.db.print_models import PrintDeposit, PrintForecast, PrintHold
+from service.domain.print_envelopes import Envelope
 from service.domain.print_runs import Waiting
 
 _FREE = (PrintLetter.batch_id.is_(None), PrintLetter.deposit_id.is_(None))
@@ -31,6 +32,11 @@ def waiting(session: Session, keys: Collection[str], *, limit: int | None) -> li
             PrintLetter.postcode,
             PrintLetter.sheets,
             PrintLetter.queued_at,
+            literal(""),
+            PrintLetter.size,
+            PrintLetter.set_number,
+            PrintLetter.product,
+            PrintLetter.share_key,
         )
         .where(*_FREE, PrintLetter.product.in_(keys), PrintLetter.held_at.is_(None))
         .order_by(PrintLetter.queued_at, PrintLetter.delivery_id, PrintLetter.leg, PrintLetter.attempt)
@@ -87,16 +93,18 @@ def used(session: Session, printer: str, product: str, day: date) -> tuple[int, 
     return int(row[0]), int(row[1])
 
 
-def plan(session: Session, deposit: PrintDeposit, letters: Sequence[Waiting]) -> None:
-    """Write a run, and its letters in their order."""
+def plan(session: Session, deposit: PrintDeposit, envelopes: Sequence[Envelope], keys: Sequence[str | None]) -> None:
+    """Write a run: its envelopes in their order, and the batch key of each that several letters share."""
     session.add(deposit)
     session.flush()
+    letters = [(letter, each, key) for each, key in zip(envelopes, keys, strict=True) for letter in each.letters]
     statement = text(
         """
-        UPDATE print_letter SET deposit_id = :deposit, run_sequence = given.place, presort = given.presort
+        UPDATE print_letter SET deposit_id = :deposit, run_sequence = given.place, presort = given.presort,
+               envelope_set = given.envelope_set, envelope_product = given.envelope_product
         FROM unnest(CAST(:deliveries AS uuid[]), CAST(:legs AS smallint[]), CAST(:attempts AS smallint[]),
-                    CAST(:presorts AS text[]))
-             WITH ORDINALITY AS given(delivery_id, leg, attempt, presort, place)
+                    CAST(:presorts AS text[]), CAST(:sets AS bigint[]), CAST(:products AS text[]))
+             WITH ORDINALITY AS given(delivery_id, leg, attempt, presort, envelope_set, envelope_product, place)
         WHERE print_letter.delivery_id = given.delivery_id AND print_letter.leg = given.leg
           AND print_letter.attempt = given.attempt
         """
@@ -105,10 +113,12 @@ def plan(session: Session, deposit: PrintDeposit, letters: Sequence[Waiting]) ->
         statement,
         {
             "deposit": deposit.id,
-            "deliveries": [letter.delivery_id for letter in letters],
-            "legs": [letter.leg for letter in letters],
-            "attempts": [letter.attempt for letter in letters],
-            "presorts": [letter.presort for letter in letters],
+            "deliveries": [letter.delivery_id for letter, _, _ in letters],
+            "legs": [letter.leg for letter, _, _ in letters],
+            "attempts": [letter.attempt for letter, _, _ in letters],
+            "presorts": [letter.presort for letter, _, _ in letters],
+            "sets": [each.letters[0].set_number if len(each.letters) > 1 else None for _, each, _ in letters],
+            "products": [key for _, _, key in letters],
         },
     )
 
@@ -121,11 +131,12 @@ def open_deposit(session: Session) -> PrintDeposit | None:
 
 def next_letters(session: Session, deposit: uuid.UUID, *, limit: int) -> Sequence[PrintLetter]:
     """The letters of a run that are in no batch yet, of the kind that comes first, in their order."""
-    left = select(PrintLetter.product).where(PrintLetter.batch_id.is_(None), PrintLetter.deposit_id == deposit)
+    cut_as = func.coalesce(PrintLetter.envelope_product, PrintLetter.product)
+    left = select(cut_as).where(PrintLetter.batch_id.is_(None), PrintLetter.deposit_id == deposit)
     key = session.scalar(left.order_by(PrintLetter.run_sequence).limit(1))
     query = (
         select(PrintLetter)
-        .where(PrintLetter.batch_id.is_(None), PrintLetter.deposit_id == deposit, PrintLetter.product == key)
+        .where(PrintLetter.batch_id.is_(None), PrintLetter.deposit_id == deposit, cut_as == key)
         .order_by(PrintLetter.run_sequence)
         .limit(limit)
         .with_for_update()
@@ -139,7 +150,7 @@ def release(session: Session, deliveries: Collection[uuid.UUID]) -> None:
     session.execute(
         update(PrintLetter)
         .where(PrintLetter.batch_id.is_(None), PrintLetter.delivery_id.in_(deliveries))
-        .values(deposit_id=None, run_sequence=None)
+        .values(deposit_id=None, run_sequence=None, envelope_set=None, envelope_product=None)
         .execution_options(synchronize_session=False)
     )
 

@@ -153,9 +153,22 @@ def take_out(session: Session, delivery: uuid.UUID, leg: int, *, now: datetime) 
     found.path = found.sha256 = found.size = found.pages = found.sheets = None
     if not found.letters:
         found.emptied_at = now
+    shared = letter.envelope_set
     session.delete(letter)
     session.flush()
+    if shared is not None:
+        left = inside(session, found.id, shared)
+        for each in left:
+            # Numbered by its first letter, or the only one that is left in it.
+            each.envelope_set = left[0].set_number if len(left) > 1 else None
+        session.flush()
     return found.id, old
+
+
+def inside(session: Session, batch_id: uuid.UUID, number: int) -> Sequence[PrintLetter]:
+    """The letters of a batch that share the envelope with this set number, in their order."""
+    query = select(PrintLetter).where(PrintLetter.batch_id == batch_id, PrintLetter.envelope_set == number)
+    return session.scalars(query.order_by(PrintLetter.sequence)).all()
 
 
 def mark(session: Session, batch_id: uuid.UUID, state: str, *, now: datetime) -> None:

@@ -1,7 +1,7 @@
 """How letters that wait are shared over print houses, sorted, and cut: what a run is, from numbers alone."""
 
 import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, TypeVar
@@ -14,7 +14,14 @@ REPRINT_REASONS: Final = frozenset({"lost", "damaged", "misprinted", "pulled", "
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A letter that waits for its run, as far as its place depends on it."""
+    """A letter that waits for its run, as far as its place depends on it.
+
+    Attributes:
+        size: bytes of its copy.
+        set_number: of its sheets' codes.
+        kind: its batch key.
+        share_key: the same for all letters that may share an envelope with it; None where it has its own.
+    """
 
     delivery_id: uuid.UUID
     leg: int
@@ -23,6 +30,10 @@ class Waiting:
     sheets: int
     queued_at: datetime
     presort: str = ""
+    size: int = 0
+    set_number: int | None = None
+    kind: str = ""
+    share_key: bytes | None = None
 
     @property
     def age(self) -> tuple[datetime, uuid.UUID, int, int]:
@@ -80,24 +91,21 @@ def _fill(letters: list[Waiting], room: Room) -> tuple[list[Waiting], list[Waiti
     return letters, []
 
 
-def in_order(letters: Iterable[Waiting]) -> list[Waiting]:
-    """A run's letters in the order in which they are printed and franked."""
-    return sorted(letters, key=lambda letter: letter.place)
-
-
-def cut(letters: Iterable[_T], size: Callable[[_T], int], *, most: int, most_bytes: int) -> Iterator[list[_T]]:
-    """Files of a batch: as many letters as fit one, at least one, in the order given.
+def cut(
+    envelopes: Iterable[Sequence[_T]], size: Callable[[_T], int], *, most: int, most_bytes: int
+) -> Iterator[list[_T]]:
+    """Files of a batch: as many letters as fit one, at least one envelope's, in the order given, no envelope divided.
 
     Sizes are those of the letters alone; the merged file is never larger than their sum.
     """
     file: list[_T] = []
     total = 0
-    for letter in letters:
-        bytes_ = size(letter)
-        if file and (len(file) >= most or total + bytes_ > most_bytes):
+    for letters in envelopes:
+        bytes_ = sum(map(size, letters))
+        if file and (len(file) + len(letters) > most or total + bytes_ > most_bytes):
             yield file
             file, total = [], 0
-        file.append(letter)
+        file += letters
         total += bytes_
     if file:
         yield file

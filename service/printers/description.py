@@ -130,6 +130,8 @@ class Printer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         profile: what it asks of letters.
         files_per_batch: how many PDFs one parcel may hold.
         presort: a table of our own in the same folder; None for the one that comes with us.
+        shares_envelopes: letters of one sender to one addressee may share an envelope there, where the sender allows
+            it: its machines close envelopes by the sheet codes. Never where letters go one by one (``http``).
         callback_secret_file: with the secret that its calls are signed with; none, and it may not call.
     """
 
@@ -142,6 +144,7 @@ class Printer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     presort: str | None = None
     encryption: Encryption | None = None
     numbers: Numbers = Numbers()
+    shares_envelopes: bool = True
     callback_secret_file: str | None = None
 
 

@@ -73,6 +73,7 @@ def open_all(folder: Path, *, encrypted: bool, closing: contextlib.ExitStack, ne
                 files_per_batch=each.files_per_batch,
                 recipients=recipients,
                 numbers=each.numbers.ranges,
+                shares_envelopes=each.shares_envelopes and not by_calls,
                 callback_secret=_secret(each, folder),
             )
         )

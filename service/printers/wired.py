@@ -44,6 +44,7 @@ class Printer:
         provider: the way there.
         products: by their names.
         recipients: the keys that can open what we hand over; empty, and it goes in clear.
+        shares_envelopes: its machines close an envelope by the sheet codes, however many letters are in it.
         callback_secret: what its calls are signed with; None, and it may not call.
     """
 
@@ -56,6 +57,7 @@ class Printer:
     files_per_batch: int = 1
     recipients: tuple[str, ...] = ()
     numbers: tuple[NumberRange, ...] = ()
+    shares_envelopes: bool = True
     callback_secret: bytes | None = field(default=None, repr=False)
 
 

@@ -309,7 +309,9 @@ def _delivery(
         recipient_kind=personal.kind.value,
         recipient_hash=None if recipient is None else find_hash(context, recipient),
         personal=seal_personal(context, personal, organisation.id, year, delivery_id),
-        print_options=requests.options(request, organisation.undeliverable),
+        print_options=requests.options(
+            request, organisation.undeliverable, share_envelopes=organisation.share_envelopes
+        ),
         policy=sent_under.policy_id,
         terms=sent_under.as_json(),
         state=DeliveryState.RECEIVED.value,

@@ -10,7 +10,8 @@ from sqlalchemy.orm import Session
 
 from printing.batch import BatchLetter, merge
 from printing.encryption import name_open, seal_for
-from printing.manifest import BatchKey, Manifest, ManifestFile, ManifestLetter, describe_file, pack
+from printing.envelopes import together
+from printing.manifest import BatchKey, Manifest, ManifestFile, ManifestLetter, describe_file, pack, schema_for
 from printing.readback import read_back
 from service.db import deliveries
 from service.db import printing as rows
@@ -23,6 +24,7 @@ from service.usecases.context import Context
 from service.usecases.dossiers import Dossier
 from service.usecases.personal import PLATFORM
 from service.usecases.print_runs import files_of
+from service.usecases.print_sharing import envelopes_of
 from service.usecases.products import front_of, read_product
 
 PDF = "letters.pdf"
@@ -99,6 +101,7 @@ def _make(context: Context, work: BatchWork) -> tuple[bytes, tuple[ManifestFile,
         key=key,
         files=tuple(files),
         letters=tuple(letters),
+        schema=schema_for(letters),
     )
     package = BytesIO()
     pack(manifest, merged, package)
@@ -112,14 +115,17 @@ def _make(context: Context, work: BatchWork) -> tuple[bytes, tuple[ManifestFile,
 def _batch_letters(
     context: Context, work: BatchWork, letters: Sequence[PrintLetter], key: BatchKey
 ) -> list[BatchLetter]:
-    return [
-        BatchLetter(
-            entry=entry_of(work.dossiers[letter.delivery_id], letter, key),
-            read=reader_of(context, letter),
-            duplex=key.duplex,
-        )
-        for letter in letters
-    ]
+    profile = context.printers.named(work.batch.provider).profile
+    found = []
+    for inside in envelopes_of(letters):
+        entries = [entry_of(work.dossiers[letter.delivery_id], letter, key) for letter in inside]
+        if inside[0].envelope_product is not None:
+            entries = together(entries, profile)
+        found += [
+            BatchLetter(entry=entry, read=reader_of(context, letter), duplex=key.duplex)
+            for entry, letter in zip(entries, inside, strict=True)
+        ]
+    return found
 
 
 def reader_of(context: Context, letter: PrintLetter) -> Callable[[], bytes]:

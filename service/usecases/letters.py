@@ -22,6 +22,7 @@ from service.usecases.admission import intents
 from service.usecases.composing import Made, Unprintable, make
 from service.usecases.context import Context
 from service.usecases.dossiers import Dossier
+from service.usecases.print_sharing import share_key
 from service.usecases.products import asked, product_of
 from service.usecases.progress import Cause, Progress
 from service.vault.vault import Prepared
@@ -156,6 +157,7 @@ def _record(session: Session, context: Context, outcomes: Sequence[Outcome[Lette
             continue
         assert dossier.personal.address is not None
         progress.happen(dossier, Event.LETTER_COMPOSED, Cause(Actor.SERVICE), leg=leg)
+        product = product_of(context, dossier, leg, composed.made.letter)
         if any(note.code == REDUCED for note in composed.made.letter.notes):
             progress.note(dossier, REDUCED, problem(REDUCED).detail)
         queued.append(
@@ -164,7 +166,8 @@ def _record(session: Session, context: Context, outcomes: Sequence[Outcome[Lette
                 "leg": leg.number,
                 "attempt": 0,
                 "organisation_id": dossier.delivery.organisation_id,
-                "product": product_of(context, dossier, leg, composed.made.letter),
+                "product": product,
+                "share_key": share_key(context, dossier, leg, composed.made, product),
                 "path": composed.prepared.path,
                 "sha256": bytes.fromhex(composed.made.letter.sha256),
                 "pages": composed.made.letter.pages,

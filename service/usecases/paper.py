@@ -5,12 +5,14 @@ from collections.abc import Sequence
 from datetime import datetime
 
 import msgspec
+from sqlalchemy.orm import Session
 
 from service.db import deliveries, post_scans
 from service.db import post_reports as rows
 from service.db.ids import DELIVERY, parse_id, public_id
 from service.db.models import LegRow
 from service.db.post_models import PrintReport, PrintReturn, PrintScan
+from service.db.post_reports import SentLetter
 from service.domain.addresses import ReturnReason
 from service.domain.errors import NotFound
 from service.domain.states import LegKind
@@ -55,13 +57,18 @@ class ReturnView(msgspec.Struct, frozen=True):
 
 
 class LetterView(msgspec.Struct, frozen=True):
-    """A letter of a delivery."""
+    """A letter of a delivery.
+
+    ``envelope`` has the deliveries whose letters lie in one envelope with it, itself among them, the one whose address
+    shows first; it is empty where the letter has an envelope of its own.
+    """
 
     leg: int
     state: str
     registered_number: str | None
     sheets: int | None
     postage_cents: int | None
+    envelope: list[str]
     reports: list[ReportView]
     scans: list[ScanView]
     returned: ReturnView | None
@@ -80,10 +87,12 @@ def of(context: Context, organisation_id: uuid.UUID, delivery_id: str) -> list[L
         legs = [leg for leg in deliveries.legs(session, [wanted])[wanted] if leg.kind == LegKind.PAPER.value]
         told, scans = rows.reports(session, [wanted]), post_scans.of(session, [wanted])
         returns = rows.returns(session, [wanted])
+        sent = rows.sent(session, [wanted])
         return [
             _letter(
                 delivery_id,
                 leg,
+                _envelope(session, sent.get((wanted, leg.number), [])),
                 told.get((wanted, leg.number), []),
                 [scan for scan in scans if scan.leg == leg.number],
                 returns.get((wanted, leg.number)),
@@ -105,8 +114,20 @@ def scan(context: Context, organisation_id: uuid.UUID, delivery_id: str, scan_id
         return file_of(context, session, wanted, scan_id)
 
 
+def _envelope(session: Session, sent: Sequence[SentLetter]) -> list[str]:
+    """Whose letters lie in the envelope of the newest printing; all of one organisation, as envelopes are."""
+    number = sent[-1].envelope_set if sent else None
+    inside = [] if number is None else rows.of_set(session, number)
+    return [public_id(DELIVERY, each.delivery_id) for each in inside]
+
+
 def _letter(
-    delivery: str, leg: LegRow, told: Sequence[PrintReport], scans: Sequence[PrintScan], returned: PrintReturn | None
+    delivery: str,
+    leg: LegRow,
+    envelope: list[str],
+    told: Sequence[PrintReport],
+    scans: Sequence[PrintScan],
+    returned: PrintReturn | None,
 ) -> LetterView:
     numbers = [row.registered_number for row in told if row.registered_number]
     counts = [row for row in told if row.sheets is not None]
@@ -117,6 +138,7 @@ def _letter(
         registered_number=numbers[-1] if numbers else None,
         sheets=counts[-1].sheets if counts else None,
         postage_cents=paid[-1] if paid else None,
+        envelope=envelope,
         reports=[
             ReportView(row.event, row.at, row.received_at, row.attempt, row.cause, row.code)
             for row in told

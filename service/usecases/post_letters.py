@@ -27,6 +27,7 @@ from service.usecases.dossiers import Dossier
 from service.usecases.post_returns import came_back
 from service.usecases.post_statements import (
     MOVES,
+    OF_SET,
     OURS,
     REJECTED,
     SHOWN,
@@ -178,7 +179,8 @@ class _Taking:
         else:
             said = (name_of(before.delivery_id, before.leg), before.attempt, before.event, before.cause)
             same = said == (each.letter, each.attempt, each.event, each.cause)
-            same = same and (before.at == each.at or each.name.startswith(OURS))
+            by_us = each.name.startswith(OURS) and not each.name.startswith(OF_SET)
+            same = same and (before.at == each.at or by_us)
         if same:
             self._tally[Effect.REPEATED] += 1
         else:

@@ -38,12 +38,12 @@ from service.db.post_models import PrintInbound
 from service.db.printing import every_organisation
 from service.db.session import widen
 from service.domain.errors import Retryable
-from service.usecases import post_batches, post_pulls, post_scans, recovery
+from service.usecases import post_batches, post_envelopes, post_pulls, post_scans, recovery
 from service.usecases import post_letters as letters
 from service.usecases.admission import intents
 from service.usecases.context import Context
 from service.usecases.personal import PLATFORM, PLATFORM_YEAR
-from service.usecases.post_statements import Effect, Odd, Statement, of_answer, of_event
+from service.usecases.post_statements import Effect, Odd, Statement, of_answer
 
 log = structlog.get_logger()
 
@@ -210,9 +210,9 @@ def _loosely(data: bytes) -> tuple[list[LetterEvent], list[Odd]]:
 
 def _take_in(context: Context, row: PrintInbound, message: Message, odd: list[Odd], data: bytes) -> Counter[Effect]:
     if isinstance(message, Events):
-        told = [of_event(event) for event in message.events]
-        odd = odd + [each for each in told if isinstance(each, Odd)]
-        return _statements(context, row, [each for each in told if isinstance(each, Statement)], odd)
+        with _wide(context) as session:
+            told, strange = post_envelopes.said(session, message.events)
+        return _statements(context, row, told, odd + strange)
     if isinstance(message, Response):
         return _statements(context, row, [of_answer(message.batch, each, message.at) for each in message.letters])
     if isinstance(message, exchange.Scans):

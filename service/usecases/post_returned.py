@@ -21,7 +21,7 @@ from service.domain import addresses
 from service.domain.addresses import PostalAddress, ReturnReason
 from service.domain.errors import Conflict, Invalid, NotFound
 from service.domain.states import Actor, DeliveryState, LegKind, LegState
-from service.usecases import audit, dossiers, recovery
+from service.usecases import audit, dossiers, post_envelopes, recovery
 from service.usecases import post_letters as letters
 from service.usecases.context import Context
 from service.usecases.dossiers import Dossier
@@ -100,24 +100,29 @@ def _take(context: Context, given: Returned) -> Effect:
     now = context.clock()
     with context.database.transaction() as session:
         widen(session, printing.every_organisation(session))
-        found = _letter(session, given.letter)
-        if found is None:
+        found = _letters(session, given.letter)
+        if not found:
             return Effect.ODD
-        name, attempt, printer = found
-        statement = Statement(
-            f"{OURS}returned:{name}:{attempt}",
-            name,
-            attempt,
-            PostalEvent.RETURNED.value,
-            min(given.at or now, now),
-            cause=given.cause,
-            actor=Actor.OPERATOR,
-        )
-        if name_known(session, printer, statement.name):
+        printer = found[0][2]
+        statements = [
+            Statement(
+                f"{OURS}returned:{name}:{attempt}",
+                name,
+                attempt,
+                PostalEvent.RETURNED.value,
+                min(given.at or now, now),
+                cause=given.cause,
+                actor=Actor.OPERATOR,
+            )
+            for name, attempt, _ in found
+        ]
+        known = rows.stated(session, printer, [each.name for each in statements])
+        new = [each for each in statements if each.name not in known]
+        if not new:
             # Another scan of it, whatever cause was chosen this time.
             return Effect.REPEATED
-        effects = letters.take(session, context, printer, [statement], received_at=now)
-    return next(iter(effects))
+        effects = letters.take(session, context, printer, new, received_at=now)
+    return next(each for each in Effect if effects[each])
 
 
 def name_known(session: Session, printer: str, statement: str) -> bool:
@@ -136,11 +141,11 @@ def give_up(context: Context, names: Sequence[str], *, actor: str) -> int:
         widen(session, printing.every_organisation(session))
         done = 0
         for name in names:
-            found, at = _letter(session, name), place(name)
-            if found is None or at is None:
+            found, at = _letters(session, name), place(name)
+            if not found or at is None:
                 raise Invalid("There is no such letter with a print house.", code="letter_unknown")
             leg = next(leg for leg in deliveries.legs(session, [at[0]])[at[0]] if leg.number == at[1])
-            _, attempt, printer = found
+            _, attempt, printer = found[0]
             statement = f"{OURS}given_up:{name}:{attempt}"
             if name_known(session, printer, statement):
                 continue
@@ -152,15 +157,17 @@ def give_up(context: Context, names: Sequence[str], *, actor: str) -> int:
     return done
 
 
-def _letter(session: Session, given: str) -> tuple[str, int, str] | None:
-    """A letter's name, the attempt that was sent last, and the print house that has it."""
+def _letters(session: Session, given: str) -> list[tuple[str, int, str]]:
+    """A letter's name, the attempt that was sent last, and the print house that has it; by a sheet code the envelope's.
+
+    All letters that share one are with the same print house.
+    """
     code = read_payload(given)
     if code is not None:
-        letter = rows.of_set(session, int(code.set))
-        return None if letter is None else (*named(letter), letter.batch.provider)
+        return [(*named(each), each.batch.provider) for each in post_envelopes.inside(session, int(code.set))]
     at = place(given)
     sent = [] if at is None else rows.sent(session, [at[0]]).get(at, [])
-    return (given, sent[-1].attempt, sent[-1].batch.provider) if sent else None
+    return [(given, sent[-1].attempt, sent[-1].batch.provider)] if sent else []
 
 
 def send_again(context: Context, organisation_id: uuid.UUID, delivery: uuid.UUID, address: PostalAddress) -> int:

@@ -27,7 +27,7 @@ from service.domain.addresses import ReturnReason
 from service.domain.errors import NotFound
 from service.domain.evidence import External, rfc3339
 from service.domain.states import Actor, Event, LegKind
-from service.usecases import dossiers
+from service.usecases import dossiers, post_envelopes
 from service.usecases import post_letters as letters
 from service.usecases.admission import intents
 from service.usecases.context import Context
@@ -75,29 +75,28 @@ def take(context: Context, row: PrintInbound, message: Scans, data: bytes) -> Co
     tally: Counter[Effect] = Counter()
     with zipfile.ZipFile(io.BytesIO(data)) as package:
         for scan in message.scans:
-            tally[_take(context, row, scan, package)] += 1
+            tally.update(_take(context, row, scan, package))
     return tally
 
 
-def _take(context: Context, row: PrintInbound, scan: Scan, package: zipfile.ZipFile) -> Effect:
+def _take(context: Context, row: PrintInbound, scan: Scan, package: zipfile.ZipFile) -> list[Effect]:
     name = f"scan:{scan.sha256[:64]}:{scan.id or scan.sheet_code or ''}"
     try:
         content = _member(package, scan.file, MOST_BYTES)
     except (KeyError, ExchangeRefused, *_UNPACKING):
-        return _refused(
-            context, row, Odd("SCAN_UNREADABLE", name, "The picture can't be taken out of the file.", scan.id)
-        )
+        odd = Odd("SCAN_UNREADABLE", name, "The picture can't be taken out of the file.", scan.id)
+        return [_refused(context, row, odd)]
     if hashlib.sha256(content).hexdigest() != scan.sha256.lower():
-        return _refused(context, row, Odd("SCAN_DIFFERS", name, "The picture is not the one that is named.", scan.id))
+        odd = Odd("SCAN_DIFFERS", name, "The picture is not the one that is named.", scan.id)
+        return [_refused(context, row, odd)]
     media_type = next((kind for head, (kind, _) in TYPES.items() if content.startswith(head)), None)
     if media_type is None:
-        return _refused(context, row, Odd("SCAN_UNREADABLE", name, "It is no PDF, PNG, JPEG or TIFF.", scan.id))
-    found = _place(context, scan)
-    if found is None:
-        return _refused(
-            context, row, Odd("LETTER_UNKNOWN", name, "There is no such letter.", scan.id or scan.sheet_code)
-        )
-    return _keep(context, row, replace_letter(scan, found), content, media_type, name)
+        return [_refused(context, row, Odd("SCAN_UNREADABLE", name, "It is no PDF, PNG, JPEG or TIFF.", scan.id))]
+    found = _places(context, scan)
+    if not found:
+        odd = Odd("LETTER_UNKNOWN", name, "There is no such letter.", scan.id or scan.sheet_code)
+        return [_refused(context, row, odd)]
+    return [_keep(context, row, replace_letter(scan, each), content, media_type, name) for each in found]
 
 
 def replace_letter(scan: Scan, found: tuple[uuid.UUID, int, int]) -> Scan:
@@ -114,18 +113,18 @@ def replace_letter(scan: Scan, found: tuple[uuid.UUID, int, int]) -> Scan:
     )
 
 
-def _place(context: Context, scan: Scan) -> tuple[uuid.UUID, int, int] | None:
-    """Which letter a picture is of: by its name, or by what the code on its sheet says."""
+def _places(context: Context, scan: Scan) -> list[tuple[uuid.UUID, int, int]]:
+    """Which letters a picture is of: one by its name, or all in the envelope that the code on a sheet says."""
     if scan.id is not None:
         place = place_of(scan.id)
-        return None if place is None else (*place, scan.attempt)
+        return [] if place is None else [(*place, scan.attempt)]
     code = None if scan.sheet_code is None else read_payload(scan.sheet_code)
     if code is None:
-        return None
+        return []
     with context.database.transaction() as session:
         widen(session, every_organisation(session))
-        letter = reports.of_set(session, int(code.set))
-    return None if letter is None else (letter.delivery_id, letter.leg, letter.attempt)
+        inside = post_envelopes.inside(session, int(code.set))
+    return [(letter.delivery_id, letter.leg, letter.attempt) for letter in inside]
 
 
 def _keep(context: Context, row: PrintInbound, scan: Scan, content: bytes, media_type: str, name: str) -> Effect:

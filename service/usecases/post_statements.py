@@ -20,6 +20,9 @@ from service.domain.states import Actor, Event
 OURS: Final = "~"
 """Begins the statements that we give a name to; a print house's own never begin so."""
 
+OF_SET: Final = f"{OURS}set:"
+"""Begins those that follow, letter by letter, from what a print house says of an envelope."""
+
 ACCEPTED, REJECTED, PULLED, GIVEN_UP = "accepted", "rejected", "pulled", "given_up"
 MOVES: Final[Mapping[str, tuple[Event, ReturnReason | None]]] = {
     PostalEvent.PRINTED.value: (Event.PRINTED, None),
@@ -43,6 +46,8 @@ SHOWN: Final[Mapping[str, Event]] = {
     REJECTED: Event.LETTER_REJECTED,
 }
 """What is shown and moves nothing."""
+OUT: Final = frozenset({PULLED, REJECTED})
+"""A letter of which this stands is not in its envelope."""
 _NEGATIVE: Final = frozenset({Event.UNDELIVERABLE, Event.RETURNED})
 _CAUSES: Final = frozenset(reason.value for reason in ReturnReason)
 
@@ -88,7 +93,13 @@ class Known:
     ordered: int = 1
 
     def gave_way(self, row: PrintReport) -> bool:
-        """Whether a printing was only taken out because the letter is printed again: that ends nothing."""
+        """Whether a statement says nothing of how the letter stands.
+
+        A printing was only taken out because the letter is printed again, which ends nothing; or it is the envelope's
+        that the letter was not in any more.
+        """
+        if row.statement.startswith(OF_SET):
+            return any(each.event in OUT and each.attempt == row.attempt for each in self.told)
         return row.event == PULLED and row.attempt < self.ordered
 
 

@@ -14,6 +14,7 @@ from service.usecases import audit
 from service.usecases.context import Context
 from service.usecases.personal import PLATFORM
 from service.usecases.post_statements import place as place_of
+from service.usecases.print_sharing import leave_run
 
 REASON_LENGTH = 200
 
@@ -38,7 +39,7 @@ def hold_letters(context: Context, names: Sequence[str], *, reason: str, actor: 
             letter = _waiting(session, name)
             if letter.held_at is None:
                 letter.held_at, letter.held_by, letter.held_reason = context.clock(), actor, reason
-                letter.deposit_id = letter.run_sequence = None
+                leave_run(letter)
                 held += 1
                 audit.record(session, actor=actor, act="print_letter.hold", subject=name)
     return held

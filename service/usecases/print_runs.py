@@ -27,7 +27,8 @@ from service.db.models import PrintBatch, PrintLetter
 from service.db.print_models import PrintDeposit
 from service.db.session import widen
 from service.domain import calendar
-from service.domain.print_runs import Room, Waiting, cut, in_order, share
+from service.domain.print_envelopes import enveloped
+from service.domain.print_runs import Room, Waiting, cut, share
 from service.domain.states import Actor, Event, LegState
 from service.printers.wired import Printer, Product, Schedule
 from service.usecases import dossiers, recovery
@@ -35,6 +36,7 @@ from service.usecases.adoption import adopt
 from service.usecases.context import Context
 from service.usecases.dossiers import Dossier
 from service.usecases.personal import PLATFORM
+from service.usecases.print_sharing import envelopes_of, fits, key_of, sets_of
 from service.usecases.products import read_product
 from service.usecases.progress import Cause, Progress
 
@@ -160,18 +162,19 @@ def write_run(
     session: Session, printer: Printer, product: str, letters: Sequence[Waiting], told: dict[str, Any]
 ) -> None:
     """Give letters their places in a run of a print house; the transaction has the lock and sees all senders."""
-    ordered = in_order(dataclasses.replace(letter, presort=printer.presort.code(letter.postcode)) for letter in letters)
+    sorted_by = [dataclasses.replace(letter, presort=printer.presort.code(letter.postcode)) for letter in letters]
+    envelopes = enveloped(sorted_by, fits(printer, product))
     deposit = PrintDeposit(
         id=new_id(),
         printer=printer.name,
         product=product,
         planned_on=calendar.local_date(told["planned_at"]),
-        letters=len(ordered),
-        sheets=sum(letter.sheets for letter in ordered),
+        letters=len(letters),
+        sheets=sum(letter.sheets for letter in letters),
         closed_at=None,
         **told,
     )
-    rows.plan(session, deposit, ordered)
+    rows.plan(session, deposit, envelopes, [key_of(each) for each in envelopes])
 
 
 # ---------------------------------------------------------------- cutting
@@ -218,14 +221,17 @@ def _rest(session: Session, deposit: PrintDeposit) -> Iterator[PrintLetter]:
 def _next(session: Session, printer: Printer, deposit: PrintDeposit) -> list[PrintLetter]:
     """The letters of the next batch: of one kind, and as many as its files hold."""
     limits = printer.profile.limits
-    letters = rows.next_letters(session, deposit.id, limit=limits.batch_letters * printer.files_per_batch)
+    # So many more that the last envelope which may still fit is read whole: each letter has a sheet.
+    most = limits.batch_letters * printer.files_per_batch + printer.profile.envelopes[-1].most_sheets
+    letters = rows.next_letters(session, deposit.id, limit=most)
     files = files_of(letters, limits)[: printer.files_per_batch]
     return [letter for file in files for letter in file]
 
 
 def files_of(letters: Sequence[PrintLetter], limits: Limits) -> list[list[PrintLetter]]:
     """A batch's letters by the PDF they stand in: always the same for the same letters."""
-    return list(cut(letters, lambda each: each.size, most=limits.batch_letters, most_bytes=limits.batch_bytes))
+    envelopes = envelopes_of(letters)
+    return list(cut(envelopes, lambda each: each.size, most=limits.batch_letters, most_bytes=limits.batch_bytes))
 
 
 def _freeze(
@@ -248,7 +254,8 @@ def _freeze(
     frozen_at = now.replace(microsecond=0)
     number = print_rows.next_number(session)
     name = file_name(printer.sender, number, frozen_at)
-    key = dataclasses.replace(read_product(letters[0].product), provider=printer.name)
+    sets_of(letters)
+    key = dataclasses.replace(read_product(letters[0].envelope_product or letters[0].product), provider=printer.name)
     batch = PrintBatch(
         id=new_id(),
         number=number,

@@ -36,12 +36,13 @@ LETTERS_DIFFER, SHEETS_DIFFER, LATE, REJECTED = "letters_differ", "sheets_differ
 class Balance(msgspec.Struct, frozen=True, kw_only=True):
     """A batch, or the batches of a day, in numbers; ``off`` says what does not balance or is late.
 
-    ``letters`` is the sum of ``posted``, ``pulled``, ``rejected``, ``given_up`` and ``missing``; ``delivered`` and
-    ``returned`` are among the posted. ``sheets_of_posted`` is our count of the letters whose posting came with one,
-    ``sheets_posted`` the print house's.
+    ``envelopes`` are fewer than ``letters`` where letters share one. ``letters`` is the sum of ``posted``, ``pulled``,
+    ``rejected``, ``given_up`` and ``missing``; ``delivered`` and ``returned`` are among the posted.
+    ``sheets_of_posted`` is our count of the letters whose posting came with one, ``sheets_posted`` the print house's.
     """
 
     letters: int
+    envelopes: int
     sheets: int
     accepted: int
     unanswered: int
@@ -228,6 +229,7 @@ def _balance(context: Context, batch: PrintBatch, counted: Counts | None, told: 
         acknowledged_at=None if told.acknowledged is None else told.acknowledged.at,
         deleted_at=None if told.deleted is None else told.deleted.at,
         letters=batch.letters,
+        envelopes=known.envelopes,
         sheets=batch.sheets or known.sheets,
         accepted=known.accepted,
         unanswered=known.letters - known.accepted - known.refused if is_out else 0,

@@ -60,6 +60,8 @@ class PrintPart(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     ``address``: on a page of its own in front (page), printed into the free window of the document's first page
     (stamp), or there already (adopt). ``undeliverable``: what happens to a letter that can't be delivered; left
     out, what the organisation has chosen for all of its letters, and it comes back where it has chosen nothing.
+    ``share_envelope``: whether letters to the same addressee and address that are printed in the same run may share an
+    envelope with this one (registered ones never do); left out, what the organisation has chosen.
     """
 
     duplex: bool = True
@@ -68,6 +70,7 @@ class PrintPart(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     return_receipt: bool = False
     address: Literal["page", "stamp", "adopt"] = "page"
     undeliverable: Literal["return", "destroy"] | None = None
+    share_envelope: bool | None = None
 
 
 class PaymentPart(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -364,8 +367,9 @@ def pointed(message: str) -> tuple[str, str]:
     return pointer or "", text + "."
 
 
-def options(request: DeliveryRequest, undeliverable: str | None) -> dict[str, Any]:
+def options(request: DeliveryRequest, undeliverable: str | None, *, share_envelopes: bool) -> dict[str, Any]:
     """The print options as they are kept, with what the organisation has chosen where the request doesn't say."""
+    share = request.print.share_envelope
     return {
         "duplex": request.print.duplex,
         "colour": request.print.colour,
@@ -373,4 +377,5 @@ def options(request: DeliveryRequest, undeliverable: str | None) -> dict[str, An
         "return_receipt": request.print.return_receipt,
         "address": request.print.address,
         "undeliverable": request.print.undeliverable or undeliverable or "return",
+        "share_envelope": share_envelopes if share is None else share,
     }

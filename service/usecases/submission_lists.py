@@ -24,12 +24,13 @@ COLUMNS: Final = frozenset(REQUIRED) | {
     "recipient.id", "attention_of", "registered", "deadline", "send_at", "digests.document", "attachments",
     *(f"postal_address.{name}" for name in
       ("name", "street", "number", "box", "postcode", "municipality", "country")),
-    *(f"print.{name}" for name in ("duplex", "colour", "priority", "return_receipt", "address", "undeliverable")),
+    *(f"print.{name}" for name in
+      ("duplex", "colour", "priority", "return_receipt", "share_envelope", "address", "undeliverable")),
     *(f"payment.{name}" for name in ("amount", "currency", "iban", "reference", "due_date")),
 }  # fmt: skip
 """Every column that a CSV can have: the fields of a delivery's JSON, and the names of its files in the ZIP."""
 _BOOLEAN: Final = frozenset(
-    {"registered", *(f"print.{name}" for name in ("duplex", "colour", "priority", "return_receipt"))}
+    {"registered", *(f"print.{name}" for name in ("duplex", "colour", "priority", "return_receipt", "share_envelope"))}
 )
 _TRUTH: Final = MappingProxyType({"true": True, "false": False})
 _BOMS_OF_OTHERS: Final = (b"\xff\xfe", b"\xfe\xff")

@@ -18,7 +18,7 @@ from service.db import retention as _retention  # noqa: F401  its tables must be
 from service.db.base import Base
 from service.db.writing import values_of, write
 from service.domain.errors import NotFound
-from service.domain.print_runs import in_order
+from service.domain.print_envelopes import enveloped
 from service.embedded.postgres import DATABASE
 from service.embedded.stack import Stack
 from tests.engine_support import organisations
@@ -283,13 +283,13 @@ def test_letters_wait_are_frozen_in_order_and_never_leave_a_batch(shared: TestDa
         printing.queue(session, [])
         printing.withdraw(session, [gone.id])
         assert print_runs.products(session) == ["P"]
-        ordered = in_order(print_runs.waiting(session, ["P"], limit=9))
-        assert [each.delivery_id for each in ordered] == [near.id, far.id]
+        ordered = enveloped(print_runs.waiting(session, ["P"], limit=9), None)
+        assert [each.letters[0].delivery_id for each in ordered] == [near.id, far.id]
         run = print_models.PrintDeposit(
             id=ids.new_id(), printer="directory", product="P", planned_at=NOW, planned_on=NOW.date(), due_at=NOW,
             letters=2, sheets=2, second=0, waiting=0, actor="clock",
         )  # fmt: skip
-        print_runs.plan(session, run, ordered)
+        print_runs.plan(session, run, ordered, [None, None])
         assert print_runs.products(session) == []
         waiting = print_runs.next_letters(session, run.id, limit=9)
         assert [(each.delivery_id, each.run_sequence) for each in waiting] == [(near.id, 1), (far.id, 2)]

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from printing import presort
-from service.domain.print_runs import Room, Waiting, cut, in_order, share
+from service.domain.print_envelopes import enveloped
+from service.domain.print_runs import Room, Waiting, cut, share
 
 BEGIN = datetime(2026, 3, 2, 9, tzinfo=UTC)
 limits = st.none() | st.integers(0, 40)
@@ -66,11 +67,11 @@ def test_a_day_s_room_gets_smaller_by_what_went(letters: list[Waiting], went: in
 
 @given(waiting(), st.integers(1, 5), st.integers(1, 30))
 def test_files_hold_every_letter_once_in_the_order_of_the_run(letters: list[Waiting], most: int, bytes_: int) -> None:
-    ordered = in_order(letters)
+    ordered = [envelope.letters[0] for envelope in enveloped(letters, None)]
     assert [(each.presort, each.postcode) for each in ordered] == sorted(
         (each.presort, each.postcode) for each in letters
     )
-    files = list(cut(ordered, lambda each: each.sheets, most=most, most_bytes=bytes_))
+    files = list(cut([[each] for each in ordered], lambda each: each.sheets, most=most, most_bytes=bytes_))
     assert [each for file in files for each in file] == ordered
     for file in files:
         assert 1 <= len(file) <= most

@@ -181,13 +181,14 @@ def test_a_postal_recipient_needs_no_number() -> None:
 
 def test_print_options_are_kept_as_given() -> None:
     request = requests.read(json.dumps(body(print={"duplex": False, "colour": True, "priority": True})).encode())
-    assert requests.options(request, None) == {
+    assert requests.options(request, None, share_envelopes=False) == {
         "duplex": False,
         "colour": True,
         "priority": True,
         "return_receipt": False,
         "address": "page",
         "undeliverable": "return",
+        "share_envelope": False,
     }
     chosen = requests.read(json.dumps(body(print={"address": "adopt", "undeliverable": "destroy"})).encode())
     assert requests.options(chosen, "return") == requests.options(request, None) | {

@@ -14,7 +14,7 @@ from service.portal.forms import Form
 from service.portal.guards import OPERATOR, genuine
 from service.portal.rendering import SEE_OTHER, Portal, see_other
 from service.portal.wording import Wording
-from service.usecases import audit, post_pulls, post_returned, print_desk, print_runs, reconciliation
+from service.usecases import audit, post_envelopes, post_pulls, post_returned, print_desk, print_runs, reconciliation
 from service.usecases.post_returned import Outcome, Returned
 from service.web.problems import kind_of
 
@@ -40,7 +40,8 @@ def batch(request: AnyRequest, portal: NamedDependency[Portal], number: FromPath
         raise NotFound
     balance, missing = found
     files = print_desk.inbounds(portal.context, batch=number, limit=EXCEPTIONS)
-    return portal.page(request, "operator/print_batch.html", batch=balance, missing=missing, files=files)
+    shared = post_envelopes.of_batch(portal.context, number)
+    return portal.page(request, "operator/print_batch.html", batch=balance, missing=missing, shared=shared, files=files)
 
 
 @post("/operator/print/close", guards=[OPERATOR, genuine], status_code=SEE_OTHER, sync_to_thread=True)
