@@ -5,7 +5,7 @@ counted over all of them, so that the machine closes the envelope after the last
 shows in the window; those of the others lie behind it.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import accumulate, groupby, pairwise
 
@@ -49,38 +49,48 @@ def shares(cents: int, sheets: Sequence[int]) -> list[int]:
 
 
 def differing(entries: Iterable[ManifestLetter], profile: Profile) -> list[Problem]:
-    """What is wrong with how letters of one file share envelopes: the first page of each envelope that is not right.
+    """What is wrong with how letters of one file share envelopes: the first page of each envelope that is not right."""
+    told = "The letters from {} on don't share their envelope as they should."
+    return [
+        Problem(DIFFERS, told.format(wrong[0].id), wrong[0].first_page) for wrong in wrongly_together(entries, profile)
+    ]
 
-    Whatever a manifest says: an envelope holds letters of one sender to one addressee, whole, one after the other, and
-    no more sheets than the largest takes.
+
+def wrongly_together(entries: Iterable[ManifestLetter], profile: Profile) -> Iterator[list[ManifestLetter]]:
+    """Letters with one set that are not an envelope, whatever is said of them.
+
+    An envelope holds letters of one sender to one addressee, whole, one after the other, and no more sheets than the
+    largest takes.
     """
     most = profile.envelopes[-1].most_sheets
-    problems = []
-    seen: set[str] = set()
-    for number, group in groupby(entries, key=lambda entry: entry.set):
-        letters = list(group)
+    seen: set[str | None] = {None}
+    for letters in by_set(entries):
         first, sheets = letters[0], sum(letter.sheets for letter in letters)
-        alone = all((letter.set_sheets, letter.place, letter.first_sheet) == (None, 1, 1) for letter in letters)
-        if alone and (number is None or (len(letters) == 1 and number not in seen)):
-            seen |= set() if number is None else {number}
-            continue
-        right = (
-            number is not None
-            and number not in seen
-            and len(letters) > 1
-            and sheets <= most
-            and all(letter.set_sheets == sheets for letter in letters)
-            and [letter.place for letter in letters] == list(range(1, len(letters) + 1))
-            and first.first_sheet == 1
-            and all(one.first_sheet + one.sheets == next_.first_sheet for one, next_ in pairwise(letters))
-            and all(letter.registered is None for letter in letters)
-            and len({_seen_outside(letter) for letter in letters}) == 1
-        )
-        seen |= set() if number is None else {number}
+        new = first.set not in seen
+        seen.add(first.set)
+        if all((letter.set_sheets, letter.place, letter.first_sheet) == (None, 1, 1) for letter in letters):
+            right = first.set is None or (new and len(letters) == 1)
+        else:
+            right = (
+                new
+                and len(letters) > 1
+                and sheets <= most
+                and all(letter.set_sheets == sheets for letter in letters)
+                and [letter.place for letter in letters] == list(range(1, len(letters) + 1))
+                and first.first_sheet == 1
+                and all(one.first_sheet + one.sheets == next_.first_sheet for one, next_ in pairwise(letters))
+                and all(letter.registered is None for letter in letters)
+                and len({_seen_outside(letter) for letter in letters}) == 1
+            )
         if not right:
-            told = f"The letters from {first.id} on don't share their envelope as they should."
-            problems.append(Problem(DIFFERS, told, first.first_page or None))
-    return problems
+            yield letters
+
+
+def by_set(entries: Iterable[ManifestLetter]) -> Iterator[list[ManifestLetter]]:
+    """Letters, in their order, by the set that their sheets say; one without codes is by itself."""
+    for number, inside in groupby(entries, key=lambda entry: entry.set):
+        letters = list(inside)
+        yield from ([letter] for letter in letters) if number is None else [letters]
 
 
 def _seen_outside(letter: ManifestLetter) -> tuple[object, ...]:

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import zipfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -110,6 +111,16 @@ class Place:
     def messages(self) -> list[Message]:
         """Everything it told by JSON, in the order of its names."""
         return [exchange.decode(data) for name, data in self.files().items() if name.endswith(".JSON")]
+
+    def scans(self) -> list[exchange.Scan]:
+        """The pictures it told of."""
+        found: list[exchange.Scan] = []
+        for data in (data for name, data in self.files().items() if name.endswith(".ZIP")):
+            with zipfile.ZipFile(BytesIO(data)) as archive:
+                index = exchange.decode(archive.read(exchange.INDEX))
+            assert isinstance(index, exchange.Scans)
+            found += index.scans
+        return found
 
     def of(self, kind: type) -> list[Any]:
         return [message for message in self.messages() if isinstance(message, kind)]

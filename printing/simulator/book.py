@@ -14,23 +14,26 @@ CREATE TABLE IF NOT EXISTS parcel (
 );
 CREATE TABLE IF NOT EXISTS letter (
     id TEXT, attempt INTEGER, parcel TEXT NOT NULL, sheets INTEGER NOT NULL, rejected TEXT, printed_at REAL,
-    posted_at REAL, pulled INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (id, attempt)
+    posted_at REAL, pulled INTEGER NOT NULL DEFAULT 0, envelope TEXT, PRIMARY KEY (id, attempt)
 );
 CREATE TABLE IF NOT EXISTS happening (
     event_id TEXT PRIMARY KEY, id TEXT NOT NULL, attempt INTEGER NOT NULL, event TEXT NOT NULL, at REAL NOT NULL,
     tell_at REAL NOT NULL, cause TEXT, sheets INTEGER, postage INTEGER, registered TEXT,
-    times INTEGER NOT NULL DEFAULT 1, told INTEGER NOT NULL DEFAULT 0
+    times INTEGER NOT NULL DEFAULT 1, told INTEGER NOT NULL DEFAULT 0, envelope TEXT
 );
 CREATE INDEX IF NOT EXISTS happening_due ON happening (tell_at) WHERE told < times;
 CREATE INDEX IF NOT EXISTS happening_letter ON happening (id, attempt);
 CREATE TABLE IF NOT EXISTS picture (
     id TEXT, attempt INTEGER, what TEXT, at REAL NOT NULL, cause TEXT, sheet_code TEXT, ending TEXT NOT NULL,
-    content BLOB NOT NULL, told INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (id, attempt, what)
+    content BLOB NOT NULL, told INTEGER NOT NULL DEFAULT 0, envelope TEXT, PRIMARY KEY (id, attempt, what)
 );
 CREATE TABLE IF NOT EXISTS outgoing (number INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT UNIQUE, content BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS seen (name TEXT PRIMARY KEY, look TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS counter (name TEXT PRIMARY KEY, value INTEGER NOT NULL);
 """
+
+_ENVELOPED: Final = ("letter", "happening", "picture")
+"""``envelope`` is the sender and the set of an envelope that letters share; what happens to it stands at its first."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,12 @@ class Book:
         self._connection.execute("PRAGMA journal_mode = WAL")
         self._connection.execute("PRAGMA synchronous = FULL")
         self._connection.executescript(_TABLES)
+        for table in _ENVELOPED:
+            # A book that was begun before letters shared envelopes.
+            if all(row["name"] != "envelope" for row in self.rows(f"PRAGMA table_info({table})")):
+                self.run(f"ALTER TABLE {table} ADD COLUMN envelope TEXT")
+        self.run("CREATE INDEX IF NOT EXISTS letter_envelope ON letter (envelope) WHERE envelope IS NOT NULL")
+        self.run("CREATE INDEX IF NOT EXISTS happening_envelope ON happening (envelope) WHERE envelope IS NOT NULL")
 
     def close(self) -> None:
         """Close it."""

@@ -6,7 +6,7 @@ it is not printed again, and the answer is the one that it got before.
 """
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import Final
 
 from printing import exchange
 from printing.encryption import name_open
+from printing.envelopes import by_set
 from printing.errors import BatchRefused
 from printing.exchange import ExchangeRefused, FileName, LetterAnswer, PostalEvent, Pull, PulledLetter, What
 from printing.manifest import ManifestLetter, is_file_name, is_proof_name
@@ -23,7 +24,7 @@ from printing.providers.directory import Folder
 from printing.simulator import pictures, telling
 from printing.simulator.book import Book, Counts
 from printing.simulator.fates import Fate, Rates, draw, rolls
-from printing.simulator.intake import Package, examine
+from printing.simulator.intake import SET_INCOMPLETE, Package, examine
 
 BOOK: Final = "house.sqlite"
 
@@ -171,14 +172,17 @@ class PrintHouse:
             return [f"{name} is a proof: printed on {package.sheets} sheets to be looked at, never posted."]
         said = [f"{name} has arrived with {len(manifest.letters)} letters on {package.sheets} sheets."]
         answers = []
-        for letter in manifest.letters:
-            known = self._book.row("SELECT * FROM letter WHERE id = ? AND attempt = ?", letter.id, letter.attempt)
-            if known is not None:
-                rejected: str | None = known["rejected"]
+        for letters in by_set(manifest.letters):
+            new = []
+            for letter in letters:
+                known = self._book.row("SELECT * FROM letter WHERE id = ? AND attempt = ?", letter.id, letter.attempt)
+                if known is None:
+                    new.append(letter)
+                    continue
                 said.append(f"Letter {letter.id}, attempt {letter.attempt}, is known already: not printed again.")
-            else:
-                rejected = self._new(name, package, letter, now)
-            answers.append(LetterAnswer(id=letter.id, attempt=letter.attempt, accepted=rejected is None, code=rejected))
+                answers.append(_answer(letter, known["rejected"]))
+            if new:
+                answers += self._new(name, package, new, now, whole=len(new) == len(letters))
         parcel = self._book.row("SELECT * FROM parcel WHERE name = ?", name)
         assert parcel is not None
         telling.acknowledge(self._book, parcel, now)
@@ -188,21 +192,37 @@ class PrintHouse:
             said.append(f"{turned} letters of {name} are rejected.")
         return said
 
-    def _new(self, name: str, package: Package, letter: ManifestLetter, now: datetime) -> str | None:
-        """Take a letter in that was never here; why it is rejected, or None."""
-        manner = self._manner
-        fate = draw(letter, manner.rates, manner.seed, tracked=manner.tracked)
-        rejected = package.rejected.get((letter.id, letter.attempt), fate.rejected)
-        self._book.run(
-            "INSERT INTO letter (id, attempt, parcel, sheets, rejected) VALUES (?, ?, ?, ?, ?)",
-            *(letter.id, letter.attempt, name, letter.sheets, rejected),
-        )
-        if rejected is None:
-            self._plan(package, letter, fate, now.timestamp())
-        return rejected
+    def _new(
+        self, name: str, package: Package, letters: Sequence[ManifestLetter], now: datetime, *, whole: bool
+    ) -> list[LetterAnswer]:
+        """Take in what was never here: a letter, or those of an envelope, which have one fate; what is answered."""
+        manner, first = self._manner, letters[0]
+        fate = draw(first, manner.rates, manner.seed, tracked=manner.tracked)
+        shared = first.set_sheets is not None
+        envelope = f"{package.manifest.sender}:{first.set}" if shared else None
+        answers = []
+        for letter in letters:
+            code = package.rejected.get((letter.id, letter.attempt))
+            if code is None and fate.rejected is not None:
+                code = fate.rejected if letter is first else SET_INCOMPLETE
+            if code is None and shared and not whole:
+                code = SET_INCOMPLETE
+            self._book.run(
+                "INSERT INTO letter (id, attempt, parcel, sheets, rejected, envelope) VALUES (?, ?, ?, ?, ?, ?)",
+                *(letter.id, letter.attempt, name, letter.sheets, code, envelope),
+            )
+            answers.append(_answer(letter, code))
+        if all(each.accepted for each in answers):
+            self._plan(package, letters, fate, now.timestamp(), envelope)
+        return answers
 
-    def _plan(self, package: Package, letter: ManifestLetter, fate: Fate, now: float) -> None:
-        manner, rates = self._manner, self._manner.rates
+    def _plan(
+        self, package: Package, letters: Sequence[ManifestLetter], fate: Fate, now: float, envelope: str | None
+    ) -> None:
+        manner, rates, letter = self._manner, self._manner.rates, letters[0]
+        sheets = sum(each.sheets for each in letters)
+        paid = [each.postage_cents for each in letters if each.postage_cents is not None]
+        postage = sum(paid) if len(paid) == len(letters) else None
         for number, each in enumerate(fate.happenings):
             chance = rolls(manner.seed, letter.id, letter.attempt, number)
             at = now + each.day * manner.day
@@ -211,19 +231,19 @@ class PrintHouse:
             posted = each.event is PostalEvent.POSTED
             self._book.run(
                 "INSERT INTO happening (event_id, id, attempt, event, at, tell_at, cause, sheets, postage, registered,"
-                " times) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                " times, envelope) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 *(f"{letter.id}-{letter.attempt}-{number + 1}-{each.event}", letter.id, letter.attempt, each.event),
-                *(at, at + late * manner.day, each.cause, letter.sheets if posted else None),
-                *(letter.postage_cents if posted else None, letter.registered_number if posted else None, times),
+                *(at, at + late * manner.day, each.cause, sheets if posted else None),
+                *(postage if posted else None, letter.registered_number if posted else None, times, envelope),
             )
         for picture in fate.pictures:
             at = now + picture.day * manner.day
             made = pictures.make(picture.what, package, letter, datetime.fromtimestamp(at, UTC))
             code = pictures.sheet_code(made[1]) if picture.what is exchange.ScanOf.RETURNED_LETTER else None
             self._book.run(
-                "INSERT INTO picture (id, attempt, what, at, cause, sheet_code, ending, content)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                *(letter.id, letter.attempt, picture.what, at, picture.cause, code, *made),
+                "INSERT INTO picture (id, attempt, what, at, cause, sheet_code, ending, content, envelope)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                *(letter.id, letter.attempt, picture.what, at, picture.cause, code, *made, envelope),
             )
 
     def _pull(self, name: str, data: bytes, now: datetime) -> list[str]:
@@ -245,19 +265,32 @@ class PrintHouse:
 
     def _pull_one(self, letter: str, attempt: int, now: datetime) -> PulledLetter:
         row = self._book.row("SELECT * FROM letter WHERE id = ? AND attempt = ?", letter, attempt)
+        envelope = None if row is None else row["envelope"]
+        own = "envelope = ?" if envelope else "envelope IS NULL AND id = ? AND attempt = ?"
+        of = (envelope,) if envelope else (letter, attempt)
         gone = self._book.row(
-            "SELECT 1 FROM happening WHERE id = ? AND attempt = ? AND event = ? AND at <= ?",
-            *(letter, attempt, PostalEvent.POSTED, now.timestamp()),
+            f"SELECT 1 FROM happening WHERE {own} AND event = ? AND at <= ?",  # noqa: S608
+            *(*of, PostalEvent.POSTED, now.timestamp()),
         )
         code = "UNKNOWN" if row is None else "REJECTED" if row["rejected"] else "POSTED" if gone else None
         if code is None:
             self._book.run("UPDATE letter SET pulled = 1 WHERE id = ? AND attempt = ?", letter, attempt)
+            if envelope and self._book.row("SELECT 1 FROM letter WHERE envelope = ? AND pulled = 0", envelope):
+                # Closed by hand over the others, whose way goes on.
+                self._book.run(
+                    "UPDATE happening SET sheets = sheets - (SELECT sheets FROM letter WHERE id = ? AND attempt = ?)"
+                    " WHERE envelope = ? AND sheets IS NOT NULL",
+                    *(letter, attempt, envelope),
+                )
+                return PulledLetter(id=letter, attempt=attempt, pulled=True)
             # What has happened before is still told; what would have happened does not happen.
-            self._book.run(
-                "DELETE FROM happening WHERE id = ? AND attempt = ? AND at > ?", letter, attempt, now.timestamp()
-            )
-            self._book.run("DELETE FROM picture WHERE id = ? AND attempt = ? AND told = 0", letter, attempt)
+            self._book.run(f"DELETE FROM happening WHERE {own} AND at > ?", *of, now.timestamp())  # noqa: S608
+            self._book.run(f"DELETE FROM picture WHERE {own} AND told = 0", *of)  # noqa: S608
         return PulledLetter(id=letter, attempt=attempt, pulled=code is None, code=code)
+
+
+def _answer(letter: ManifestLetter, rejected: str | None) -> LetterAnswer:
+    return LetterAnswer(id=letter.id, attempt=letter.attempt, accepted=rejected is None, code=rejected)
 
 
 def _is_parcel(name: str) -> bool:

@@ -1,6 +1,6 @@
 """A batch's file looked at as a print house looks at it: the package first, then every letter, code by code."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
@@ -10,6 +10,7 @@ from zipfile import ZipFile
 import pypdfium2
 
 from printing.encryption import is_sealed, name_open, open_with
+from printing.envelopes import DIFFERS, wrongly_together
 from printing.errors import BatchRefused, Problem
 from printing.manifest import Manifest, ManifestLetter, file_name, proof_name, read_manifest
 from printing.profiles import Profile
@@ -18,6 +19,8 @@ from printing.readback import read_back
 Name = tuple[str, int]
 """A letter's id and attempt."""
 
+SET_INCOMPLETE: Final = "SET_INCOMPLETE"
+"""Why a letter is rejected that shares an envelope with one that is."""
 _MOST_LINES: Final = 7
 
 
@@ -74,7 +77,9 @@ def examine(name: str, data: bytes, profile: Profile, identity: str | None) -> P
 
 
 def _reject(letters: list[ManifestLetter], pdf: bytes, file: str, profile: Profile) -> dict[Name, str]:
-    rejected: dict[Name, str] = {}
+    rejected: dict[Name, str] = {
+        (letter.id, letter.attempt): DIFFERS for wrong in wrongly_together(letters, profile) for letter in wrong
+    }
     page = 1
     for letter in letters:
         if letter.first_page != page or letter.sheets < 1 or letter.pages not in {letter.sheets, 2 * letter.sheets}:
@@ -83,6 +88,7 @@ def _reject(letters: list[ManifestLetter], pdf: bytes, file: str, profile: Profi
             rejected[letter.id, letter.attempt] = "ADDRESS_INVALID"
         page += letter.pages
     while True:
+        rejected |= _left_alone(letters, rejected)
         left = [letter for letter in letters if (letter.id, letter.attempt) not in rejected]
         try:
             read_back(pdf, left, profile, file=file)
@@ -99,6 +105,13 @@ def _reject(letters: list[ManifestLetter], pdf: bytes, file: str, profile: Profi
             rejected |= found
         else:
             return rejected
+
+
+def _left_alone(letters: list[ManifestLetter], rejected: Mapping[Name, str]) -> dict[Name, str]:
+    """The others of envelopes of which a letter is rejected: machines close one when all of its sheets are there."""
+    short = {letter.set for letter in letters if letter.set_sheets and (letter.id, letter.attempt) in rejected}
+    names = [(letter.id, letter.attempt) for letter in letters if letter.set in short]
+    return {name: SET_INCOMPLETE for name in names if name not in rejected}
 
 
 def front(package: Package, letter: ManifestLetter, *, dots: int = 200) -> bytes:

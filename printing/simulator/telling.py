@@ -85,7 +85,13 @@ def happen(book: Book, rates: Rates, seed: int, now: datetime) -> list[str]:
     for event, column in ((PostalEvent.PRINTED, "printed_at"), (PostalEvent.POSTED, "posted_at")):
         book.run(
             f"UPDATE letter SET {column} = ? WHERE {column} IS NULL AND EXISTS (SELECT 1 FROM happening h"  # noqa: S608
-            " WHERE h.id = letter.id AND h.attempt = letter.attempt AND h.event = ? AND h.at <= ?)",
+            " WHERE h.id = letter.id AND h.attempt = letter.attempt AND h.envelope IS NULL AND h.event = ?"
+            " AND h.at <= ?)",
+            *(moment, event, moment),
+        )
+        book.run(
+            f"UPDATE letter SET {column} = ? WHERE {column} IS NULL AND pulled = 0 AND envelope IN"  # noqa: S608
+            " (SELECT h.envelope FROM happening h WHERE h.envelope IS NOT NULL AND h.event = ? AND h.at <= ?)",
             *(moment, event, moment),
         )
     while due := book.rows(
@@ -116,9 +122,11 @@ def happen(book: Book, rates: Rates, seed: int, now: datetime) -> list[str]:
 def _event(row: sqlite3.Row) -> LetterEvent:
     event = PostalEvent(row["event"])
     posted = event is PostalEvent.POSTED
+    envelope = row["envelope"]
     return LetterEvent(
-        id=row["id"],
-        attempt=row["attempt"],
+        id="" if envelope else row["id"],
+        set=_set(envelope) if envelope else None,
+        attempt=1 if envelope else row["attempt"],
         event_id=row["event_id"],
         event=event,
         outcome=OUTCOMES[event],
@@ -128,6 +136,10 @@ def _event(row: sqlite3.Row) -> LetterEvent:
         postage_cents=(row["postage"] if row["postage"] is not None else _POSTAGE) if posted else None,
         registered_number=row["registered"],
     )
+
+
+def _set(envelope: str) -> str:
+    return envelope.partition(":")[2]
 
 
 def _nobodys(event: LetterEvent, number: int, place: int) -> LetterEvent:
@@ -170,7 +182,8 @@ def _scan(row: sqlite3.Row, file: str) -> Scan:
         sha256=hashlib.sha256(row["content"]).hexdigest(),
         what=ScanOf(row["what"]),
         at=datetime.fromtimestamp(row["at"], UTC),
-        id=row["id"],
+        # Of an envelope that letters share, the code says whose they are.
+        id=None if row["envelope"] and row["sheet_code"] else row["id"],
         attempt=row["attempt"],
         sheet_code=row["sheet_code"],
         cause=row["cause"],
