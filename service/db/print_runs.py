@@ -16,6 +16,21 @@ from service.domain.print_runs import Waiting
 
 _FREE = (PrintLetter.batch_id.is_(None), PrintLetter.deposit_id.is_(None))
 
+_WAITING = (
+    PrintLetter.delivery_id,
+    PrintLetter.leg,
+    PrintLetter.attempt,
+    PrintLetter.postcode,
+    PrintLetter.sheets,
+    PrintLetter.queued_at,
+    literal(""),
+    PrintLetter.size,
+    PrintLetter.set_number,
+    PrintLetter.product,
+    PrintLetter.share_key,
+)
+"""The columns of `Waiting`."""
+
 
 def products(session: Session) -> list[str]:
     """The kinds (batch keys) of the letters that wait for a run, held ones too."""
@@ -25,25 +40,21 @@ def products(session: Session) -> list[str]:
 def waiting(session: Session, keys: Collection[str], *, limit: int | None) -> list[Waiting]:
     """The letters of these kinds that wait and are not held, the oldest first, locked until the transaction ends."""
     query = (
-        select(
-            PrintLetter.delivery_id,
-            PrintLetter.leg,
-            PrintLetter.attempt,
-            PrintLetter.postcode,
-            PrintLetter.sheets,
-            PrintLetter.queued_at,
-            literal(""),
-            PrintLetter.size,
-            PrintLetter.set_number,
-            PrintLetter.product,
-            PrintLetter.share_key,
-        )
+        select(*_WAITING)
         .where(*_FREE, PrintLetter.product.in_(keys), PrintLetter.held_at.is_(None))
         .order_by(PrintLetter.queued_at, PrintLetter.delivery_id, PrintLetter.leg, PrintLetter.attempt)
         .with_for_update()
     )
     if limit is not None:
         query = query.limit(limit)
+    return [Waiting(*row) for row in session.execute(query)]
+
+
+def with_kin(session: Session, keys: Collection[str]) -> list[Waiting]:
+    """Those of the letters that wait of which another may share the envelope."""
+    free = (*_FREE, PrintLetter.product.in_(keys), PrintLetter.held_at.is_(None), PrintLetter.share_key.is_not(None))
+    several = select(PrintLetter.share_key).where(*free).group_by(PrintLetter.share_key).having(func.count() > 1)
+    query = select(*_WAITING).where(*free, PrintLetter.share_key.in_(several))
     return [Waiting(*row) for row in session.execute(query)]
 
 

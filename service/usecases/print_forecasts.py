@@ -10,15 +10,18 @@ from sqlalchemy.orm import Session
 
 from printing.errors import ProviderUnavailable
 from printing.exchange import FileName, What
-from printing.forecast import Forecast, encode, forecast
+from printing.forecast import Count, Forecast, encode, forecast
+from printing.manifest import BatchKey
 from printing.providers.base import Parcel, hand_over
 from service.db import print_runs as rows
 from service.db import printing
 from service.db.session import widen
+from service.domain.print_envelopes import enveloped
 from service.printers.wired import Printer, Product, Schedule
 from service.usecases import recovery
 from service.usecases.context import Context
 from service.usecases.print_runs import keys_of, room
+from service.usecases.print_sharing import fits, key_of
 from service.usecases.products import read_product
 
 log = structlog.get_logger()
@@ -105,12 +108,30 @@ def _tell(context: Context, schedule: Schedule, product: Product) -> bool:
         return True
 
 
+def _counts(session: Session, keys: Sequence[str], printer: Printer, product: str) -> dict[BatchKey, Count]:
+    """What waits by kind, as if it were all cut now: letters that will share an envelope are of its kind."""
+    counts = {
+        read_product(key): Count(letters, sheets, letters)
+        for key, (letters, sheets) in rows.counted(session, keys).items()
+    }
+    for envelope in enveloped(rows.with_kin(session, keys), fits(printer, product)):
+        key = key_of(envelope)
+        if key is None:
+            continue
+        for letter in envelope.letters:
+            own = read_product(letter.kind)
+            counts[own] = counts[own].plus(Count(-1, -letter.sheets, -1))
+        together = Count(len(envelope.letters), sum(letter.sheets for letter in envelope.letters), 1)
+        counts[read_product(key)] = counts.get(read_product(key), Count(0, 0, 0)).plus(together)
+    return counts
+
+
 def _outlook(session: Session, context: Context, schedule: Schedule, product: Product) -> Outlook:
     printer: Printer = schedule.printer
     now = context.clock()
     keys = keys_of(session, context, printer.name, product.name)
     cut_off = rows.cut_off(session, schedule.key) or schedule.after(now)
-    counts = {read_product(key): counted for key, counted in rows.counted(session, keys).items()}
+    counts = _counts(session, keys, printer, product.name)
     left = room(session, printer, product.name, now)
     return Outlook(
         printer=printer.name,

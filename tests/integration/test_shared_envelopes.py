@@ -21,6 +21,7 @@ from service.usecases import (
     paper,
     post_pulls,
     post_returned,
+    print_forecasts,
     print_holds,
     print_runs,
     reconciliation,
@@ -196,7 +197,17 @@ def test_a_letter_that_is_held_or_gone_while_its_run_is_open_does_not_take_the_o
 ) -> None:
     sender = sharing()
     given = [to(pipeline, sender) for _ in range(4)]
+    alone = to(pipeline, sender, OTHER)
     pipeline.work()
+    # What is told ahead is what would come: letters, envelopes and sheets, by the kind of the envelope.
+    (told,) = [each.waiting for each in print_forecasts.outlook(pipeline.context) if each.product == "letter"]
+    ((sheets,),) = execute(database, "SELECT DISTINCT sheets FROM print_letter")
+    profile = pipeline.context.printers.first.profile
+    kinds = [profile.envelope_for(count * sheets) for count in (1, 4)]
+    assert {(part.envelope, part.letters, part.envelopes, part.sheets) for part in told.parts} == {
+        (kind.name, count, 1, count * sheets) for kind, count in zip(kinds, (1, 4), strict=True) if kind
+    }
+    assert (told.letters, told.envelopes, told.sheets) == (5, 2, 5 * sheets)
     with monkeypatch.context() as stopped:
         stopped.setattr(print_runs, "cut_all", lambda _: 0)
         pipeline.close_batches()
@@ -204,6 +215,7 @@ def test_a_letter_that_is_held_or_gone_while_its_run_is_open_does_not_take_the_o
     deliveries.cancel(pipeline.context, sender, given[2])
     cut_all(pipeline.context)
     pipeline.work()
+    assert entries(pipeline)[f"{alone}/1"].set_sheets is None
     left = [entries(pipeline)[f"{given[number]}/1"] for number in (1, 3)]
     assert [each.place for each in left] == [1, 2]
     assert execute(
