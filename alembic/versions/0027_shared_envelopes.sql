@@ -12,3 +12,6 @@ GRANT UPDATE (share_envelopes) ON organisation TO zending_app;
 ALTER TABLE print_letter ADD COLUMN share_key bytea;
 ALTER TABLE print_letter ADD COLUMN envelope_set bigint;
 ALTER TABLE print_letter ADD COLUMN envelope_product text;
+
+-- What the codes on the sheets of a letter say that went out before a restore, by its receipt.
+ALTER TABLE gone_out ADD COLUMN set_number bigint;

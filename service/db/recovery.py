@@ -42,6 +42,7 @@ class GoneOut(Base):
     at: Mapped[datetime]
     batch_id: Mapped[uuid.UUID | None]
     sequence: Mapped[int | None] = mapped_column(Integer)
+    set_number: Mapped[int | None]
 
 
 def opened(session: Session) -> Recovery | None:
@@ -116,14 +117,22 @@ def newest_delivery(session: Session) -> uuid.UUID | None:
 
 
 def assign(session: Session, rows: Sequence[GoneOut]) -> None:
-    """Put letters that went out into their batch, at their place."""
+    """Put letters that went out into their batch, at their place, with the numbers that stand on their sheets.
+
+    Of letters that shared an envelope the first one has its number.
+    """
     session.execute(
         text(
             """
-            UPDATE print_letter SET batch_id = given.batch, sequence = given.sequence
+            UPDATE print_letter
+            SET batch_id = given.batch, sequence = given.sequence, share_key = NULL, envelope_product = NULL,
+                set_number = CASE WHEN given.sequence = inside.first THEN given.number ELSE set_number END,
+                envelope_set = CASE WHEN inside.letters > 1 THEN given.number END
             FROM unnest(CAST(:deliveries AS uuid[]), CAST(:legs AS smallint[]), CAST(:attempts AS smallint[]),
-                        CAST(:batches AS uuid[]), CAST(:sequences AS integer[]))
-                 AS given(delivery_id, leg, attempt, batch, sequence)
+                        CAST(:batches AS uuid[]), CAST(:sequences AS integer[]), CAST(:numbers AS bigint[]))
+                 AS given(delivery_id, leg, attempt, batch, sequence, number),
+                 LATERAL (SELECT min(sequence) AS first, count(*) AS letters FROM gone_out
+                          WHERE batch_id = given.batch AND set_number = given.number) AS inside
             WHERE print_letter.delivery_id = given.delivery_id AND print_letter.leg = given.leg
               AND print_letter.attempt = given.attempt AND print_letter.batch_id IS NULL
             """
@@ -134,5 +143,6 @@ def assign(session: Session, rows: Sequence[GoneOut]) -> None:
             "attempts": [row.attempt for row in rows],
             "batches": [row.batch_id for row in rows],
             "sequences": [row.sequence for row in rows],
+            "numbers": [row.set_number for row in rows],
         },
     )

@@ -28,6 +28,7 @@ class Organisation:
     Attributes:
         shows_seals: whether its seals can be seen.
         document_types: the entries of the legal-basis register that its document types are sent under.
+        shares_envelopes: its letters to one addressee may share an envelope.
     """
 
     slug: str
@@ -37,6 +38,7 @@ class Organisation:
     contact: str
     shows_seals: bool = False
     document_types: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    shares_envelopes: bool = False
 
     @property
     def client_id(self) -> str:
@@ -147,6 +149,7 @@ MUNICIPALITY: Final = Organisation(
     "voorbeeldegem", "Gemeente Voorbeeldegem (fictief)", "OVO999902",
     ("Gemeente Voorbeeldegem", "Dorpsplein 1", "9990 Voorbeeldegem"), "gemeente@voorbeeld.test",
     shows_seals=True,
+    shares_envelopes=True,
 )  # fmt: skip
 ORGANISATIONS: Final = (TAX, MUNICIPALITY)
 
@@ -249,6 +252,8 @@ SAMPLES: Final = (
     Sample(
         "OMV-2026-0018", "permit-nl-libreoffice.pdf", "voorbeeldegem", "tom", "Omgevingsvergunning", "permit", "nl",
     ),
+    # To the same addressee: both go in one envelope.
+    Sample("OMV-2026-0021", "attest-nl-pdfa2b.pdf", "voorbeeldegem", "tom", "Attest bij de vergunning", "permit", "nl"),
     Sample(
         "OMV-2026-0019", "report-60-pages-nl.pdf", "voorbeeldegem", "cem", "Milieurapport, 60 bladzijden", "report",
         "nl",

@@ -107,6 +107,7 @@ def _new(organisation: Organisation) -> organisations.NewOrganisation:
         return_address=organisation.return_address,
         contact=organisation.contact,
         document_types=organisation.document_types,
+        share_envelopes=organisation.shares_envelopes,
     )
 
 

@@ -193,7 +193,13 @@ def _receipt(context: Context, work: BatchWork, parcel: Parcel) -> BatchReceipt:
         pages=batch.pages or 0,
         sheets=batch.sheets or 0,
         letters=tuple(
-            LetterReceipt(letter.delivery_id, letter.leg, letter.attempt, letter.sequence or 0)
+            LetterReceipt(
+                letter.delivery_id,
+                letter.leg,
+                letter.attempt,
+                letter.sequence or 0,
+                letter.envelope_set or letter.set_number,
+            )
             for letter in work.letters
         ),
     )

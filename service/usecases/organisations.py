@@ -24,6 +24,7 @@ class NewOrganisation:
         slug: names it for ever.
         seal_profile: the key it seals with.
         document_types: the entries of the legal-basis register that its document types are sent under.
+        share_envelopes: its letters to one addressee may share an envelope.
     """
 
     slug: str
@@ -35,6 +36,7 @@ class NewOrganisation:
     contact: str
     mark: str = "live"
     document_types: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    share_envelopes: bool = False
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,7 @@ def ensure(session: Session, new: NewOrganisation) -> uuid.UUID:
             return_address=list(new.return_address),
             contact=new.contact,
             document_types={name: dict(entries) for name, entries in new.document_types.items()},
+            share_envelopes=new.share_envelopes,
         )
         .on_conflict_do_nothing(index_elements=["slug"])
     )

@@ -28,12 +28,13 @@ _PURPOSE: Final = b"zending receipt v1\0"
 
 
 class LetterReceipt(msgspec.Struct, frozen=True):
-    """A letter by its delivery, leg and attempt, and its place in the batch."""
+    """A letter by its delivery, leg and attempt, its place in the batch, and the number in its sheets' codes."""
 
     delivery: uuid.UUID
     leg: int
     attempt: int
     sequence: int
+    set: int | None = None
 
 
 class BatchReceipt(msgspec.Struct, frozen=True):

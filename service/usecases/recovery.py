@@ -233,6 +233,7 @@ def _learn(session: Session, batch: BatchReceipt) -> None:
                 "at": batch.at,
                 "batch_id": batch.id,
                 "sequence": letter.sequence,
+                "set_number": letter.set,
             }
             for letter in batch.letters
         ],

@@ -181,7 +181,8 @@ def test_a_postal_recipient_needs_no_number() -> None:
 
 def test_print_options_are_kept_as_given() -> None:
     request = requests.read(json.dumps(body(print={"duplex": False, "colour": True, "priority": True})).encode())
-    assert requests.options(request, None, share_envelopes=False) == {
+    usual = requests.options(request, None, share_envelopes=False)
+    assert usual == {
         "duplex": False,
         "colour": True,
         "priority": True,
@@ -191,14 +192,19 @@ def test_print_options_are_kept_as_given() -> None:
         "share_envelope": False,
     }
     chosen = requests.read(json.dumps(body(print={"address": "adopt", "undeliverable": "destroy"})).encode())
-    assert requests.options(chosen, "return") == requests.options(request, None) | {
+    assert requests.options(chosen, "return", share_envelopes=False) == usual | {
         "duplex": True,
         "colour": False,
         "priority": False,
         "address": "adopt",
         "undeliverable": "destroy",
     }
-    assert requests.options(request, "destroy") == requests.options(request, None) | {"undeliverable": "destroy"}
+    assert requests.options(request, "destroy", share_envelopes=True) == usual | {
+        "undeliverable": "destroy",
+        "share_envelope": True,
+    }
+    alone = requests.read(json.dumps(body(print={"share_envelope": False})).encode())
+    assert requests.options(alone, None, share_envelopes=True)["share_envelope"] is False
     with pytest.raises(Invalid):
         requests.read(json.dumps(body(print={"address": "window"})).encode())
 
