@@ -19,6 +19,7 @@ from service.db.ids import DELIVERY, parse_id
 from service.usecases import (
     deliveries,
     paper,
+    post_envelopes,
     post_pulls,
     post_returned,
     print_forecasts,
@@ -141,6 +142,8 @@ def test_two_letters_of_one_sender_to_one_addressee_are_one_envelope(
     assert exceptions(database) == []
     balances = [each for each in reconciliation.newest(pipeline.context, limit=50) if each.number == manifest.batch]
     assert [(each.posted, each.sheets_posted, each.postage_cents) for each in balances] == [(2, together, cents)]
+    (told,) = [each for each in post_envelopes.of_batch(pipeline.context, manifest.batch) if each.set == head.set]
+    assert (told.letters, told.sheets) == ([head.id, behind.id], together)
     assert balances[0].envelopes == balances[0].letters - 1 - (found[f"{wished[0]}/1"] in manifest.letters)
     # One picture of the envelope that came back returns both.
     content = b"%PDF-1.4 what came back"
