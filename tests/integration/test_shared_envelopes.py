@@ -108,19 +108,18 @@ def test_two_letters_of_one_sender_to_one_addressee_are_one_envelope(
         (2, head.sheets + 1, head.sheets + behind.sheets),
     ]
     assert len({found[f"{each}/1"].set for each in wished}) == 1
-    sets = [found[f"{each}/1"].set for each in (*own, wished[0], first)]
-    assert len(set(sets)) == len(sets), "nobody else shares an envelope"
+    sets = {found[f"{each}/1"].set for each in (*own, wished[0], first)}
+    assert len(sets) == len(own) + 2, "nobody else shares an envelope"
     assert all(found[f"{each}/1"].set_sheets is None for each in own)
     # The whole is weighed and franked once.
     profile = pipeline.context.printers.first.profile
     together = head.sheets + behind.sheets
     kind = profile.envelope_for(together)
     assert kind is not None
-    assert {head.envelope, behind.envelope} == {kind.name}
+    assert head.envelope == behind.envelope == kind.name
     assert head.grams + behind.grams == profile.grams(together)
-    cents = profile.postage("letter", profile.grams(together))
-    assert cents is not None
-    assert (head.postage_cents or 0) + (behind.postage_cents or 0) == cents
+    cents = profile.postage("letter", profile.grams(together)) or 0
+    assert (head.postage_cents or 0) + (behind.postage_cents or 0) == cents > 0
     # Each is printed as it was composed, one behind the other.
     ((pdf, manifest),) = [
         (files[head.file], manifest) for manifest, files in packages(pipeline) if head in manifest.letters
@@ -136,14 +135,14 @@ def test_two_letters_of_one_sender_to_one_addressee_are_one_envelope(
     assert report(pipeline, posted).effects == {"taken": 2}
     assert [status(pipeline, sender, each) for each in (first, second)] == ["posted"] * 2
     assert report(pipeline, posted, posted).effects == {"repeated": 4}
-    (letter,) = paper.of(pipeline.context, sender, second)
-    assert (letter.sheets, letter.postage_cents) == (behind.sheets, behind.postage_cents)
-    assert letter.envelope == [first, second]
+    shown = paper.of(pipeline.context, sender, second)[0]
+    told_sender = (shown.sheets, shown.postage_cents, shown.envelope)
+    assert told_sender == (behind.sheets, behind.postage_cents, [first, second])
     assert exceptions(database) == []
     balances = [each for each in reconciliation.newest(pipeline.context, limit=50) if each.number == manifest.batch]
     assert [(each.posted, each.sheets_posted, each.postage_cents) for each in balances] == [(2, together, cents)]
-    (told,) = [each for each in post_envelopes.of_batch(pipeline.context, manifest.batch) if each.set == head.set]
-    assert (told.letters, told.sheets) == ([head.id, behind.id], together)
+    told = [(each.set, each.letters, each.sheets) for each in post_envelopes.of_batch(pipeline.context, manifest.batch)]
+    assert (head.set, [head.id, behind.id], together) in told
     assert balances[0].envelopes == balances[0].letters - 1 - (found[f"{wished[0]}/1"] in manifest.letters)
     # One picture of the envelope that came back returns both.
     content = b"%PDF-1.4 what came back"
