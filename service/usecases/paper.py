@@ -56,6 +56,13 @@ class ReturnView(msgspec.Struct, frozen=True):
     next_leg: int | None
 
 
+class EnvelopedView(msgspec.Struct, frozen=True):
+    """A delivery whose letter lies in an envelope with others, by its id and its sender's reference."""
+
+    delivery: str
+    reference: str
+
+
 class LetterView(msgspec.Struct, frozen=True):
     """A letter of a delivery.
 
@@ -68,7 +75,7 @@ class LetterView(msgspec.Struct, frozen=True):
     registered_number: str | None
     sheets: int | None
     postage_cents: int | None
-    envelope: list[str]
+    envelope: list[EnvelopedView]
     reports: list[ReportView]
     scans: list[ScanView]
     returned: ReturnView | None
@@ -114,17 +121,22 @@ def scan(context: Context, organisation_id: uuid.UUID, delivery_id: str, scan_id
         return file_of(context, session, wanted, scan_id)
 
 
-def _envelope(session: Session, sent: Sequence[SentLetter]) -> list[str]:
+def _envelope(session: Session, sent: Sequence[SentLetter]) -> list[EnvelopedView]:
     """Whose letters lie in the envelope of the newest printing; all of one organisation, as envelopes are."""
     number = sent[-1].envelope_set if sent else None
     inside = [] if number is None else rows.of_set(session, number)
-    return [public_id(DELIVERY, each.delivery_id) for each in inside]
+    known = deliveries.by_ids(session, {each.delivery_id for each in inside})
+    return [
+        EnvelopedView(public_id(DELIVERY, each.delivery_id), known[each.delivery_id].reference)
+        for each in inside
+        if each.delivery_id in known
+    ]
 
 
 def _letter(
     delivery: str,
     leg: LegRow,
-    envelope: list[str],
+    envelope: list[EnvelopedView],
     told: Sequence[PrintReport],
     scans: Sequence[PrintScan],
     returned: PrintReturn | None,

@@ -136,7 +136,7 @@ def test_two_letters_of_one_sender_to_one_addressee_are_one_envelope(
     assert [status(pipeline, sender, each) for each in (first, second)] == ["posted"] * 2
     assert report(pipeline, posted, posted).effects == {"repeated": 4}
     shown = paper.of(pipeline.context, sender, second)[0]
-    told_sender = (shown.sheets, shown.postage_cents, shown.envelope)
+    told_sender = (shown.sheets, shown.postage_cents, [each.delivery for each in shown.envelope])
     assert told_sender == (behind.sheets, behind.postage_cents, [first, second])
     assert exceptions(database) == []
     balances = [each for each in reconciliation.newest(pipeline.context, limit=50) if each.number == manifest.batch]
