@@ -1,9 +1,13 @@
 """Which letters of a run go into one envelope, from numbers alone: never two senders' or two addressees' in one."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Final
 
 from service.domain.print_runs import Waiting
+
+OPEN: Final = 40
+"""Envelopes of one addressee that are tried: thousands of letters to one are packed in no time all the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,35 +40,41 @@ def enveloped(letters: Iterable[Waiting], fits: Fits | None) -> list[Envelope]:
     Each letter goes into the first envelope of its kin that has room and costs no more for it than two would; with
     ``fits`` None each has its own.
     """
-    found: list[list[Waiting]] = []
-    kin: dict[bytes, list[list[Waiting]]] = {}
+    found: list[_Filling] = []
+    kin: dict[bytes, list[_Filling]] = {}
     for letter in sorted(letters, key=lambda letter: letter.place):
-        if letter.share_key is None or fits is None:
-            found.append([letter])
-            continue
-        open_ = kin.setdefault(letter.share_key, [])
-        place = next((each for each in open_ if _takes(each, letter, fits)), None)
+        # Of no kin, it opens an envelope that nobody else looks into.
+        open_ = [] if letter.share_key is None else kin.setdefault(letter.share_key, [])
+        place = next((each for each in open_[-OPEN:] if fits is not None and each.takes(letter, fits)), None)
         if place is None:
-            open_.append([letter])
-            found.append(open_[-1])
-        else:
-            place.append(letter)
-    return [
-        Envelope(tuple(each), None if fits is None or len(each) == 1 else fits.kind(_sheets(each))) for each in found
-    ]
+            place = _Filling()
+            found.append(place)
+            open_.append(place)
+        place.add(letter)
+    return [Envelope(tuple(each.letters), each.kind(fits)) for each in found]
 
 
-def _takes(inside: Sequence[Waiting], letter: Waiting, fits: Fits) -> bool:
-    before = _sheets(inside)
-    sheets = before + letter.sheets
-    if len(inside) >= fits.letters or sum(each.size for each in (*inside, letter)) > fits.bytes:
-        return False
-    if fits.kind(sheets) is None:
-        return False
-    whole, apart = fits.cents(sheets), (fits.cents(before), fits.cents(letter.sheets))
-    known = [cents for cents in apart if cents is not None]
-    return whole is None or len(known) < len(apart) or whole <= sum(known)
+class _Filling:
+    """An envelope while letters are put in."""
 
+    __slots__ = ("letters", "sheets", "size")
 
-def _sheets(letters: Iterable[Waiting]) -> int:
-    return sum(letter.sheets for letter in letters)
+    def __init__(self) -> None:
+        self.letters: list[Waiting] = []
+        self.sheets = self.size = 0
+
+    def add(self, letter: Waiting) -> None:
+        self.letters.append(letter)
+        self.sheets += letter.sheets
+        self.size += letter.size
+
+    def takes(self, letter: Waiting, fits: Fits) -> bool:
+        sheets = self.sheets + letter.sheets
+        if len(self.letters) >= fits.letters or self.size + letter.size > fits.bytes or fits.kind(sheets) is None:
+            return False
+        whole, apart = fits.cents(sheets), (fits.cents(self.sheets), fits.cents(letter.sheets))
+        known = [cents for cents in apart if cents is not None]
+        return whole is None or len(known) < len(apart) or whole <= sum(known)
+
+    def kind(self, fits: Fits | None) -> str | None:
+        return None if fits is None or len(self.letters) == 1 else fits.kind(self.sheets)

@@ -63,8 +63,8 @@ COLUMNS = {
     "signature_hold": "ended_at ended_by",
     "mandate": "accepted_at code_hash code_key revoked_at revoked_by tries_left",
     "organisation": (
-        "contact document_types lookup_quota name return_address returned_mail seal_profile share_envelopes"
-        " undeliverable"
+        "contact document_types logo logo_sha256 lookup_quota name return_address returned_mail seal_profile"
+        " share_envelopes undeliverable"
     ),
     "organisation_limit": "burst changed_at daily_bytes daily_deliveries interactive_per_minute requests_per_second",
     "print_series": "next taken_at",
