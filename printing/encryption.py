@@ -15,7 +15,8 @@ from pyrage import x25519
 from printing.errors import BatchRefused, Problem
 
 ENDING: Final = ".age"
-_BEGINNING: Final = b"age-encryption.org/v1\n"
+BEGINNING: Final = b"age-encryption.org/v1\n"
+MEDIA_TYPE: Final = "application/vnd.age"
 
 
 def check_recipients(recipients: Sequence[str]) -> tuple[x25519.Recipient, ...]:
@@ -75,7 +76,7 @@ def open_with(identity: str, data: bytes) -> bytes:
 
 def is_sealed(data: bytes) -> bool:
     """Whether these bytes are a file of age."""
-    return data.startswith(_BEGINNING)
+    return data.startswith(BEGINNING)
 
 
 def name_sealed(name: str) -> str:

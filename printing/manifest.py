@@ -234,22 +234,23 @@ def pack(manifest: Manifest, files: Mapping[str, BinaryIO], out: BinaryIO) -> No
     if set(files) != {file.name for file in manifest.files}:
         raise BatchRefused(Problem("FILE_DIFFERS", "The files are not those of the manifest."))
     with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
-        archive.writestr(_member(MANIFEST), manifest.encode())
+        archive.writestr(member(MANIFEST), manifest.encode())
         for file in manifest.files:
             digest = hashlib.sha256()
-            with archive.open(_member(file.name), "w", force_zip64=True) as member:
+            with archive.open(member(file.name), "w", force_zip64=True) as target:
                 while chunk := files[file.name].read(_CHUNK):
                     digest.update(chunk)
-                    member.write(chunk)
+                    target.write(chunk)
             if digest.hexdigest() != file.sha256:
                 raise BatchRefused(Problem("FILE_DIFFERS", f"{file.name} is not what the manifest says."))
 
 
-def _member(name: str) -> zipfile.ZipInfo:
-    member = zipfile.ZipInfo(name, date_time=_EPOCH)
-    member.create_system = 3  # as on Unix, wherever it is written
-    member.external_attr = 0o600 << 16
-    return member
+def member(name: str) -> zipfile.ZipInfo:
+    """A file of a ZIP that is the same bytes whenever and wherever it is written."""
+    made = zipfile.ZipInfo(name, date_time=_EPOCH)
+    made.create_system = 3  # as on Unix, wherever it is written
+    made.external_attr = 0o600 << 16
+    return made
 
 
 def read_manifest(package: BinaryIO) -> Manifest:

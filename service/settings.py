@@ -16,6 +16,8 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 MEBIBYTE = 1024 * 1024
 SHORTEST_TOKEN = 16
+NOT_ENCRYPTED = "PRINT_NOT_ENCRYPTED"
+"""The code of a refused print house that would get letters in clear."""
 _FILE = "_FILE"
 
 
@@ -162,6 +164,12 @@ class Settings(BaseSettings):
                 wrong.append(
                     "No malware scanner is set: set ZENDING_SCANNER_URL (for example unix:///run/clamav/clamd.ctl), "
                     "or ZENDING_ALLOW_UNSCANNED=true to run without one."
+                )
+            if self.printers is None:
+                wrong.append(
+                    f"{NOT_ENCRYPTED}: without ZENDING_PRINTERS letters would lie in clear in ZENDING_PRINT_FOLDER. "
+                    "Set it to a folder with a file <name>.toml for each print house, each with [encryption] and "
+                    'recipients = ["age1…"], the public key of the print house (docs/printing.md, Print houses).'
                 )
             if self.signer_anchors is not None and not self.signer_revocation:
                 wrong.append("ZENDING_SIGNER_REVOCATION must be true in production: revoked cards could sign.")

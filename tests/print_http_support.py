@@ -1,21 +1,26 @@
 """A print house that is called letter by letter: a real HTTP server of this machine, which breaks when told to."""
 
+import base64
 import hashlib
 import json
 import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from email import message_from_bytes
 from email.message import Message
 from functools import cache, partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from io import BytesIO
 from typing import Any
 from urllib.parse import unquote
+from zipfile import ZipFile
 
 import httpx
 
+from printing.encryption import MEDIA_TYPE, open_with
+from printing.manifest import read_manifest
 from printing.providers import http
 from printing.providers.base import Parcel, PrintProvider
 from printing.providers.http import HttpProvider
@@ -32,6 +37,7 @@ class Batch:
     about: dict[str, Any] | None = None
     parts: dict[str, bytes] = field(default_factory=dict)
     letters: dict[str, dict[str, Any]] = field(default_factory=dict)
+    opened: dict[str, bytes] = field(default_factory=dict)
     complete: bool = False
 
     def digests(self) -> dict[str, str]:
@@ -47,6 +53,7 @@ class House:
         lose_complete: the batch is completed, and the connection cut before the answer; once.
         answers: status, body and headers to give instead, by method and the end of the path.
         conflicts: a part that is there already is answered with 409 and its digest.
+        identity: its secret key of age: with it sealed letters are opened as they come, and kept in ``Batch.opened``.
     """
 
     batches: dict[str, Batch] = field(default_factory=dict)
@@ -60,6 +67,7 @@ class House:
     conflicts: bool = False
     answers: dict[tuple[str, str], tuple[int, bytes, dict[str, str]]] = field(default_factory=dict)
     received: int = 0
+    identity: str | None = None
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -170,7 +178,12 @@ class Handler(BaseHTTPRequestHandler):
         house = self.house
         house.keys.append(self.headers["Idempotency-Key"])
         data, letter = body, None
-        if name != WHOLE:
+        if self.headers["Content-Type"] == MEDIA_TYPE:
+            if name != WHOLE:
+                letter = _opened(house, batch, name, body)
+            want = base64.b64encode(hashlib.sha256(body).digest()).decode()
+            assert self.headers["Content-Digest"] == f"sha-256=:{want}:"
+        elif name != WHOLE:
             form = message_from_bytes(f"Content-Type: {self.headers['Content-Type']}\r\n\r\n".encode() + body)
             fields = {each.get_param("name", header="content-disposition"): _content(each) for each in _parts(form)}
             data, letter = fields["document"], json.loads(fields["letter"])
@@ -207,6 +220,16 @@ class Handler(BaseHTTPRequestHandler):
             self._cut()
             return
         self._answer(200)
+
+
+def _opened(house: House, batch: Batch, name: str, body: bytes) -> dict[str, Any]:
+    """A sealed letter's entry of the manifest; its PDF is kept."""
+    assert house.identity is not None
+    package = BytesIO(open_with(house.identity, body))
+    (letter,) = read_manifest(package).letters
+    with ZipFile(package) as archive:
+        batch.opened[name] = archive.read(letter.file)
+    return asdict(letter)
 
 
 def _parts(form: Message) -> list[Message]:

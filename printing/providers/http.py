@@ -4,7 +4,7 @@ Below the print house's address (docs/printing.md has the calls):
 
 - ``GET batches/{parcel}``: what is there: absent, open or complete, what was announced and what came, by digest.
 - ``PUT batches/{parcel}``: the announcement: the parcel's digest and that of each part.
-- ``PUT batches/{parcel}/letters/{id}-{attempt}``: a letter; ``…/file`` for a parcel that goes whole.
+- ``PUT batches/{parcel}/letters/{id}-{attempt}``: a letter, sealed or in clear; ``…/file`` for what goes whole.
 - ``POST batches/{parcel}/complete``: the one step by which a parcel is handed over, where other ways rename.
 - ``DELETE batches/{parcel}``: an open one is forgotten; a complete one is not.
 - ``GET responses``, ``GET`` and ``DELETE responses/{name}``: the inbox.
@@ -13,6 +13,7 @@ That a batch is absent must be said in an answer: a "not found" may come from an
 never look as if the print house had taken everything away.
 """
 
+import base64
 import json
 import time
 from collections.abc import Callable, Sequence
@@ -25,6 +26,7 @@ from urllib.parse import quote
 import httpx
 import msgspec
 
+from printing import encryption
 from printing.errors import Problem, ProviderRefused
 from printing.providers import parts
 from printing.providers.base import (
@@ -186,7 +188,9 @@ class HttpProvider:
         key = {"Idempotency-Key": f'"{parcel.name}/{part.name}"'}
         path = f"{_path(parcel)}/{quote(part.name)}"
         if part.letter is None:
-            headers = key | {"Content-Type": "application/octet-stream"}
+            kind = encryption.MEDIA_TYPE if encryption.is_sealed(part.data) else "application/octet-stream"
+            digest = base64.b64encode(bytes.fromhex(part.sha256)).decode("ascii")
+            headers = key | {"Content-Type": kind, "Content-Digest": f"sha-256=:{digest}:"}
             status, data = self._ask(client, "PUT", path, content=part.data, headers=headers)
         else:
             told = json.dumps(asdict(part.letter), ensure_ascii=False, sort_keys=True).encode()

@@ -26,10 +26,10 @@ PROFILES: Final = "profiles"
 class PrinterRefused(ValueError):
     """A print house can't be used as it is described; the text names the file and the key, and says what is wrong."""
 
-    def __init__(self, file: str, key: str, what: str) -> None:
-        """Hold the one fault that is to be mended next."""
-        super().__init__(f"{file}: {key}: {what}")
-        self.file, self.key = file, key
+    def __init__(self, file: str, key: str, what: str, *, code: str | None = None) -> None:
+        """Hold the one fault that is to be mended next; those that production alone refuses have a code."""
+        super().__init__(f"{file}: {key}: {what}" + (f" ({code})" if code else ""))
+        self.file, self.key, self.code = file, key, code
 
 
 class DirectoryWay(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="directory"):

@@ -23,6 +23,7 @@ from service.outgoing import hosts_of, http_client
 from service.printers import description
 from service.printers.description import PrinterRefused, Way
 from service.printers.wired import Printer, Printers, Product
+from service.settings import NOT_ENCRYPTED
 
 _TOKEN: Final = re.compile(r"[A-Za-z0-9._~+/=-]+")
 LEAST_SECRET = 32
@@ -34,7 +35,7 @@ def open_all(folder: Path, *, encrypted: bool, closing: contextlib.ExitStack, ne
 
     Args:
         folder: where the files are; paths in them are from there on.
-        encrypted: refuse one that what we hand over is not encrypted for.
+        encrypted: refuse one that what we hand over is not encrypted for, or that is called without TLS.
         closing: what lets go of connections at the end.
         needed: products that letters are made as, and that somebody must therefore offer.
 
@@ -55,13 +56,8 @@ def open_all(folder: Path, *, encrypted: bool, closing: contextlib.ExitStack, ne
                 check_recipients(recipients)
             except ValueError as error:
                 raise PrinterRefused(file, "encryption.recipients", str(error)) from None
-        by_calls = isinstance(each.way, description.HttpWay)
-        if by_calls and recipients:
-            raise PrinterRefused(file, "encryption", "a sealed parcel can't be sent letter by letter (way.kind http)")
-        if encrypted and isinstance(each.way, description.HttpWay) and each.way.allow_http:
-            raise PrinterRefused(file, "way.allow_http", "in production letters leave only encrypted")
-        if encrypted and each.encryption is None and not by_calls:
-            raise PrinterRefused(file, "encryption", "is missing: in production letters leave only encrypted")
+        if encrypted:
+            _refuse_clear(each, file)
         found.append(
             Printer(
                 name=each.name,
@@ -72,12 +68,26 @@ def open_all(folder: Path, *, encrypted: bool, closing: contextlib.ExitStack, ne
                 presort=presort.load() if each.presort is None else description.read_presort(each, folder),
                 files_per_batch=each.files_per_batch,
                 recipients=recipients,
+                by_letter=isinstance(each.way, description.HttpWay),
                 numbers=each.numbers.ranges,
                 shares_envelopes=each.shares_envelopes and not by_calls,
                 callback_secret=_secret(each, folder),
             )
         )
     return Printers(found)
+
+
+def _refuse_clear(told: description.Printer, file: str) -> None:
+    """Refuse a print house that would get letters in clear, whatever the way there."""
+    if told.encryption is None:
+        what = (
+            "is missing, and in production letters leave only encrypted: write [encryption] and below it "
+            'recipients = ["age1…"], the public key that the print house made with age-keygen'
+        )
+        raise PrinterRefused(file, "encryption", what, code=NOT_ENCRYPTED)
+    if isinstance(told.way, description.S3Way | description.HttpWay) and told.way.allow_http:
+        # What is sealed stays so, but what the print house tells, and who we are there, would travel in clear.
+        raise PrinterRefused(file, "way.allow_http", "in production every call goes over TLS: leave it out")
 
 
 def open_way(way: Way, folder: Path, *, file: str, closing: contextlib.ExitStack) -> PrintProvider:

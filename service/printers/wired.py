@@ -4,10 +4,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, time, timedelta
 
+from printing.encryption import seal_for
 from printing.numbers import NumberRange
 from printing.presort import Table
 from printing.profiles import Profile
 from printing.providers.base import PrintProvider
+from printing.sealed_letters import seal_each
 from service.domain.cutoffs import next_cut_off
 from service.domain.errors import NotFound
 
@@ -45,6 +47,7 @@ class Printer:
         products: by their names.
         recipients: the keys that can open what we hand over; empty, and it goes in clear.
         shares_envelopes: its machines close an envelope by the sheet codes, however many letters are in it.
+        by_letter: letters go one by one, so each is encrypted by itself.
         callback_secret: what its calls are signed with; None, and it may not call.
     """
 
@@ -56,9 +59,18 @@ class Printer:
     presort: Table
     files_per_batch: int = 1
     recipients: tuple[str, ...] = ()
+    by_letter: bool = False
     numbers: tuple[NumberRange, ...] = ()
     shares_envelopes: bool = True
     callback_secret: bytes | None = field(default=None, repr=False)
+
+    def seal(self, package: bytes) -> bytes:
+        """A batch's package, encrypted as it is brought to this print house; other bytes each time.
+
+        Raises:
+            ValueError: it has no recipients.
+        """
+        return (seal_each if self.by_letter else seal_for)(self.recipients, package)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from io import BytesIO
 from sqlalchemy.orm import Session
 
 from printing.batch import BatchLetter, merge
-from printing.encryption import name_open, seal_for
+from printing.encryption import name_open
 from printing.envelopes import together
 from printing.manifest import BatchKey, Manifest, ManifestFile, ManifestLetter, describe_file, pack, schema_for
 from printing.readback import read_back
@@ -108,7 +108,7 @@ def _make(context: Context, work: BatchWork) -> tuple[bytes, tuple[ManifestFile,
     content = package.getvalue()
     if name_open(batch.file_name) != batch.file_name:
         # What is frozen is what the print house gets; the same file would never be encrypted to the same bytes again.
-        content = seal_for(printer.recipients, content)
+        content = printer.seal(content)
     return content, tuple(files)
 
 

@@ -11,11 +11,14 @@ import pytest
 
 from printing import presort, profiles
 from printing.providers.base import PrintProvider
+from printing.providers.directory import DirectoryProvider
 from printing.providers.http import HttpProvider
 from printing.providers.s3 import S3Provider
 from printing.providers.sftp import SftpProvider
+from service import bootstrap
 from service.printers import opening
 from service.printers.description import PrinterRefused, read_folder
+from service.settings import Mode, SettingsRefused, read_settings
 
 ONE = """
 name = "{name}"
@@ -101,12 +104,10 @@ def test_print_houses_that_do_not_fit_each_other_are_refused(tmp_path: Path) -> 
         read_folder(tmp_path)
 
 
-def test_none_an_alien_name_and_clear_letters_in_production_are_refused(tmp_path: Path) -> None:
+def test_none_and_an_alien_name_are_refused(tmp_path: Path) -> None:
     with pytest.raises(PrinterRefused, match="has no print house"):
         read_folder(tmp_path)
     write(tmp_path, "alpha")
-    with contextlib.ExitStack() as closing, pytest.raises(PrinterRefused, match=r"alpha\.toml: encryption"):
-        opening.open_all(tmp_path, encrypted=True, closing=closing)
     (tmp_path / "alpha.toml").rename(tmp_path / "omega.toml")
     with pytest.raises(PrinterRefused, match="the file is called"):
         read_folder(tmp_path)
@@ -174,12 +175,63 @@ S3 = {"endpoint": "https://s3.example", "bucket": "b", "region": "eu-west-1", "k
 HTTP = {"url": "https://print.example/zending", "token_file": "token"}
 
 
-def test_a_way_by_calls_is_opened_without_one_and_needs_no_keys_in_production(tmp_path: Path) -> None:
-    (tmp_path / "token").write_text("a-token\n")
-    way(tmp_path, "http", HTTP)
+def files_of_ways(folder: Path) -> dict[str, dict[str, str | int]]:
+    """What each way says, with the files that it names."""
+    private = asyncssh.generate_private_key("ssh-ed25519")
+    private.write_private_key(folder / "client.key")
+    (folder / "s3.key").write_text("name\nsecret\n")
+    (folder / "token").write_text("a-token\n")
+    return {
+        "directory": {"folder": "out"},
+        "sftp": {**SFTP, "host_key": private.export_public_key().decode().strip()},
+        "s3": {**S3},
+        "http": {**HTTP},
+    }
+
+
+def test_in_production_no_way_goes_without_a_key_and_what_to_write_is_told_by_file(tmp_path: Path) -> None:
+    for kind, values in files_of_ways(tmp_path).items():
+        way(tmp_path, kind, values)
+        with contextlib.ExitStack() as closing:
+            with pytest.raises(PrinterRefused) as refused:
+                opening.open_all(tmp_path, encrypted=True, closing=closing)
+            opening.open_all(tmp_path, encrypted=False, closing=closing)
+        assert (refused.value.file, refused.value.key, refused.value.code) == (
+            "alpha.toml", "encryption", "PRINT_NOT_ENCRYPTED",
+        ), kind  # fmt: skip
+        told = str(refused.value)
+        assert "PRINT_NOT_ENCRYPTED" in told
+        assert "[encryption]" in told
+        assert 'recipients = ["age1…"]' in told
+        with (tmp_path / "alpha.toml").open("a") as file:
+            file.write(AGE)
+        with contextlib.ExitStack() as closing:
+            made = opening.open_all(tmp_path, encrypted=True, closing=closing).named("alpha")
+        assert (len(made.recipients), made.by_letter) == (1, kind == "http")
+
+
+def test_a_process_in_production_does_not_start_with_one_and_a_demonstration_does(tmp_path: Path) -> None:
+    write(tmp_path, "alpha", product='[[products]]\nname = "registered_letter"\ncut_offs = ["10:00"]')
+    needed = dict.fromkeys(("database_url", "broker_url", "storage_url", "smtp_url"), "unused")
+    needed |= {"base_url": "https://x.invalid", "oidc_issuer": "https://y.invalid", "tsa_url": "https://z.invalid"}
+    paths = {"keys_folder": tmp_path, "trust_anchor": tmp_path, "print_folder": tmp_path, "printers": tmp_path}
+    production = read_settings(**needed, **paths, mode="production", allow_unscanned=True)
     with contextlib.ExitStack() as closing:
-        printers = opening.open_all(tmp_path, encrypted=True, closing=closing)
-        assert isinstance(printers.named("alpha").provider, HttpProvider)
+        with pytest.raises(SettingsRefused, match=r"alpha\.toml: encryption: .* \(PRINT_NOT_ENCRYPTED\)\.$"):
+            bootstrap._printers(production, closing)
+        assert list(bootstrap._printers(production.model_copy(update={"mode": Mode.DEMO}), closing)) == ["alpha"]
+
+
+@pytest.mark.parametrize("kind", ["s3", "http"])
+def test_in_production_nothing_goes_over_plain_http_sealed_or_not(tmp_path: Path, kind: str) -> None:
+    way(tmp_path, kind, files_of_ways(tmp_path)[kind] | {"allow_http": True})
+    with (tmp_path / "alpha.toml").open("a") as file:
+        file.write(AGE)
+    with contextlib.ExitStack() as closing:
+        with pytest.raises(PrinterRefused) as refused:
+            opening.open_all(tmp_path, encrypted=True, closing=closing)
+        opening.open_all(tmp_path, encrypted=False, closing=closing)
+    assert refused.value.key == "way.allow_http"
 
 
 @pytest.mark.parametrize(
@@ -189,7 +241,6 @@ def test_a_way_by_calls_is_opened_without_one_and_needs_no_keys_in_production(tm
         ({**HTTP, "url": "https:///zending"}, "x", "way.url"),
         ({**HTTP, "url": "https://me:secret@print.example"}, "x", "way.url"),
         ({**HTTP, "url": "https://print.example?to=x"}, "x", "way.url"),
-        ({**HTTP, "url": "http://print.example", "allow_http": True}, "x", "way.allow_http"),
         (HTTP, "two tokens", "way.token_file"),
         (HTTP, "", "way.token_file"),
         ({**HTTP, "token_file": "nowhere"}, "x", "way.token_file"),
@@ -200,30 +251,18 @@ def test_a_way_by_calls_that_cannot_be_used_is_refused_with_its_key(
 ) -> None:
     (tmp_path / "token").write_text(token)
     way(tmp_path, "http", values)
-    with contextlib.ExitStack() as closing, pytest.raises(PrinterRefused) as refused:
-        opening.open_all(tmp_path, encrypted=True, closing=closing)
+    with pytest.raises(PrinterRefused) as refused:
+        opened(tmp_path)
     assert refused.value.key == key
     assert "secret" not in str(refused.value)
 
 
-def test_what_is_sealed_cannot_go_letter_by_letter(tmp_path: Path) -> None:
-    (tmp_path / "token").write_text("x")
-    way(tmp_path, "http", HTTP)
-    with (tmp_path / "alpha.toml").open("a") as file:
-        file.write(AGE)
-    with pytest.raises(PrinterRefused) as refused:
-        opened(tmp_path)
-    assert refused.value.key == "encryption"
-
-
-def test_ways_over_sftp_and_s3_are_opened_without_a_call(tmp_path: Path) -> None:
-    private = asyncssh.generate_private_key("ssh-ed25519")
-    private.write_private_key(tmp_path / "client.key")
-    (tmp_path / "s3.key").write_text("name\nsecret\n")
-    way(tmp_path, "sftp", {**SFTP, "host_key": private.export_public_key().decode().strip()})
-    assert isinstance(opened(tmp_path), SftpProvider)
-    way(tmp_path, "s3", S3)
-    assert isinstance(opened(tmp_path), S3Provider)
+def test_each_way_is_opened_without_a_call(tmp_path: Path) -> None:
+    kinds = {"directory": DirectoryProvider, "sftp": SftpProvider, "s3": S3Provider, "http": HttpProvider}
+    for kind, values in files_of_ways(tmp_path).items():
+        way(tmp_path, kind, values)
+        assert isinstance(opened(tmp_path), kinds.pop(kind))
+    assert kinds == {}
 
 
 @pytest.mark.parametrize(

@@ -21,9 +21,10 @@ GOOD = {
     "ZENDING_OIDC_ISSUER": "https://login.invalid",
     "ZENDING_SMTP_URL": f"smtp://zending:{SECRET}@mail.invalid",
     "ZENDING_PRINT_FOLDER": "/srv/zending/print",
+    "ZENDING_PRINTERS": "/srv/zending/printers",
     "ZENDING_SCANNER_URL": "unix:///run/clamav/clamd.ctl",
 }
-REQUIRED = {*GOOD, "ZENDING_KEYS_FOLDER"} - {"ZENDING_SCANNER_URL"}
+REQUIRED = {*GOOD, "ZENDING_KEYS_FOLDER"} - {"ZENDING_SCANNER_URL", "ZENDING_PRINTERS"}
 
 
 @pytest.fixture(autouse=True)
@@ -153,6 +154,14 @@ UNSAFE = {
         {"ZENDING_OIDC_ISSUER": f"http://{SECRET}.invalid"},
         "ZENDING_OIDC_ISSUER must start with https:// in production.",
     ),
+    "print house of the plain settings": (
+        {"ZENDING_PRINTERS": None},
+        (
+            "PRINT_NOT_ENCRYPTED: without ZENDING_PRINTERS letters would lie in clear in ZENDING_PRINT_FOLDER. "
+            "Set it to a folder with a file <name>.toml for each print house, each with [encryption] and recipients = "
+            '["age1…"], the public key of the print house (docs/printing.md, Print houses).'
+        ),
+    ),
     "remote signing": (
         {**REMOTE_SIGNING, "ZENDING_REMOTE_SIGNING_URL": f"http://{SECRET}.invalid"},
         "ZENDING_REMOTE_SIGNING_URL and …_OAUTH_URL must start with https:// in production.",
@@ -216,9 +225,10 @@ def test_running_without_a_scanner_must_be_said(monkeypatch: pytest.MonkeyPatch)
     assert read_settings().allow_unscanned
 
 
-def test_a_demonstration_may_do_without_tls_and_scanner(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_demonstration_may_do_without_tls_scanner_and_described_print_houses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ZENDING_MODE", "demo")
     monkeypatch.delenv("ZENDING_SCANNER_URL")
+    monkeypatch.delenv("ZENDING_PRINTERS")
     monkeypatch.setenv("ZENDING_BASE_URL", "http://127.0.0.1:8000")
     monkeypatch.setenv("ZENDING_OIDC_ISSUER", "http://127.0.0.1:9000")
     assert not read_settings().secure_cookies
