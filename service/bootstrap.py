@@ -143,6 +143,8 @@ def build(settings: Settings, *, hands_in: bool = False, operating: bool = False
 
 
 def _build(settings: Settings, closing: contextlib.ExitStack, *, hands_in: bool, operating: bool) -> Application:
+    # First, for it asks nobody: an operator hears what is wrong with a file before anything else is there.
+    printers = _printers(settings, closing)
     url = settings.database_url.get_secret_value()
     patience = OPERATORS_SECONDS if operating else CONNECT_SECONDS
     database = Database(url, pool_size=settings.api_threads, connect_seconds=patience)
@@ -192,7 +194,7 @@ def _build(settings: Settings, closing: contextlib.ExitStack, *, hands_in: bool,
         renewal_margin=timedelta(days=settings.seal_renewal_days),
         channel=InternalChannel(database, find_hashes),
         notifier=SmtpNotifier(settings.smtp_url.get_secret_value(), settings.mail_sender, envelopes=envelopes),
-        printers=_printers(settings, closing),
+        printers=printers,
         wake=waker.wake,
         clock=lambda: datetime.now(UTC),
         issuer_name=settings.issuer_name,

@@ -12,6 +12,7 @@ from printing.batch import BatchLetter, merge
 from printing.encryption import name_sealed, seal_for
 from printing.errors import ProviderUnavailable
 from printing.manifest import Manifest, describe_file, pack, proof_name
+from printing.proof_mark import mark
 from printing.providers.base import Parcel, hand_over
 from printing.readback import read_back
 from service.db import printing as rows
@@ -107,12 +108,13 @@ def _made(
         duplex=key.duplex,
         profile=printer.profile,
     )
-    read_back(pdf.getvalue(), entries, printer.profile, file=PDF)
-    files = (describe_file(PDF, BytesIO(pdf.getvalue()), entries),)
+    marked = mark(pdf.getvalue(), printer.profile)
+    read_back(marked, entries, printer.profile, file=PDF)
+    files = (describe_file(PDF, BytesIO(marked), entries),)
     package = BytesIO()
     pack(
         Manifest(number, printer.sender, now, key, files, entries, proof=True),
-        {PDF: BytesIO(pdf.getvalue())},
+        {PDF: BytesIO(marked)},
         package,
     )
     return package.getvalue()
