@@ -38,7 +38,7 @@ from service.notifications.maildir import Maildir
 from service.notifications.smtp import SmtpNotifier
 from service.own_keys import SEALS
 from service.printers import opening
-from service.printers.description import PrinterRefused
+from service.printers.description import PrinterRefused, read_numbers
 from service.printers.wired import Printers
 from service.seals.making import maker
 from service.seals.refused import RefusedPins
@@ -245,6 +245,10 @@ def _build(settings: Settings, closing: contextlib.ExitStack, *, hands_in: bool,
 
 def _printers(settings: Settings, closing: contextlib.ExitStack) -> Printers:
     if settings.printers is None:
+        try:
+            numbers = () if settings.print_numbers is None else read_numbers(settings.print_numbers)
+        except PrinterRefused as error:
+            raise SettingsRefused(f"ZENDING_PRINT_NUMBERS can't be used: {error}.") from None
         return opening.only(
             name=settings.print_provider,
             sender=settings.print_sender,
@@ -252,6 +256,7 @@ def _printers(settings: Settings, closing: contextlib.ExitStack) -> Printers:
             incoming=settings.print_incoming,
             period=timedelta(seconds=settings.print_cutoff_seconds),
             products=(LETTER, REGISTERED_LETTER),
+            numbers=numbers,
         )
     try:
         return opening.open_all(

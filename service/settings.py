@@ -129,6 +129,7 @@ class Settings(BaseSettings):
     print_incoming: Path | None = None
     print_cutoff_seconds: int = Field(24 * 3600, ge=1)
     print_provider: str = "directory"
+    print_numbers: Path | None = None
     print_inbox_seconds: int = Field(30, ge=1, le=86_400)
     print_deadline_days: int = Field(3, ge=1, le=60)
     print_deletion_days: int = Field(30, ge=1, le=365)

@@ -83,7 +83,7 @@ def ceph_server(folder: Path) -> Iterator[S3]:
         _run("radosgw-admin", *made, "-n", "client.rgw", "user", "create", *who)
         servers.start("gateway", (program("radosgw"), *made, "-n", "client.rgw", "-f"), plain_environment())
         until(lambda: answers(HOST, port), "the RADOS gateway")
-        server = S3(f"http://{HOST}:{port}", key, secret)
+        server = S3(f"http://{HOST}:{port}", key, secret, placed=False)
         server.client().create_bucket(Bucket=BUCKET)
         yield server
     finally:

@@ -7,6 +7,7 @@
 ``application``   the wired application in this process, on ``database``
 ``pipeline``      the same with what workers and scheduler do, at the test's word
 ``organisation``  makes organisations for ``pipeline``
+``ceph``          a real object store on a disk, with a bucket of which each test takes a folder
 ================  =====================================================================================
 """
 
@@ -29,23 +30,36 @@ from service.embedded.fictional import people_for_provider
 from service.embedded.postgres import DATABASE
 from service.embedded.stack import Stack
 from tests import consent_support, softhsm_support
+from tests.ceph_support import ceph_server
 from tests.embedded_support import environment
 from tests.installation_support import house_apart
 from tests.pipeline_support import Pipeline, TestDatabase, fresh_database, make_copying_cheap, wired
+from tests.s3_support import S3
 from tests.service_support import SETTINGS, RunningService
 
 _SLOW_FIRST = ("e2e", "machines", "faults", "security", "integration", "contract", "property", "unit")
 # Of the files outside of e2e, those that use ``service``.
 _WITH_SERVICE = frozenset({"tests/security/test_surface.py", "tests/security/test_contract_holds.py"})
 
+# Those that use ``ceph``, which takes longer to start than they take.
+_WITH_CEPH = frozenset(
+    {
+        "tests/contract/test_object_stores.py",
+        "tests/contract/test_print_ceph.py",
+        "tests/integration/test_far_orphans.py",
+    }
+)
+
 
 def group_of(nodeid: str) -> str:
     """Which tests run in one process, one after the other, when there are several (-n): those of a file.
 
-    The files that use ``service`` are one group, so that it is started once.
+    The files that use ``service`` are one group, so that it is started once; so are those that use ``ceph``.
     """
     file = PurePosixPath(nodeid.partition("::")[0])
     shared = file.parent.name == "e2e" and not file.name.startswith("test_demo")
+    if str(file) in _WITH_CEPH:
+        return "ceph"
     return "service" if shared or str(file) in _WITH_SERVICE else str(file)
 
 
@@ -156,6 +170,12 @@ def folder_in_memory(elsewhere: pytest.TempPathFactory) -> Iterator[Path]:
         return
     with tempfile.TemporaryDirectory(prefix="zending-stack-", dir=memory, ignore_cleanup_errors=True) as name:
         yield Path(name)
+
+
+@pytest.fixture(scope="session")
+def ceph(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3]:
+    with ceph_server(tmp_path_factory.mktemp("ceph")) as running:
+        yield running
 
 
 @pytest.fixture(scope="session")

@@ -19,7 +19,9 @@ class S3Remote:
     def __init__(self, server: S3, folder: Path) -> None:
         self.server, self.bucket = server, uuid.uuid4().hex
         self.client = server.client()
-        self.client.create_bucket(Bucket=self.bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
+        # A store of one's own is one place; Amazon's wants to be told which.
+        where = {"CreateBucketConfiguration": {"LocationConstraint": REGION}} if server.placed else {}
+        self.client.create_bucket(Bucket=self.bucket, **where)
         self.key_file = folder / "s3.key"
         self.key_file.write_text(f"{server.key}\n{server.secret}\n")
 

@@ -36,6 +36,8 @@ class S3:
     key: str
     secret: str = field(repr=False)
     pid: int = 0
+    placed: bool = True
+    """Whether a new bucket's region must be named."""
 
     @property
     def credentials(self) -> dict[str, str]:

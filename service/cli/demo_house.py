@@ -13,6 +13,7 @@ from urllib.parse import unquote, urlsplit
 
 from service.cli.demo_calls import CALLBACK, Calls, agency, person
 from service.cli.demo_mailbox import activate
+from service.embedded import fictional
 from service.embedded.fictional import PEOPLE, RECIPIENTS, Recipient, people_for_provider
 from service.embedded.kept import HOST, is_free, write_durably
 from service.embedded.privileges import CannotStart
@@ -26,6 +27,7 @@ SETTINGS: Final = {
     "ZENDING_ISSUER_NAME": "Zending (demonstration)",
     "ZENDING_PRINT_CUTOFF_SECONDS": "10",
     "ZENDING_PRINT_INBOX_SECONDS": "2",
+    "ZENDING_PRINT_NUMBERS": str(Path(fictional.__file__).with_name("numbers.toml")),
     "ZENDING_CHECKPOINT_STAMP_SECONDS": "5",
     "ZENDING_QUIET_HOURS": "false",
     "ZENDING_WORKER_SLOTS": "2",

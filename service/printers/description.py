@@ -182,6 +182,22 @@ def _read(file: Path) -> Printer:
     return printer
 
 
+def read_numbers(file: Path) -> tuple[NumberRange, ...]:
+    """The ranges of a file of their own, ``[[ranges]]``.
+
+    Raises:
+        PrinterRefused: it can't be read, or a range can't be used.
+    """
+    try:
+        return msgspec.convert(tomllib.loads(file.read_text(encoding="utf-8")), Numbers).ranges
+    except (OSError, UnicodeDecodeError) as error:
+        raise PrinterRefused(file.name, "file", f"can't be read ({type(error).__name__})") from None
+    except tomllib.TOMLDecodeError as error:
+        raise PrinterRefused(file.name, "file", f"no TOML: {error}") from None
+    except msgspec.ValidationError as error:
+        raise PrinterRefused(file.name, *_fault(str(error))) from None
+
+
 def parse(text: str, *, file: str) -> Printer:
     """A print house from TOML.
 

@@ -13,6 +13,7 @@ import msgspec
 
 from printing import presort, profiles
 from printing.encryption import check_recipients
+from printing.numbers import NumberRange
 from printing.providers.base import PrintProvider
 from printing.providers.directory import DirectoryProvider
 from printing.providers.http import HttpProvider
@@ -125,7 +126,14 @@ def _by_calls(way: description.HttpWay, folder: Path, *, file: str) -> HttpProvi
 
 
 def only(
-    *, name: str, sender: str, folder: Path, incoming: Path | None, period: timedelta, products: tuple[str, ...]
+    *,
+    name: str,
+    sender: str,
+    folder: Path,
+    incoming: Path | None,
+    period: timedelta,
+    products: tuple[str, ...],
+    numbers: tuple[NumberRange, ...] = (),
 ) -> Printers:
     """The one print house there is where none are described: a folder, and a cut-off every period."""
     return Printers(
@@ -137,6 +145,7 @@ def only(
                 provider=DirectoryProvider(folder, incoming),
                 products={product: Product(product, period=period) for product in products},
                 presort=presort.load(),
+                numbers=numbers,
             )
         ]
     )

@@ -12,7 +12,6 @@ import pytest
 
 from service.vault.errors import ObjectExists, ObjectMissing, StoreMisconfigured, VaultIntegrityError
 from service.vault.objects import ObjectStore, local, open_store
-from tests.ceph_support import ceph_server
 from tests.s3_support import S3, s3_server
 from tests.vault_support import small_s3
 
@@ -23,13 +22,6 @@ LIMIT = 20_000_000
 def server() -> Iterator[S3]:
     """A whole S3 server; each test has a folder of its own in its bucket."""
     with s3_server() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def ceph(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3]:
-    """An object store that institutions run, on a disk."""
-    with ceph_server(tmp_path_factory.mktemp("ceph")) as running:
         yield running
 
 

@@ -3,6 +3,7 @@
 import itertools
 import uuid
 from collections.abc import Iterator
+from contextlib import nullcontext
 from datetime import timedelta
 from pathlib import Path
 
@@ -14,7 +15,6 @@ from service.embedded.stack import Stack
 from service.usecases import deliveries, housekeeping
 from service.usecases.admission import intents
 from service.vault.errors import ObjectMissing
-from tests.ceph_support import ceph_server
 from tests.engine_support import execute
 from tests.lying_store_support import LISTING, LyingProxy, lying_proxy
 from tests.pipeline_support import Pipeline, TestDatabase, wired
@@ -27,8 +27,8 @@ LIMIT = 10_000_000
 
 
 @pytest.fixture(scope="module", params=["moto", "ceph"])
-def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3]:
-    with s3_server() if request.param == "moto" else ceph_server(tmp_path_factory.mktemp("ceph")) as running:
+def server(request: pytest.FixtureRequest) -> Iterator[S3]:
+    with s3_server() if request.param == "moto" else nullcontext(request.getfixturevalue("ceph")) as running:
         yield running
 
 

@@ -16,8 +16,9 @@ from printing.providers.http import HttpProvider
 from printing.providers.s3 import S3Provider
 from printing.providers.sftp import SftpProvider
 from service import bootstrap
+from service.cli import demo_house
 from service.printers import opening
-from service.printers.description import PrinterRefused, read_folder
+from service.printers.description import PrinterRefused, read_folder, read_numbers
 from service.settings import Mode, SettingsRefused, read_settings
 
 ONE = """
@@ -315,3 +316,18 @@ def test_ranges_of_numbers_are_read_and_refused_where_they_have_one_in_common(tm
         write(tmp_path, "alpha", end=end)
         with pytest.raises(PrinterRefused):
             read_folder(tmp_path)
+
+
+def test_ranges_of_a_file_of_their_own_are_read_and_the_demonstrations_are_nobodys(tmp_path: Path) -> None:
+    file = Path(demo_house.SETTINGS["ZENDING_PRINT_NUMBERS"])
+    assert "fictional" in file.read_text("utf-8")
+    shown = {each.kind: each.number(each.first) for each in read_numbers(file)}
+    assert shown == {"gs1": "010200000000000821990000000001", "s10": "RR000000014ZZ"}
+    wrong = {"ranges = 1": "ranges", "[[ranges]]\nkind = 's10'": "ranges", "[": "file"}
+    for text, key in wrong.items():
+        (tmp_path / "own.toml").write_text(text)
+        with pytest.raises(PrinterRefused) as refused:
+            read_numbers(tmp_path / "own.toml")
+        assert refused.value.key.startswith(key), text
+    with pytest.raises(PrinterRefused, match="FileNotFoundError"):
+        read_numbers(tmp_path / "none.toml")

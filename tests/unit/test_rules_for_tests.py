@@ -50,6 +50,7 @@ def test_a_skip_fails_where_everything_has_to_be_there_and_else_names_the_tool(t
 def test_only_tests_that_share_the_running_service_leave_their_files_group() -> None:
     assert group_of("tests/e2e/test_api.py::test_one[a::b]") == "service"
     assert group_of("tests/e2e/test_demo.py::test_one") == "tests/e2e/test_demo.py"
+    assert group_of("tests/integration/test_far_orphans.py::test_one[ceph]") == "ceph"
     assert group_of("tests/unit/test_demo_parts.py::test_one") == "tests/unit/test_demo_parts.py"
 
 
