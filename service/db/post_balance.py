@@ -160,9 +160,10 @@ _LAGS = text(
               AND EXISTS (SELECT FROM print_inbound i WHERE i.printer = b.provider)
               AND NOT EXISTS (SELECT FROM print_batch_report r WHERE r.batch_id = b.id AND r.event = 'acknowledged'))
               AS acknowledgement,
-           (SELECT count(*) FROM print_batch b WHERE b.handed_over_at >= :since AND b.handed_over_at < :deleted
+           (SELECT count(*) FROM print_batch b WHERE b.handed_over_at >= :kept AND b.handed_over_at < :deleted
               AND EXISTS (SELECT FROM print_inbound i WHERE i.printer = b.provider)
-              AND NOT EXISTS (SELECT FROM print_batch_report r WHERE r.batch_id = b.id AND r.event = 'deleted'))
+              AND NOT EXISTS (SELECT FROM print_batch_report r
+                              WHERE r.batch_id = b.id AND r.event = 'deleted' AND r.agrees))
               AS undeleted
     """
 )
@@ -179,13 +180,13 @@ class Lags:
     undeleted: int
 
 
-def lags(session: Session, *, since: datetime, deleted: datetime) -> Lags:
+def lags(session: Session, *, since: datetime, deleted: datetime, kept: datetime) -> Lags:
     """Everything that can lag, of batches handed over since then.
 
-    Files are to be deleted that were handed over before ``deleted``. A print house that never told anything is not
-    waited for.
+    Files are to be deleted that were handed over before ``deleted``, and are asked for back to ``kept``. A print house
+    that never told anything is not waited for.
     """
-    row = session.execute(_LAGS, {"since": since, "deleted": deleted}).one()
+    row = session.execute(_LAGS, {"since": since, "deleted": deleted, "kept": kept}).one()
     return Lags(row.exceptions, row.inbound, row.pull, row.acknowledgement, row.undeleted)
 
 

@@ -266,5 +266,5 @@ ALARMS: Final[tuple[Alarm, ...]] = (
           "Call the print house: the letters may be going out.", PRINT),
     Alarm("PrintFilesNotDeleted", _WARN, "zending_print_files_not_deleted", 0,
           "Of {value} batch file(s) the print house has not confirmed the deletion in time.",
-          "Ask the print house to delete them and to say so.", PRINT),
+          "Ask the print house to delete them and to say so; zending print list says which (not_deleted).", PRINT),
 )  # fmt: skip

@@ -27,10 +27,13 @@ WINDOW: Final = timedelta(days=80)
 """How far back batches are looked at; copies and with them the letters' rows are kept for longer."""
 ANSWER: Final = timedelta(hours=4)
 """In which a print house acknowledges a file."""
+ASKED_FOR: Final = timedelta(days=366)
+"""How long after its time a print house is asked whether it deleted a file."""
 MISSING_SHOWN: Final = 200
 
 NOT_HANDED_OVER, NOT_ACKNOWLEDGED, DIFFERS = "not_handed_over", "not_acknowledged", "acknowledged_otherwise"
 LETTERS_DIFFER, SHEETS_DIFFER, LATE, REJECTED = "letters_differ", "sheets_differ", "letters_late", "letters_rejected"
+NOT_DELETED: Final = "not_deleted"
 
 
 class Balance(msgspec.Struct, frozen=True, kw_only=True):
@@ -139,7 +142,8 @@ def round_(context: Context) -> int:
 def samples(session: Session, context: Context) -> Iterable[Sample]:
     """What the alarms look at."""
     now = context.clock()
-    lags = rows.lags(session, since=now - WINDOW, deleted=now - timedelta(days=context.post_promises.deletion_days))
+    deleted = now - _deletion(context)
+    lags = rows.lags(session, since=now - WINDOW, deleted=deleted, kept=deleted - ASKED_FOR)
     yield Sample("zending_print_exceptions", lags.exceptions)
     for name, since in (
         ("inbound", lags.inbound),
@@ -168,6 +172,11 @@ def deadline(context: Context, batch: PrintBatch) -> datetime | None:
     days = (None if product is None else product.deadline_days) or context.post_promises.deadline_days
     last = calendar.add_working_days(calendar.local_date(batch.handed_over_at), days)
     return calendar.begins(last + timedelta(days=1))
+
+
+def _deletion(context: Context) -> timedelta:
+    """How long a print house may keep our files."""
+    return timedelta(days=context.post_promises.deletion_days)
 
 
 def _is_settled(batch: PrintBatch, counted: Counts) -> bool:
@@ -201,6 +210,7 @@ def _balance(context: Context, batch: PrintBatch, counted: Counts | None, told: 
     known = counted or Counts()
     until = deadline(context, batch)
     is_out = batch.handed_over_at is not None
+    is_kept = batch.handed_over_at is not None and batch.handed_over_at < now - _deletion(context)
     missing = known.missing if is_out else 0
     late = missing if until is not None and until < now else 0
     off = [
@@ -213,6 +223,7 @@ def _balance(context: Context, batch: PrintBatch, counted: Counts | None, told: 
             (SHEETS_DIFFER, _sheets_differ(batch, counted)),
             (REJECTED, known.rejected > 0),
             (LATE, late > 0),
+            (NOT_DELETED, is_kept and told.deleted is None),
         )
         if holds
     ]

@@ -117,9 +117,26 @@ def test_what_is_late_or_unanswered_rings(pipeline: Pipeline, organisation: Send
     with at(pipeline, pipeline.now + timedelta(days=31)):
         assert samples(pipeline)["zending_print_files_not_deleted"] == 1
     number, file, *_ = batch(database)
+    # Of another file it says nothing; and nobody grows tired of asking before a year is over.
+    take(pipeline, encode(Deleted(batch=number, file=f"X{file}", at=pipeline.now)))
+    for days, rings in ((29, 0), (31, 1), (120, 1), (390, 1)):
+        with at(pipeline, pipeline.now + timedelta(days=days)):
+            assert samples(pipeline)["zending_print_files_not_deleted"] == rings, days
+            (shown,) = reconciliation.newest(pipeline.context, limit=5)
+            assert ("not_deleted" in shown.off) == bool(rings), days
+    # A period that is longer than what is else looked at rings too.
+    promises = dataclasses.replace(pipeline.context.post_promises, deletion_days=200)
+    longer = dataclasses.replace(pipeline.context, post_promises=promises)
+    for days, rings in ((199, 0), (201, 1)):
+        with at(pipeline, pipeline.now + timedelta(days=days)):
+            later = dataclasses.replace(longer, clock=pipeline.context.clock)
+            found = operations.measure(later, pipeline.application.promises)
+            assert [each.value for each in found if each.metric == "zending_print_files_not_deleted"] == [rings], days
     take(pipeline, encode(Deleted(batch=number, file=file, at=pipeline.now)))
     with at(pipeline, pipeline.now + timedelta(days=31)):
         assert samples(pipeline)["zending_print_files_not_deleted"] == 0
+        (shown,) = reconciliation.newest(pipeline.context, limit=5)
+        assert "not_deleted" not in shown.off
 
 
 def test_an_exception_rings_until_somebody_saw_to_it(pipeline: Pipeline, database: TestDatabase) -> None:
