@@ -3,7 +3,7 @@
 import hashlib
 import os
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -82,11 +82,10 @@ class Place:
         return self.root / "in"
 
     @contextmanager
-    def house(self) -> Iterator[PrintHouse]:
+    def house(self, call: Callable[[bytes], bool] | None = None) -> Iterator[PrintHouse]:
         """The house, as after a restart."""
-        made = PrintHouse(
-            self.out, self.told, self.root / "house", Manner(clock=lambda: self.now, day=86_400, **self.manner)
-        )
+        manner = Manner(clock=lambda: self.now, day=86_400, **self.manner)
+        made = PrintHouse(self.out, self.told, self.root / "house", manner, call)
         try:
             yield made
         finally:

@@ -23,6 +23,7 @@ from printing.profiles import load as load_profile
 from printing.providers.directory import Folder
 from printing.simulator import pictures, telling
 from printing.simulator.book import Book, Counts
+from printing.simulator.by_letter import announcement_of
 from printing.simulator.fates import Fate, Rates, draw, rolls
 from printing.simulator.intake import SET_INCOMPLETE, Package, examine
 
@@ -59,7 +60,9 @@ class Manner:
 class PrintHouse:
     """One print house; a second one with the same book must not run."""
 
-    def __init__(self, folder: Path, told: Path, home: Path, manner: Manner) -> None:
+    def __init__(
+        self, folder: Path, told: Path, home: Path, manner: Manner, call: Callable[[bytes], bool] | None = None
+    ) -> None:
         """Open it.
 
         Args:
@@ -67,10 +70,11 @@ class PrintHouse:
             told: into which it puts what it tells.
             home: its own, with its book; made when it is not there.
             manner: how it works.
+            call: tells a file by calling, True once it was heard; then nothing is put into ``told``.
         """
         home.mkdir(parents=True, exist_ok=True)
         self._folder, self._told = folder, told
-        self._manner = manner
+        self._manner, self._call = manner, call
         self._book = Book(home / BOOK)
 
     def close(self) -> None:
@@ -89,7 +93,10 @@ class PrintHouse:
         with self._book.change():
             said += telling.happen(self._book, self._manner.rates, self._manner.seed, now)
             said += telling.delete(self._book, self._folder, now)
-        telling.bring(self._book, Folder(self._told))
+        if self._call is not None:
+            telling.call(self._book, self._call)
+        else:
+            telling.bring(self._book, Folder(self._told))
         return said
 
     def _waiting(self) -> Iterator[str]:
@@ -119,7 +126,9 @@ class PrintHouse:
         return said
 
     def _parcel(self, name: str, data: bytes, now: datetime) -> list[str]:
-        sha256 = hashlib.sha256(data).hexdigest()
+        # Of letters that came one by one the sender knows the digest that it announced.
+        announced = announcement_of(data)
+        sha256 = hashlib.sha256(data).hexdigest() if announced is None else announced.sha256
         before = self._book.row("SELECT * FROM parcel WHERE name = ?", name)
         if before is not None and before["sha256"] == sha256:
             return self._again(name, now)

@@ -15,6 +15,7 @@ from printing.errors import BatchRefused, Problem
 from printing.manifest import Manifest, ManifestLetter, file_name, proof_name, read_manifest
 from printing.profiles import Profile
 from printing.readback import read_back
+from printing.simulator import by_letter
 
 Name = tuple[str, int]
 """A letter's id and attempt."""
@@ -55,12 +56,10 @@ def examine(name: str, data: bytes, profile: Profile, identity: str | None) -> P
         if identity is None:
             raise BatchRefused(Problem("PARCEL_UNOPENABLE", "The parcel is encrypted and there is no key to open it."))
         data = open_with(identity, data)
-    manifest = read_manifest(BytesIO(data))
+    manifest, files = _unpacked(data, identity)
     named = proof_name if manifest.proof else file_name
     if named(manifest.sender, manifest.batch, manifest.created) != name_open(name):
         raise BatchRefused(Problem("NAME_DIFFERS", "The file's name is not that of its manifest."))
-    with ZipFile(BytesIO(data)) as archive:
-        files = {file.name: archive.read(file.name) for file in manifest.files}
     names = [(letter.id, letter.attempt) for letter in manifest.letters]
     if len(set(names)) != len(names) or any(letter.file not in files for letter in manifest.letters):
         raise BatchRefused(Problem("COUNTS_DIFFER", "A letter is named twice, or its file is not there."))
@@ -74,6 +73,16 @@ def examine(name: str, data: bytes, profile: Profile, identity: str | None) -> P
             raise BatchRefused(Problem("COUNTS_DIFFER", f"{file.name} has not the letters and pages it should."))
         rejected |= _reject(letters, files[file.name], file.name, profile)
     return Package(manifest, files, rejected)
+
+
+def _unpacked(data: bytes, identity: str | None) -> tuple[Manifest, dict[str, bytes]]:
+    """The manifest and the PDFs, of a package or of letters that came one by one."""
+    announced = by_letter.announcement_of(data)
+    if announced is not None:
+        return by_letter.open_letters(announced, data, identity)
+    manifest = read_manifest(BytesIO(data))
+    with ZipFile(BytesIO(data)) as archive:
+        return manifest, {file.name: archive.read(file.name) for file in manifest.files}
 
 
 def _reject(letters: list[ManifestLetter], pdf: bytes, file: str, profile: Profile) -> dict[Name, str]:

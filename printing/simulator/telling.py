@@ -3,7 +3,7 @@
 import hashlib
 import sqlite3
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
@@ -52,6 +52,14 @@ def bring(book: Book, far: Far) -> None:
         far.write(temporary, row["content"])
         far.rename(temporary, row["name"])
         far.sync()
+        book.run("DELETE FROM outgoing WHERE number = ?", row["number"])
+
+
+def call(book: Book, tell: Callable[[bytes], bool]) -> None:
+    """Tell files by calls, in their order; what is not heard, and all after it, is told in the next round."""
+    for row in book.rows("SELECT number, content FROM outgoing ORDER BY number"):
+        if not tell(row["content"]):
+            return
         book.run("DELETE FROM outgoing WHERE number = ?", row["number"])
 
 

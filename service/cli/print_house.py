@@ -4,7 +4,8 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -35,6 +36,12 @@ _OPTIONS: Final = (
     click.option("--keep-days", type=click.FloatRange(min=1), help="Days after which files are deleted; else never."),
     click.option("--profile", default="be-right", show_default=True, help="Of the letters."),
     click.option("--identity", type=click.Path(path_type=Path, dir_okay=False), help="Its secret key of age."),
+    click.option("--callback", help="The address that it calls with what it tells, instead of putting it into --told."),
+    click.option(
+        "--callback-secret",
+        type=click.Path(path_type=Path, exists=True, dir_okay=False),
+        help="The file with the secret that its calls are signed with.",
+    ),
 )
 
 
@@ -60,32 +67,61 @@ def run(*, once: bool, **given: Any) -> None:
 
 @print_house.command()
 @_options
-@click.option("--sftp", "port", type=click.IntRange(0, 65_535), required=True, help="The port; 0 for any.")
+@click.option("--sftp", type=click.IntRange(0, 65_535), help="The port for batches over SFTP; 0 for any.")
+@click.option("--http", type=click.IntRange(0, 65_535), help="The port for letters over HTTP; 0 for any.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address on which it answers.")
 @click.option(
     "--authorized",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    required=True,
-    help="The public keys that are let in, as in authorized_keys.",
+    help="The public keys that are let in over SFTP, as in authorized_keys.",
 )
-def serve(*, port: int, host: str, authorized: Path, **given: Any) -> None:
-    """Do what run does, and let batches be brought over SFTP: both folders lie beside each other below its root."""
+@click.option(
+    "--token",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="The file with the bearer token that is let in over HTTP.",
+)
+def serve(
+    *, sftp: int | None, http: int | None, host: str, authorized: Path | None, token: Path | None, **given: Any
+) -> None:
+    """Do what run does, and answer over SFTP (both folders lie beside each other below its root), HTTP, or both."""
+    if (sftp is None) != (authorized is None) or (http is None) != (token is None) or (sftp is None and http is None):
+        raise click.ClickException("give --sftp with --authorized, or --http with --token, or all four.")
+    folder, told, home = (given[name].resolve() for name in ("folder", "told", "home"))
+    with _opened(given) as house, ExitStack() as serving:
+        try:
+            if sftp is not None and authorized is not None:
+                _serve_sftp(serving, folder, told, home, host=host, port=sftp, authorized=authorized)
+            if http is not None and token is not None:
+                _serve_http(serving, folder, told, home, host=host, port=http, token=token)
+        except (OSError, ValueError) as error:
+            raise click.ClickException(f"It can't be served: {error}.") from None
+        _work(house)
+
+
+def _serve_sftp(
+    serving: ExitStack, folder: Path, told: Path, home: Path, *, host: str, port: int, authorized: Path
+) -> None:
     from printing.simulator import sftp
 
-    folder, told, home = (given[name].resolve() for name in ("folder", "told", "home"))
     root = folder.parent
     if told.parent != root or home.is_relative_to(root):
         raise click.ClickException("put --folder and --told into one folder of their own, and --home elsewhere.")
-    with _opened(given) as house:
-        key = sftp.host_key(home / "host.key")
-        try:
-            with sftp.serving(root, port=port, key=key, authorized=authorized, host=host) as server:
-                click.echo(f"Serving SFTP on {host}, port {server.port}.")
-                click.echo(f"Parcels go to /{folder.name}; what is told lies in /{told.name}.")
-                click.echo(f"Its key, to be pinned: {server.host_key}")
-                _work(house)
-        except (OSError, ValueError) as error:
-            raise click.ClickException(f"SFTP can't be served: {error}.") from None
+    key = sftp.host_key(home / "host.key")
+    server = serving.enter_context(sftp.serving(root, port=port, key=key, authorized=authorized, host=host))
+    click.echo(f"Serving SFTP on {host}, port {server.port}.")
+    click.echo(f"Parcels go to /{folder.name}; what is told lies in /{told.name}.")
+    click.echo(f"Its key, to be pinned: {server.host_key}")
+
+
+def _serve_http(serving: ExitStack, folder: Path, told: Path, home: Path, *, host: str, port: int, token: Path) -> None:
+    from printing.simulator import by_letter, http
+
+    desk = by_letter.Desk(folder, home / "by-letter")
+    shown = token.read_text("ascii").strip()
+    if not shown:
+        raise click.ClickException("the file of --token holds the bearer token.")
+    port = serving.enter_context(http.serving(desk, told, port=port, token=shown, host=host))
+    click.echo(f"Serving HTTP on http://{host}:{port}, without TLS: for demonstrations and tests.")
 
 
 @print_house.command()
@@ -113,6 +149,7 @@ def _opened(given: dict[str, Any]) -> Iterator["PrintHouse"]:
     for folder in folders.values():
         folder.mkdir(parents=True, exist_ok=True)
     identity, profile = given.pop("identity"), given.pop("profile")
+    call = _caller(given.pop("callback"), given.pop("callback_secret"))
     others = {name: given.pop(name) for name in ("seed", "day", "tracked", "leave", "keep_days")}
     try:
         manner = Manner(
@@ -125,11 +162,37 @@ def _opened(given: dict[str, Any]) -> Iterator["PrintHouse"]:
         raise click.ClickException(f"there is no profile {profile}.") from None
     except (ValueError, OSError) as error:
         raise click.ClickException(f"{error}.") from None
-    house = PrintHouse(**folders, manner=manner)
+    house = PrintHouse(**folders, manner=manner, call=call)
     try:
         yield house
     finally:
         house.close()
+
+
+def _caller(address: str | None, secret: Path | None) -> Callable[[bytes], bool] | None:
+    """Tells a file by a signed call; None where files are put into a folder."""
+    if (address is None) != (secret is None):
+        raise click.ClickException("give --callback and --callback-secret, or neither.")
+    if address is None or secret is None:
+        return None
+    import httpx
+
+    from service.usecases.post_callbacks import HEADER, signature
+
+    key = secret.read_bytes().strip()
+
+    def call(body: bytes) -> bool:
+        headers = {HEADER: signature(key, body, datetime.now(UTC)), "Content-Type": "application/octet-stream"}
+        try:
+            answer = httpx.post(address, content=body, headers=headers, timeout=10, trust_env=False)
+        except httpx.TransportError as error:
+            click.echo(f"The call was not heard: {type(error).__name__}.", err=True)
+            return False
+        if not answer.is_success:
+            click.echo(f"The call was refused with {answer.status_code}.", err=True)
+        return answer.is_success
+
+    return call
 
 
 def _work(house: "PrintHouse", *, once: bool = False) -> None:

@@ -6,10 +6,12 @@ import sys
 from functools import partial
 from pathlib import Path
 
+import httpx
 import pytest
 
 from printing.exchange import Acknowledgement, Response
 from printing.providers.base import Parcel
+from printing.providers.http import HttpProvider
 from printing.providers.sftp import SftpProvider, SftpServer
 from tests.embedded_support import CHECKOUT, environment
 from tests.print_house_support import Place, letters, package, sha256
@@ -105,3 +107,42 @@ def test_its_own_book_is_never_served(tmp_path: Path) -> None:
     done = run("serve", *places(place, place.root / "home"), "--sftp", 0, "--authorized", known)
     assert done.returncode == 1
     assert "--home elsewhere" in done.stderr
+
+
+def test_it_serves_http_to_who_shows_the_token(tmp_path: Path) -> None:
+    place = Place(tmp_path / "root")
+    (tmp_path / "token").write_text("a-token\n")
+    arguments = command("serve", *places(place, tmp_path / "home"), "--http", 0, "--token", tmp_path / "token")
+    name, data = package(7, letters(2))
+    process = subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True, cwd=CHECKOUT, env=environment())
+    try:
+        assert process.stdout is not None
+        url = process.stdout.readline().partition(" on ")[2].partition(",")[0]
+        provider = HttpProvider(url, "a-token", partial(httpx.Client, timeout=10, trust_env=False), seconds=10)
+        parcel = Parcel(name, len(data), sha256(data))
+        provider.upload(parcel, data)
+        provider.publish(parcel)
+        until(lambda: len(provider.incoming()) == 2, "its answers")
+        assert [each.sha256 for each in place.of(Acknowledgement)] == [sha256(data)]
+    finally:
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0
+        if process.stdout is not None:
+            process.stdout.close()
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ((), "--sftp with --authorized"),
+        (("--http", "0"), "--http with --token"),
+        (("--http", "0", "--token", "TOKEN", "--callback", "http://127.0.0.1:1"), "--callback-secret"),
+    ],
+)
+def test_what_does_not_go_together_is_told_before_it_serves(
+    tmp_path: Path, options: tuple[str, ...], says: str
+) -> None:
+    (tmp_path / "token").write_text("a-token")
+    given = [str(tmp_path / "token") if each == "TOKEN" else each for each in options]
+    done = run("serve", *places(Place(tmp_path / "root"), tmp_path / "home"), *given)
+    assert (done.returncode, says in done.stderr) == (1, True), done.stderr
