@@ -127,6 +127,20 @@ def fix(session: Session, batch_id: uuid.UUID, *, path: str, now: datetime) -> b
     return bool(result.rowcount)  # type: ignore[attr-defined]
 
 
+def forget_content(session: Session, batch_id: uuid.UUID, *, name: str) -> str | None:
+    """Have the bytes of a batch made anew, under another name; the path of those that nobody needs any more, if any.
+
+    A batch that is fixed stays as it is.
+    """
+    found = session.get(PrintBatch, batch_id, with_for_update=True, populate_existing=True)
+    if found is None or found.state != "frozen" or found.fixed_at is not None:
+        return None
+    old, found.file_name = found.path, name
+    found.path = found.sha256 = found.size = found.pages = found.sheets = None
+    session.flush()
+    return old
+
+
 def take_out(session: Session, delivery: uuid.UUID, leg: int, *, now: datetime) -> tuple[uuid.UUID, str | None] | None:
     """Take the letter of a leg out of its batch, whose bytes are then made anew.
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, time, timedelta
 
-from printing.encryption import seal_for
+from printing.encryption import is_sealed, name_open, name_sealed, seal_for
 from printing.numbers import NumberRange
 from printing.presort import Table
 from printing.profiles import Profile
@@ -63,6 +63,16 @@ class Printer:
     numbers: tuple[NumberRange, ...] = ()
     shares_envelopes: bool = True
     callback_secret: bytes | None = field(default=None, repr=False)
+
+    def called(self, name: str) -> str:
+        """What a parcel of this name is called on its way there."""
+        return name_sealed(name) if self.recipients else name
+
+    def takes(self, name: str, content: bytes) -> bool:
+        """Whether a frozen parcel is in the form that is asked for now; one that is sealed is never opened again."""
+        if not self.recipients:
+            return True
+        return name == self.called(name_open(name)) and is_sealed(content) is not self.by_letter
 
     def seal(self, package: bytes) -> bytes:
         """A batch's package, encrypted as it is brought to this print house; other bytes each time.

@@ -10,22 +10,27 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from typing import NoReturn
 
 import structlog
 from sqlalchemy.orm import Session
 
+from printing.encryption import name_open
 from printing.errors import ProviderUnavailable
 from printing.providers.base import Parcel, PrintProvider, hand_over
-from service.db import jobs
+from service.db import jobs, retention
 from service.db import printing as rows
 from service.db.jobs import JobKind, Leased
+from service.db.retention import Removal
 from service.db.session import widen
 from service.domain.errors import Conflict, Retryable
 from service.domain.states import Actor, Event, LegState
 from service.engine.steps import Outcome, Step, attempt
+from service.printers.wired import Printer
 from service.usecases import dossiers, recovery
 from service.usecases.batch_files import BatchWork, content_of
 from service.usecases.context import Context
+from service.usecases.personal import PLATFORM
 from service.usecases.post_letters import settle_kept
 from service.usecases.products import evidenced, relay
 from service.usecases.progress import Cause, Progress
@@ -147,6 +152,8 @@ def _bring(context: Context, work: BatchWork) -> bool:
     content = content_of(context, work)
     # Uploaded before a restore of a database that did not know it yet: the receipt stands in for the lost commit.
     uploaded = batch.state == "uploaded" or context.receipts.batch(batch.frozen_at, batch.id) is not None
+    if not uploaded and batch.fixed_at is None and not printer.takes(batch.file_name, content):
+        _make_anew(context, work, printer)
     parcel = Parcel(batch.file_name, len(content), hashlib.sha256(content).hexdigest())
 
     def commit_uploaded() -> None:
@@ -174,6 +181,18 @@ def _bring(context: Context, work: BatchWork) -> bool:
     except ProviderUnavailable as error:
         raise Retryable("The print house can't be reached.", code="print_provider_unavailable") from error
     return True
+
+
+def _make_anew(context: Context, work: BatchWork, printer: Printer) -> NoReturn:
+    """The print house got a key, or another way, since the batch was cut: nothing of it leaves in the old form."""
+    _discard(context, work, printer.provider)
+    batch = work.batch
+    with context.database.transaction(organisations=[PLATFORM]) as session:
+        work.held(session)
+        old = rows.forget_content(session, batch.id, name=printer.called(name_open(batch.file_name)))
+        if old is not None:
+            retention.remove_later(session, [Removal(old, batch.id, PLATFORM)], now=context.clock())
+    raise Retryable("The print house gets its letters in another form now.", code="batch_changed")
 
 
 def _receipt(context: Context, work: BatchWork, parcel: Parcel) -> BatchReceipt:

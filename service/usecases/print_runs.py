@@ -14,7 +14,6 @@ import msgspec
 import structlog
 from sqlalchemy.orm import Session
 
-from printing.encryption import name_sealed
 from printing.manifest import file_name
 from printing.profiles import Limits
 from service.db import jobs
@@ -262,7 +261,7 @@ def _freeze(
         provider=printer.name,
         product={"key": msgspec.json.encode(key).decode()},
         state="frozen",
-        file_name=name_sealed(name) if printer.recipients else name,
+        file_name=printer.called(name),
         frozen_at=frozen_at,
         letters=len(letters),
         deposit_id=deposit.id,

@@ -9,7 +9,7 @@ from typing import Final
 from sqlalchemy.orm import Session
 
 from printing.batch import BatchLetter, merge
-from printing.encryption import name_sealed, seal_for
+from printing.encryption import seal_for
 from printing.errors import ProviderUnavailable
 from printing.manifest import Manifest, describe_file, pack, proof_name
 from printing.proof_mark import mark
@@ -58,7 +58,7 @@ def send(context: Context, delivery: str, *, actor: str) -> tuple[str, str]:
         printer = context.printers.of(product) if batch is None else context.printers.named(batch.provider)
         number, now = rows.next_number(session), context.clock()
         name = proof_name(printer.sender, number, now)
-        parcel_name = name_sealed(name) if printer.recipients else name
+        parcel_name = printer.called(name)
         # Before it leaves: a proof that nobody knows of must not lie at a print house.
         audit.record(
             session,
