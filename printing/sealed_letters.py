@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from io import BytesIO
 
 from printing.encryption import ENDING, seal_for
-from printing.manifest import Manifest, describe_file, member, pack, read_manifest
+from printing.manifest import Manifest, describe_file, member, pack, read_manifest, schema_for
 from printing.providers import parts
 from printing.providers.parts import ABOUT, Part
 
@@ -38,7 +38,8 @@ def _alone(whole: Manifest, part: Part) -> bytes:
     letter = part.letter
     assert letter is not None
     file = describe_file(letter.file, BytesIO(part.data), (letter,))
-    own = Manifest(whole.batch, whole.sender, whole.created, whole.key, (file,), (letter,))
+    schema = schema_for((letter,))
+    own = Manifest(whole.batch, whole.sender, whole.created, whole.key, (file,), (letter,), schema)
     out = BytesIO()
     pack(own, {letter.file: BytesIO(part.data)}, out)
     return out.getvalue()

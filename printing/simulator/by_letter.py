@@ -4,7 +4,7 @@ import hashlib
 import re
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from http import HTTPStatus
 from io import BytesIO
@@ -14,6 +14,7 @@ from urllib.parse import quote
 from zipfile import BadZipFile, ZipFile
 
 import msgspec
+import pikepdf
 
 from printing.encryption import ENDING, open_with
 from printing.errors import BatchRefused, Problem, ProviderRefused
@@ -24,6 +25,7 @@ from printing.providers.parts import LETTERS, WHOLE
 
 ANNOUNCED: Final = "announced.json"
 """The member that only a collected parcel has: what was announced of it."""
+_MERGED: Final = "letters.pdf"
 _COMPLETE: Final = "complete"
 _PART: Final = re.compile(rf"{WHOLE}|{LETTERS}[A-Za-z0-9_-]{{1,200}}")
 
@@ -198,29 +200,31 @@ def announcement_of(data: bytes) -> Announcement | None:
 
 
 def open_letters(announced: Announcement, data: bytes, identity: str | None) -> tuple[Manifest, dict[str, bytes]]:
-    """A manifest of all letters of a collected parcel, each in a file of its own, and these files.
+    """A collected parcel as if it had come in one: a manifest of all of its letters, and one PDF.
 
     Raises:
         BatchRefused: ``PARCEL_UNOPENABLE``, ``PACKAGE_UNREADABLE`` or what `read_manifest` says of a sealed letter.
     """
     letters: list[ManifestLetter] = []
-    files: dict[str, bytes] = {}
     try:
         about = msgspec.convert(announced.manifest, _About)
-        with ZipFile(BytesIO(data)) as archive:
+        with ZipFile(BytesIO(data)) as archive, pikepdf.new() as merged:
             for part in announced.parts:
                 if f"{part}.json" in archive.namelist():
                     letter = msgspec.json.decode(archive.read(f"{part}.json"), type=ManifestLetter)
                     pdf = archive.read(f"{part}.pdf")
                 else:
                     letter, pdf = _open_one(archive.read(part + ENDING), identity)
-                letters.append(letter)
-                files[letter.file] = pdf
-        described = tuple(describe_file(each.file, BytesIO(files[each.file]), (each,)) for each in letters)
-        manifest = Manifest(about.batch, about.sender, about.created, about.key, described, tuple(letters))
-    except (msgspec.DecodeError, msgspec.ValidationError, KeyError, ValueError) as error:
+                letters.append(replace(letter, file=_MERGED, first_page=len(merged.pages) + 1))
+                with pikepdf.open(BytesIO(pdf)) as opened:
+                    merged.pages.extend(opened.pages)
+            out = BytesIO()
+            merged.save(out)
+        file = describe_file(_MERGED, BytesIO(out.getvalue()), letters)
+    except (msgspec.DecodeError, msgspec.ValidationError, KeyError, ValueError, pikepdf.PdfError) as error:
         raise BatchRefused(Problem("PACKAGE_UNREADABLE", "The letters are not what was announced.")) from error
-    return manifest, files
+    manifest = Manifest(about.batch, about.sender, about.created, about.key, (file,), tuple(letters))
+    return manifest, {_MERGED: out.getvalue()}
 
 
 def _open_one(sealed: bytes, identity: str | None) -> tuple[ManifestLetter, bytes]:

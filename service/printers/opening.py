@@ -59,6 +59,7 @@ def open_all(folder: Path, *, encrypted: bool, closing: contextlib.ExitStack, ne
                 raise PrinterRefused(file, "encryption.recipients", str(error)) from None
         if encrypted:
             _refuse_clear(each, file)
+        by_letter = isinstance(each.way, description.HttpWay)
         found.append(
             Printer(
                 name=each.name,
@@ -69,9 +70,9 @@ def open_all(folder: Path, *, encrypted: bool, closing: contextlib.ExitStack, ne
                 presort=presort.load() if each.presort is None else description.read_presort(each, folder),
                 files_per_batch=each.files_per_batch,
                 recipients=recipients,
-                by_letter=isinstance(each.way, description.HttpWay),
+                by_letter=by_letter,
                 numbers=each.numbers.ranges,
-                shares_envelopes=each.shares_envelopes and not by_calls,
+                shares_envelopes=each.shares_envelopes and not by_letter,
                 callback_secret=_secret(each, folder),
             )
         )
