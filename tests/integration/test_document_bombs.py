@@ -13,7 +13,9 @@ from datetime import UTC, datetime
 import pytest
 
 from printing.apart import apart
+from printing.asked import Asked
 from printing.batch import merge
+from printing.checks import Findings
 from printing.errors import LetterRefused
 from printing.profiles import load
 from service.domain.errors import DocumentRefused
@@ -265,7 +267,7 @@ def test_what_is_accepted_is_sealed_and_printed_within_their_bounds(
         # Looking at it is done behind walls of its own, where it may take too much: that is an answer, and the next
         # letter is looked at by the same helper.
         before = letters.helper_pid
-        told = letters.check_letter(composed, sheets=1, profile=load(), duplex=True)
+        told = looked_at(letters, composed)
         assert len(told.window_lines) == 3 or [each.code for each in told.problems][-1].startswith("CHECK_")
         assert letters.check_document(ORDINARY, load(), "page").problems == ()
         assert letters.helper_pid == before
@@ -277,8 +279,14 @@ def test_a_font_that_lies_is_nobodys_concern_here(
 ) -> None:
     found, composed = later(sealer, accepted(inspector, maze.font(program)))
     assert found == "printed"
-    told = letters.check_letter(composed, sheets=1, profile=load(), duplex=True)
+    told = looked_at(letters, composed)
     assert not [each.code for each in told.problems if each.code.startswith("CHECK_")]
+
+
+def looked_at(letters: LetterInspector, composed: bytes) -> Findings:
+    (told,) = letters.check([(Asked("letter", load(), duplex=True, sheets=1), composed)])
+    assert isinstance(told, Findings)
+    return told
 
 
 def accepted(inspector: Inspector, data: bytes) -> bytes:

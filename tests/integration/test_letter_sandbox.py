@@ -8,7 +8,7 @@ import pikepdf
 import pytest
 from structlog.testing import capture_logs
 
-from printing.checks import check_document, check_letter
+from printing.checks import check_document
 from printing.pictures import Wanted
 from printing.profiles import load
 from service.domain.errors import Retryable
@@ -16,7 +16,7 @@ from service.inspection.letter_inspector import LetterInspector
 from service.inspection.limits import MIB, InspectionLimits
 from tests import inspection_support as made
 from tests.inspector_support import childless, children_of, status_of
-from tests.printing_support import form, letter, real_documents
+from tests.printing_support import form, real_documents
 
 LIMITS = InspectionLimits(children=2)
 PROGRAM = "tests.letter_probes_support"
@@ -48,10 +48,6 @@ def test_findings_are_the_same_behind_walls_and_in_front_of_them(inspector: Lett
             pictures = Wanted(frozenset({1}), "fr") if mode == "adopt" else Wanted()
             there = inspector.check_document(pdf, PROFILE, mode, pictures=pictures)
             assert there == check_document(pdf, PROFILE, mode, pictures=pictures)
-    composed = letter(GOOD)
-    there = inspector.check_letter(composed.pdf, sheets=composed.sheets, profile=PROFILE, duplex=True)
-    assert there == check_letter(composed.pdf, sheets=composed.sheets, profile=PROFILE, duplex=True)
-    assert there.problems == ()
 
 
 def shared_forms(depth: int, width: int) -> bytes:
