@@ -13,14 +13,15 @@ from printing.zones import Mode
 class Asked(msgspec.Struct, frozen=True):
     """A question about a document that is to be printed (``kind`` "document") or about a composed letter ("letter").
 
-    The rest as in `printing.checks`; ``mode`` counts for documents; ``sheets``, ``own_codes``, ``own_place``,
-    ``source_bytes`` and ``reduced`` for letters. ``pages`` are those to draw.
+    The rest as in `printing.checks`; ``mode`` and ``unsealed`` count for documents; ``sheets``, ``own_codes``,
+    ``own_place``, ``source_bytes`` and ``reduced`` for letters. ``pages`` are those to draw.
     """
 
     kind: Literal["document", "letter"]
     profile: Profile
     duplex: bool
     mode: Mode = "page"
+    unsealed: bool = False
     sheets: int = 0
     own_codes: tuple[str, ...] = ()
     own_place: Box | None = None
@@ -38,7 +39,15 @@ def answer(asked: Asked, pdf: bytes, *, walled: bool = False) -> Findings:
     """Look at a document or a letter; ``walled`` as in `printing.checks.check_document`."""
     pictures = Wanted(frozenset(asked.pages), asked.language)
     if asked.kind == "document":
-        return check_document(pdf, asked.profile, asked.mode, duplex=asked.duplex, pictures=pictures, walled=walled)
+        return check_document(
+            pdf,
+            asked.profile,
+            asked.mode,
+            duplex=asked.duplex,
+            unsealed=asked.unsealed,
+            pictures=pictures,
+            walled=walled,
+        )
     return check_letter(
         pdf,
         sheets=asked.sheets,

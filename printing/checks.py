@@ -14,7 +14,7 @@ import pypdfium2
 
 from printing.errors import LetterRefused, Problem
 from printing.foreign_marks import foreign_marks, is_read_at_an_edge
-from printing.forms import PDFIUM, flatten
+from printing.forms import PDFIUM, flatten, seal_form
 from printing.ink import check_picture, gathered, render
 from printing.pages import open_part, place, visible_size
 from printing.pictures import NONE, Wanted, draw_picture
@@ -94,6 +94,7 @@ def check_document(
     mode: Mode,
     *,
     duplex: bool = True,
+    unsealed: bool = False,
     pictures: Wanted = NONE,
     walled: bool = False,
 ) -> Findings:
@@ -106,12 +107,14 @@ def check_document(
             first page must be free for our address block; ``adopt``: an address stands in that window, and nothing else
             in what may come into it.
         duplex: printed on both sides.
+        unsealed: it will be sealed before it is printed.
         pictures: pages to draw, with what must be free and what is there.
         walled: this process may be lost to the document, so nothing is done in one of its own.
     """
     try:
         with open_part(pdf) as opened:
             sizes = [visible_size(page) for page in opened.pages]
+            hidden = seal_form(opened) if unsealed else ()
             printed, surveys = _printed(opened, profile, walled=walled)
     except LetterRefused as error:
         return Findings(problems=tuple(problem(each.code) for each in error.problems))
@@ -128,6 +131,7 @@ def check_document(
     fixed = 0 if mode == "page" else 1
     wrong = _page_sizes(sizes, profile)
     looking.problems[:0] = [each for each in wrong if each.page is not None and each.page <= fixed]
+    looking.warnings.extend(problem("FIELD_HIDDEN", number) for number in hidden)
     looking.warnings[:0] = [each for each in wrong if each.page is not None and each.page > fixed]
     return looking.findings(count, sheets)
 

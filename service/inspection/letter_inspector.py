@@ -7,13 +7,11 @@ from typing import Final, Self
 import msgspec
 import structlog
 
-from printing.asked import Asked, Look
+from printing.asked import Look
 from printing.checks import Findings
 from printing.errors import Problem
-from printing.pictures import NONE, Wanted
 from printing.profiles import Profile
 from printing.sentences import SENTENCES, problem
-from printing.zones import Mode
 from service.domain.errors import Retryable
 from service.inspection.framing import Unframed, unframed
 from service.inspection.letter_checking import LONGEST_HEADER, Noted, Told, question
@@ -67,21 +65,6 @@ class LetterInspector:
         found: list[Findings | Retryable] = []
         for group in _groups(looks):
             found += self._together(group) or [self._alone(look) for look in group]
-        return found
-
-    def check_document(
-        self, pdf: bytes, profile: Profile, mode: Mode, *, duplex: bool = True, pictures: Wanted = NONE
-    ) -> Findings:
-        """`printing.checks.check_document`, behind walls.
-
-        Raises:
-            Retryable: as `check` says.
-        """
-        pages, language = tuple(sorted(pictures.pages)), pictures.language
-        asked = Asked("document", profile, duplex, mode=mode, pages=pages, language=language)
-        (found,) = self.check([(asked, pdf)])
-        if isinstance(found, Retryable):
-            raise found
         return found
 
     def _together(self, group: Sequence[Look]) -> Sequence[Findings | Retryable]:

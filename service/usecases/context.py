@@ -9,9 +9,6 @@ from cryptography import x509
 
 from printing.asked import Look
 from printing.checks import Findings
-from printing.pictures import NONE, Wanted
-from printing.profiles import Profile
-from printing.zones import Mode
 from service.channels.base import MailboxChannel
 from service.db.jobs import JobKind
 from service.db.models import Organisation
@@ -45,12 +42,6 @@ class Inspector(Protocol):
 
 class LetterInspector(Protocol):
     """Looks at letters where they can do no harm; see ``service.inspection.letter_inspector``."""
-
-    def check_document(
-        self, pdf: bytes, profile: Profile, mode: Mode, *, duplex: bool = True, pictures: Wanted = NONE
-    ) -> Findings:
-        """Look at a document as it would be printed; nothing in it makes this fail."""
-        ...
 
     def check(self, looks: Sequence[Look]) -> Sequence[Findings | Retryable]:
         """Look at documents and letters of one organisation; one that cannot be judged at present keeps no other up."""
