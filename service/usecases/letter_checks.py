@@ -15,8 +15,9 @@ from printing.errors import Problem
 from printing.pictures import Language
 from printing.profiles import Profile
 from printing.zones import Mode
-from service.domain.errors import Invalid, Retryable
+from service.domain.errors import Invalid
 from service.usecases.context import Context
+from service.usecases.looking import look
 from service.usecases.products import LETTER, REGISTERED_LETTER
 from service.usecases.requests import PrintPart
 from service.usecases.views import ProblemView
@@ -99,10 +100,7 @@ def check(context: Context, pdf: bytes, asked: LetterQuestion) -> LetterCheckVie
         pages=tuple(sorted(set(asked.pages))),
         language=asked.language,
     )
-    (found,) = context.letters.check([(question, pdf)])
-    if isinstance(found, Retryable):
-        raise found
-    return _view(found, profile, asked.mode)
+    return _view(look(context, question, pdf), profile, asked.mode)
 
 
 def foreseen(

@@ -4,7 +4,7 @@ import uuid
 from collections.abc import Callable, Generator, Sequence
 from typing import TypeVar
 
-from printing.asked import Look
+from printing.asked import Asked, Look
 from printing.checks import Findings
 from service.db.jobs import Leased
 from service.domain.errors import Retryable
@@ -16,6 +16,18 @@ ResultT = TypeVar("ResultT")
 
 Looking = Generator[Look, Findings, ResultT]
 """A work that yields what is to be looked at, is sent what was found, and returns its result."""
+
+
+def look(context: Context, asked: Asked, pdf: bytes) -> Findings:
+    """Look at one document.
+
+    Raises:
+        Retryable: the machine is too busy.
+    """
+    (found,) = context.letters.check([(asked, pdf)])
+    if isinstance(found, Retryable):
+        raise found
+    return found
 
 
 def together(
@@ -36,13 +48,15 @@ def together(
         for number, steps in list(going.items()):
             job, work = works[number]
             try:
-                asked.setdefault(organisation(work), []).append((number, _next(steps, found.get(number))))
+                wanted = _next(steps, found.get(number))
             except StopIteration as end:
                 outcomes[number] = Outcome(job, work, result=end.value)
             except Exception as error:  # noqa: BLE001  whatever it is belongs to this job and is settled with it
                 outcomes[number] = Outcome(job, work, error=error)
-            if number in outcomes:
-                del going[number]
+            else:
+                asked.setdefault(organisation(work), []).append((number, wanted))
+                continue
+            del going[number]
         found = {}
         for looks in asked.values():
             told = context.letters.check([look for _, look in looks])
