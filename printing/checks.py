@@ -13,8 +13,8 @@ import pikepdf
 import pypdfium2
 
 from printing.errors import LetterRefused, Problem
-from printing.foreign_marks import foreign_marks
-from printing.forms import PDFIUM, flatten
+from printing.foreign_marks import foreign_marks, is_read_at_an_edge
+from printing.forms import PDFIUM, flatten, seal_form
 from printing.ink import check_picture, gathered, render
 from printing.pages import open_part, place, visible_size
 from printing.pictures import NONE, Wanted, draw_picture
@@ -26,7 +26,7 @@ from printing.window import Seen, look
 from printing.zones import First, Mode, Zone, zones
 
 REDUCED: Final = "PAGE_REDUCED"
-_REDUCIBLE: Final = frozenset({"INK_OUTSIDE", "CODE_ZONE"})
+REDUCIBLE: Final = frozenset({"INK_OUTSIDE", "CODE_ZONE"})
 _GROWN: Final = 1.5
 _SMALL: Final = 10  # what stays below this part of the largest letter may grow as it likes
 _LARGEST: Final = 2000.0  # mm: the largest measure that a box says
@@ -88,22 +88,13 @@ def check_address(lines: Sequence[str], profile: Profile) -> tuple[Problem, ...]
     return tuple(problems)
 
 
-def reducible(problems: Sequence[Problem], profile: Profile) -> frozenset[int]:
-    """The pages of a composed letter that only have to be made smaller; none where something else is wrong too.
-
-    Never the first, which shows the address: nothing on it may be moved.
-    """
-    pages = {each.page for each in problems if each.page is not None and each.page > 1}
-    alone = all(each.code in _REDUCIBLE and each.page in pages for each in problems)
-    return frozenset(pages) if alone and profile.rules.reduce else frozenset()
-
-
 def check_document(
     pdf: bytes,
     profile: Profile,
     mode: Mode,
     *,
     duplex: bool = True,
+    unsealed: bool = False,
     pictures: Wanted = NONE,
     walled: bool = False,
 ) -> Findings:
@@ -116,12 +107,14 @@ def check_document(
             first page must be free for our address block; ``adopt``: an address stands in that window, and nothing else
             in what may come into it.
         duplex: printed on both sides.
+        unsealed: it will be sealed before it is printed.
         pictures: pages to draw, with what must be free and what is there.
         walled: this process may be lost to the document, so nothing is done in one of its own.
     """
     try:
         with open_part(pdf) as opened:
             sizes = [visible_size(page) for page in opened.pages]
+            hidden = seal_form(opened) if unsealed else ()
             printed, surveys = _printed(opened, profile, walled=walled)
     except LetterRefused as error:
         return Findings(problems=tuple(problem(each.code) for each in error.problems))
@@ -138,6 +131,7 @@ def check_document(
     fixed = 0 if mode == "page" else 1
     wrong = _page_sizes(sizes, profile)
     looking.problems[:0] = [each for each in wrong if each.page is not None and each.page <= fixed]
+    looking.warnings.extend(problem("FIELD_HIDDEN", number) for number in hidden)
     looking.warnings[:0] = [each for each in wrong if each.page is not None and each.page > fixed]
     return looking.findings(count, sheets)
 
@@ -149,7 +143,9 @@ def check_letter(
     profile: Profile,
     duplex: bool = True,
     own_codes: Collection[str] = (),
+    own_place: Box | None = None,
     source_bytes: int | None = None,
+    reduced: Collection[int] | None = None,
     pictures: Wanted = NONE,
 ) -> Findings:
     """Look at a composed letter: its first page shows the address, whoever put it there, and codes are still missing.
@@ -160,7 +156,10 @@ def check_letter(
         profile: of the print house and the post.
         duplex: it was composed for both sides.
         own_codes: what bar codes of ours on it say, and our line above the address.
+        own_place: of the first page, where we alone have drawn, and no bar code but those.
         source_bytes: what the documents had before they were made a letter.
+        reduced: pages that were made smaller since the letter was looked at: only they are looked at again, and not for
+            codes, since what could not be read as one is none now (see `printing.reducing`).
         pictures: pages to draw.
     """
     try:
@@ -168,13 +167,21 @@ def check_letter(
             wrong = _page_sizes([visible_size(page) for page in opened.pages], profile)
             count = len(opened.pages)
             survey = Survey(colours=profile.rules.not_cmyk != "off")
-            surveys = [survey.of_page(page) for page in opened.pages]
+            surveys = [survey.of_page(page) or _unless_blank(page) for page in opened.pages]
     except (LetterRefused, *_BROKEN):
         looking = _Looking(profile, duplex=duplex, first=First.BEHIND, pictures=NONE, own=())
         looking.weigh(sheets, len(pdf))
         looking.problems.append(problem("PDF_UNREADABLE"))
         return looking.findings(0, sheets)
-    looking = _Looking(profile, duplex=duplex, first=First.ADDRESS, pictures=pictures, own=own_codes)
+    looking = _Looking(
+        profile,
+        duplex=duplex,
+        first=First.ADDRESS,
+        pictures=pictures,
+        own=own_codes,
+        own_place=own_place,
+        reduced=reduced,
+    )
     looking.weigh(sheets, len(pdf))
     looking.problems.extend(wrong)
     if not wrong:
@@ -215,6 +222,8 @@ class _Looking:
         first: First,
         pictures: Wanted,
         own: Collection[str],
+        own_place: Box | None = None,
+        reduced: Collection[int] | None = None,
         reduces: bool = False,
     ) -> None:
         self.problems: list[Problem] = []
@@ -225,12 +234,14 @@ class _Looking:
         self.judges_style = False  # the address that we print ourselves is as the profile has it
         self._wanted = pictures
         self._own = own
+        self._own_place = own_place
+        self._reduced = reduced
         self._reduces = reduces
         self._seen: Seen | None = None
         self._pictures: dict[int, bytes] = {}
 
-    def look(self, pdf: bytes, surveys: Sequence[frozenset[str]]) -> None:
-        """Look at each page that is printed."""
+    def look(self, pdf: bytes, surveys: Sequence[frozenset[str] | None]) -> None:
+        """Look at each page that is printed, or at those made smaller; what has no survey is blank."""
         with PDFIUM:
             try:
                 opened = pypdfium2.PdfDocument(pdf)
@@ -239,11 +250,16 @@ class _Looking:
                 return
             try:
                 for number, survey in enumerate(surveys, start=1):
-                    self._look_at(opened[number - 1], number, survey)
+                    if (self._reduced is None or number in self._reduced) and not self._is_free(number, survey):
+                        self._look_at(opened[number - 1], number, survey or frozenset())
             except pypdfium2.PdfiumError:
                 self.problems.append(problem("PDF_UNREADABLE"))
             finally:
                 opened.close()
+
+    def _is_free(self, number: int, survey: frozenset[str] | None) -> bool:
+        """Whether nothing can be found on a page: it is blank, shows no address, and nobody wants to see it."""
+        return survey is None and number > 1 and number not in self._wanted.pages
 
     def _look_at(self, page: pypdfium2.PdfPage, number: int, survey: frozenset[str]) -> None:
         profile = self._profile
@@ -261,8 +277,9 @@ class _Looking:
             picture = render(page, profile)
             found = [*check_picture(picture, profile, number=number, zones_of_page=places)]
             found += self._text(first)
-            marks = foreign_marks(page, picture, profile, self._own)
-            if marks:
+            known = self._reduced is not None and is_read_at_an_edge(profile)
+            own_place = self._own_place if number == 1 else None
+            if not known and (marks := foreign_marks(page, picture, profile, self._own, own_place)):
                 found.append(problem("MARK_IN_CONTENT", number, gathered(marks, profile)))
             if FONT in survey and shows_unembedded_text(page):
                 found.append(problem(FONT, number))
@@ -275,7 +292,7 @@ class _Looking:
         rules = profile.rules
         softer = [] if rules.ink_outside == "error" else [each for each in found if each.code == "INK_OUTSIDE"]
         hard = [each for each in found if each not in softer]
-        if self._reduces and first is First.BEHIND and (small := [each for each in hard if each.code in _REDUCIBLE]):
+        if self._reduces and first is First.BEHIND and (small := [each for each in hard if each.code in REDUCIBLE]):
             hard = [each for each in hard if each not in small]
             self.warnings.append(problem(REDUCED, number, [box for each in small for box in each.boxes]))
         self.problems.extend(hard)
@@ -334,6 +351,11 @@ class _Looking:
     def _addressed(self, lines: Sequence[str]) -> list[str]:
         """The lines of the address among those in the window."""
         return [line for line in lines if line not in self._own]
+
+
+def _unless_blank(page: pikepdf.Page) -> frozenset[str] | None:
+    """The survey of a page whose resources say nothing: none where it draws nothing either."""
+    return frozenset() if "/Contents" in page.obj or "/Annots" in page.obj else None
 
 
 def _with_address(places: Sequence[Zone], seen: Seen, profile: Profile, *, marked: bool) -> tuple[Zone, ...]:

@@ -170,6 +170,11 @@ def draw(
     return Cover(content=sheet.content(), repertoire=repertoire, lang=words.lang, logo=sender.logo)
 
 
+def own_place(profile: Profile) -> Box:
+    """Where an address page has nothing but sentences of ours and the code for people: not where the logo stands."""
+    return Box(0, profile.window_reach.bottom, profile.page.width, profile.page.height)
+
+
 def _draw_sender(sheet: Sheet, logo: Logo | None, name: str, home: Sequence[str], wish: str, profile: Profile) -> None:
     left = _LEFT
     if logo is not None:

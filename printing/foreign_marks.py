@@ -37,7 +37,11 @@ _MARKS: Final = re.compile(
 
 
 def foreign_marks(
-    page: pypdfium2.PdfPage, picture: Image.Image, profile: Profile, own: Collection[str] = ()
+    page: pypdfium2.PdfPage,
+    picture: Image.Image,
+    profile: Profile,
+    own: Collection[str] = (),
+    own_place: Box | None = None,
 ) -> tuple[Box, ...]:
     """Boxes of the codes of a page that read as a sheet's or an item's mark, or stand where a reader looks for one.
 
@@ -48,11 +52,12 @@ def foreign_marks(
         picture: as `ink.render` gives it.
         profile: of the print house.
         own: what codes of ours say that stand there rightly.
+        own_place: where we alone have drawn, and no mark but those; it need not be searched.
     """
     found = []
     # Kept no longer than a page is looked at: the library complains of what lives to the end of the process.
     formats = zxingcpp.barcode_formats_from_str(_FORMATS)
-    for area in _apart(_dark_places(picture)):
+    for area in _apart(_dark_places(picture, own_place)):
         for grid in _FINE:
             codes = zxingcpp.read_barcodes(render(page, profile, grid=grid, part=area), formats=formats)
             for code in codes:
@@ -62,6 +67,14 @@ def foreign_marks(
             if codes:
                 break
     return tuple(dict.fromkeys(found))
+
+
+def is_read_at_an_edge(profile: Profile) -> bool:
+    """Whether readers look along the edge of a page, so that what stands elsewhere never comes there by being reduced.
+
+    Being made smaller moves everything towards the middle.
+    """
+    return profile.code_zone.left <= _BESIDE or profile.code_zone.right >= profile.page.width - _BESIDE
 
 
 def _apart(places: Iterator[Pixels]) -> list[Box]:
@@ -77,7 +90,7 @@ def _apart(places: Iterator[Pixels]) -> list[Box]:
     return areas
 
 
-def _dark_places(picture: Image.Image) -> Iterator[Pixels]:
+def _dark_places(picture: Image.Image, own_place: Box | None) -> Iterator[Pixels]:
     cells = picture.reduce(_CELL).point([255 if grey < _DARK else 0 for grey in range(256)])
     width, height = cells.size
     squares = cells.crop((0, 0, width - 1, height - 1))
@@ -88,6 +101,8 @@ def _dark_places(picture: Image.Image) -> Iterator[Pixels]:
         x, y = dark[:2]
         for left, top, right, bottom in touching(squares.crop(dark)):
             place = ((x + left) * _CELL, (y + top) * _CELL, (x + right + 1) * _CELL, (y + bottom + 1) * _CELL)
+            if own_place is not None and Box(*(edge / GRID for edge in place)).within(own_place):
+                continue
             if _is_high(picture, place) and _has_edges(picture.crop(place)):
                 yield place
 

@@ -7,7 +7,7 @@ from typing import Final
 
 import pikepdf
 import pypdfium2
-from pikepdf import Array, Dictionary, Name
+from pikepdf import Array, Dictionary, Name, Stream
 from pypdfium2 import raw as pdfium
 
 from printing.apart import apart
@@ -18,6 +18,7 @@ _HIDDEN: Final = 0b100010  # annotation flags Hidden and NoView
 _PRINT: Final = 0b100
 _PUSH_BUTTON: Final = 1 << 16
 _DRAWN_AGAIN: Final = (Name.Tx, Name.Ch)  # what a viewer draws anew when the document asks for it
+_SHOWS_TEXT: Final = "Tj TJ ' \""
 
 PDFIUM: Final = threading.Lock()
 """Held by whoever works with pdfium: it keeps global state."""
@@ -55,6 +56,36 @@ def flatten(pdf: pikepdf.Pdf, *, walled: bool = False) -> pikepdf.Pdf:
         return drawn
     pdf.flatten_annotations("print")
     return pdf
+
+
+def seal_form(pdf: pikepdf.Pdf) -> tuple[int, ...]:
+    """Do to a form what sealing does to it: viewers draw its fields no more, which show what their appearances say.
+
+    Returns:
+        The pages where a field with a value shows none then.
+    """
+    form = pdf.Root.get("/AcroForm")
+    if not isinstance(form, Dictionary) or not form.get("/NeedAppearances", False):
+        return ()
+    del form.NeedAppearances
+    return tuple(
+        number for number, page in enumerate(pdf.pages, start=1) if any(map(_hides_value, _visible_widgets(page)))
+    )
+
+
+def _hides_value(widget: Dictionary) -> bool:
+    value = inherited(widget, "/V")
+    if inherited(widget, "/FT") not in _DRAWN_AGAIN or value is None or not str(value).strip():
+        return False
+    drawn = widget.get("/AP", Dictionary()).get("/N")
+    # A field without any appearance is drawn when it is printed.
+    return isinstance(drawn, Stream) and not any(map(_shows_text, pikepdf.parse_content_stream(drawn, _SHOWS_TEXT)))
+
+
+def _shows_text(written: pikepdf.ContentStreamInstruction | pikepdf.ContentStreamInlineImage) -> bool:
+    last = written.operands[-1] if len(written.operands) else ()
+    pieces = last.as_list() if isinstance(last, Array) else [last]
+    return any(bytes(piece).strip() for piece in pieces if isinstance(piece, pikepdf.String))
 
 
 def _visible_widgets(page: pikepdf.Page) -> Iterator[Dictionary]:

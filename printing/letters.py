@@ -10,13 +10,13 @@ import pikepdf
 from pikepdf import Array, Dictionary, Name
 
 from printing.checks import check_address
-from printing.cover import Cover, Extras, Invitation, Language, Sender, Undeliverable, draw, texts
+from printing.cover import Cover, Extras, Invitation, Language, Sender, Undeliverable, draw, own_place, texts
 from printing.errors import LetterRefused, Problem
 from printing.forms import flatten
 from printing.logo import Logo
 from printing.marks import NONE, Marks, draw_front, draw_marks
 from printing.pages import Note, hidden_layers, open_part, place
-from printing.profiles import MM, Profile
+from printing.profiles import MM, Box, Profile
 from printing.receipt import draw_receipt
 from printing.typeset import Sheet, begin, clean, face, printable, repertoire_of
 
@@ -49,6 +49,7 @@ class Letter:
         envelope: the smallest that holds it, or None when none does (then `printing.checks` says so).
         sha256: of ``pdf``, in hexadecimal.
         notes: pages that were changed to fit the paper.
+        own_place: of the first page, where nothing stands but our words and our code for people; None without any.
     """
 
     pdf: bytes
@@ -59,6 +60,7 @@ class Letter:
     duplex: bool
     sha256: str
     notes: tuple[Note, ...] = ()
+    own_place: Box | None = None
 
 
 def compose(
@@ -147,6 +149,7 @@ def compose(
         duplex=duplex,
         sha256=hashlib.sha256(data).hexdigest(),
         notes=tuple(letter.notes),
+        own_place=own_place(profile) if mode == "page" else None,
     )
 
 

@@ -147,9 +147,14 @@ def place(
     )
 
 
+# Each alternative begins with a letter of its own, so that the expression runs from one of them to the next.
 _STRING_OR_STATE: Final = re.compile(
-    rb"\((?:[^\\()]|\\.)*\)|<[0-9A-Fa-f\s]*>|%[^\r\n]*|(?<![^\s\[\]()<>/])(q|Q|BT|ET)(?![^\s\[\]()<>/%])", re.DOTALL
+    rb"\((?:[^\\()]|\\.)*\)|<[0-9A-Fa-f\s]*>|%[^\r\n]*"
+    rb"|q(?<![^\s\[\]()<>/]q)(?![^\s\[\]()<>/%])|Q(?<![^\s\[\]()<>/]Q)(?![^\s\[\]()<>/%])"
+    rb"|BT(?<![^\s\[\]()<>/]BT)(?![^\s\[\]()<>/%])|ET(?<![^\s\[\]()<>/]ET)(?![^\s\[\]()<>/%])",
+    re.DOTALL,
 )
+_BEGINS: Final = {b"Q": b"q", b"ET": b"BT"}
 
 
 def is_balanced(page: pikepdf.Page) -> bool:
@@ -166,11 +171,10 @@ def is_balanced(page: pikepdf.Page) -> bool:
     except pikepdf.PdfError:
         return True  # packed in a way that only who draws it can undo: every code is read back from what is printed
     for match in _STRING_OR_STATE.finditer(content):
-        operator = match[1]
+        operator = match[0]
         if operator in depth:
             depth[operator] += 1
-        elif operator is not None:
-            opened = b"q" if operator == b"Q" else b"BT"
+        elif (opened := _BEGINS.get(operator)) is not None:
             depth[opened] -= 1
             if depth[opened] < 0:
                 return False

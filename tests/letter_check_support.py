@@ -10,7 +10,11 @@ from PIL import Image
 from reportlab.lib.utils import ImageReader
 from reportlab.pdfgen.canvas import Canvas
 
+from printing.asked import Asked
+from printing.checks import Findings
 from printing.profiles import MM, Box, load
+from service.domain.errors import Retryable
+from service.inspection.letter_inspector import LetterInspector
 from tests.printing_support import embedded_font
 
 WIDTH, HEIGHT = 210, 297
@@ -98,3 +102,15 @@ def turned(pdf: bytes, rotate: int, offset: tuple[float, float], *, crop: bool) 
         out = BytesIO()
         opened.save(out)
     return out.getvalue()
+
+
+def judged(inspector: LetterInspector, asked: Asked, pdf: bytes) -> Findings:
+    """What is found of one document.
+
+    Raises:
+        Retryable: nothing can be said of it just now.
+    """
+    (found,) = inspector.check([(asked, pdf)])
+    if isinstance(found, Retryable):
+        raise found
+    return found

@@ -3,24 +3,23 @@
 import os
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
-from service.inspection.forking import serve
-from service.inspection.framing import framed, unframed
-from service.inspection.letter_checking import LONGEST_QUESTION, Noted, Picture, Told, answered
-from service.inspection.limits import InspectionLimits
+from printing.asked import Asked
+from service.inspection.framing import framed
+from service.inspection.letter_checking import Noted, Picture, Told, main, told
 from tests.validation_probes_support import PROBES as ANY
 from tests.validation_probes_support import Pieces
 
 
 def _told(*codes: str, pictures: tuple[Picture, ...] = (), behind: bytes = b"") -> Pieces:
-    told = Told(tuple(map(Noted, codes)), (), (), 1, 1, pictures)
-    return (framed(msgspec.json.encode(told), behind),)
+    header = Told(tuple(map(Noted, codes)), (), (), 1, 1, pictures)
+    return (framed(msgspec.json.encode(header), behind),)
 
 
 def _tried(attempt: Callable[[], object]) -> Pieces:
@@ -46,13 +45,11 @@ PROBES: dict[str, Callable[[], Pieces]] = {
 }
 
 
-def probing(message: bytes) -> Pieces:
+def probing(asked: Asked, pdf: bytes) -> Iterable[bytes]:
     """Run the probe that the document names, or look at it."""
-    _, pdf = unframed(message, LONGEST_QUESTION)
-    text = bytes(pdf)
-    return PROBES[text[6:].decode()]() if text.startswith(b"probe:") else answered(message)
+    text = pdf.rstrip()
+    return PROBES[text[6:].decode()]() if text.startswith(b"probe:") else told(asked, pdf)
 
 
 if __name__ == "__main__":
-    limits = msgspec.json.decode(sys.argv[1], type=InspectionLimits)
-    serve(sys.argv[1:], limits, probing, framed(b"{}", b"probe:socket"))
+    main(sys.argv[1:], probing)

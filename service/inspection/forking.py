@@ -18,7 +18,7 @@ import selectors
 import signal
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final, NoReturn
 
 import msgspec
@@ -27,7 +27,7 @@ from service.inspection import sandbox, seccomp
 from service.inspection.endings import Ending, Ready
 from service.inspection.limits import InspectionLimits
 
-Work = Callable[[bytes], Sequence[bytes]]
+Work = Callable[[bytes], Iterable[bytes]]
 """What a child does with its document: the pieces of its answer, to be written one after another."""
 
 OUT_OF_MEMORY: Final = 3
@@ -77,7 +77,7 @@ class Helper:
             status = 1
             try:
                 self._walls.close()
-                self._work(document)
+                b"".join(self._work(document))
                 status = 0
             finally:
                 os._exit(status)

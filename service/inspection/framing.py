@@ -15,7 +15,7 @@ def framed(header: bytes, *rest: bytes) -> bytes:
     return b"".join((_LENGTH.pack(len(header)), header, *rest))
 
 
-def unframed(message: bytes | bytearray, longest: int) -> tuple[memoryview, memoryview]:
+def unframed(message: bytes | bytearray | memoryview, longest: int) -> tuple[memoryview, memoryview]:
     """The header and the rest; nothing is copied.
 
     Raises:

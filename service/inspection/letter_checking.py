@@ -6,19 +6,19 @@ sentences are put to the codes by the parent.
 
 import io
 import sys
-from collections.abc import Sequence
-from typing import Annotated, Final, Literal
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from typing import Annotated, Final
 
 import msgspec
 import pikepdf
 from msgspec import Meta
 from pikepdf import Array, Dictionary, Name
 
-from printing.checks import Findings, check_document, check_letter
+from printing.asked import Asked, Look, answer
 from printing.errors import Problem
-from printing.pictures import Language, Wanted, words
-from printing.profiles import Box, Profile, load
-from printing.zones import Mode
+from printing.pictures import words
+from printing.profiles import Box, load
 from service.inspection.forking import serve
 from service.inspection.framing import framed, unframed
 from service.inspection.limits import InspectionLimits
@@ -26,26 +26,18 @@ from service.inspection.limits import InspectionLimits
 LONGEST_QUESTION: Final = 1024 * 1024
 LONGEST_HEADER: Final = 4 * 1024 * 1024
 
+Work = Callable[[Asked, bytes], Iterable[bytes]]
+"""Answers a question about one document."""
+
 Count = Annotated[int, Meta(ge=0, le=10_000_000)]
 Line = Annotated[str, Meta(max_length=2000)]
 
 
-class AskedLetter(msgspec.Struct, frozen=True):
-    """What is asked about a document that is to be printed (`kind` "document") or a composed letter ("letter").
+class Question(msgspec.Struct, frozen=True):
+    """What is asked about one of the documents that follow the header, and how long that is."""
 
-    The rest as in `printing.checks`; ``mode`` counts for documents, ``sheets``, ``own_codes`` and ``source_bytes`` for
-    letters.
-    """
-
-    kind: Literal["document", "letter"]
-    profile: Profile
-    duplex: bool
-    mode: Mode = "page"
-    sheets: int = 0
-    own_codes: tuple[str, ...] = ()
-    source_bytes: int | None = None
-    pages: tuple[int, ...] = ()
-    language: Language = "en"
+    asked: Asked
+    size: int
 
 
 class Noted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -64,7 +56,7 @@ class Picture(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Told(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The header of the answer."""
+    """The header of an answer; a reader of several documents writes an answer for each, in their order."""
 
     problems: Annotated[tuple[Noted, ...], Meta(max_length=20_000)]
     warnings: Annotated[tuple[Noted, ...], Meta(max_length=20_000)]
@@ -74,16 +66,24 @@ class Told(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     pictures: Annotated[tuple[Picture, ...], Meta(max_length=1000)]
 
 
-def question(asked: AskedLetter, pdf: bytes) -> bytes:
-    """What a reader gets: the question and the document behind it."""
-    return framed(msgspec.json.encode(asked), pdf)
+def question(looks: Sequence[Look]) -> bytes:
+    """What a reader gets: the questions, and the documents behind them."""
+    header = msgspec.json.encode([Question(asked, len(pdf)) for asked, pdf in looks])
+    return framed(header, *(pdf for _, pdf in looks))
 
 
-def answered(message: bytes) -> Sequence[bytes]:
-    """Answer a question about a letter."""
-    header, pdf = unframed(message, LONGEST_QUESTION)
-    found = _findings(msgspec.json.decode(header, type=AskedLetter), bytes(pdf))
-    told = Told(
+def answered(message: bytes, work: Work) -> Iterator[bytes]:
+    """Answer questions about documents, each as soon as it is known."""
+    header, rest = unframed(message, LONGEST_QUESTION)
+    for each in msgspec.json.decode(header, type=list[Question]):
+        pdf, rest = bytes(rest[: each.size]), rest[each.size :]
+        yield from work(each.asked, pdf)
+
+
+def told(asked: Asked, pdf: bytes) -> Iterator[bytes]:
+    """What looking at one document finds, as its answer."""
+    found = answer(asked, pdf, walled=True)
+    header = Told(
         problems=_noted(found.problems),
         warnings=_noted(found.warnings),
         window_lines=tuple(line[:2000] for line in found.window_lines[:500]),
@@ -91,22 +91,7 @@ def answered(message: bytes) -> Sequence[bytes]:
         sheets=found.sheets,
         pictures=tuple(Picture(page, len(png)) for page, png in found.pictures.items()),
     )
-    return (framed(msgspec.json.encode(told), *found.pictures.values()),)
-
-
-def _findings(asked: AskedLetter, pdf: bytes) -> Findings:
-    pictures = Wanted(frozenset(asked.pages), asked.language)
-    if asked.kind == "document":
-        return check_document(pdf, asked.profile, asked.mode, duplex=asked.duplex, pictures=pictures, walled=True)
-    return check_letter(
-        pdf,
-        sheets=asked.sheets,
-        profile=asked.profile,
-        duplex=asked.duplex,
-        own_codes=asked.own_codes,
-        source_bytes=asked.source_bytes,
-        pictures=pictures,
-    )
+    yield framed(msgspec.json.encode(header), *found.pictures.values())
 
 
 def _noted(problems: Sequence[Problem]) -> tuple[Noted, ...]:
@@ -133,16 +118,15 @@ def _sample() -> bytes:
     return out.getvalue()
 
 
-def main(arguments: list[str]) -> None:
+def main(arguments: list[str], work: Work = told) -> None:
     """Run the helper; the arguments are those of `forking.serve`."""
     limits = msgspec.json.decode(arguments[0], type=InspectionLimits)
     sample = _sample()
-    asked = AskedLetter("document", load(), duplex=True, mode="adopt", pages=(1,))
-    for language in words():
-        answered(question(msgspec.structs.replace(asked, language=language), sample))
-    answered(question(msgspec.structs.replace(asked, kind="letter", sheets=1), sample))
-    answered(question(asked, b"no document"))
-    serve(arguments, limits, answered, question(asked, sample))
+    asked = Asked("document", load(), duplex=True, mode="adopt", pages=(1,))
+    looks = [(msgspec.structs.replace(asked, language=language), sample) for language in words()]
+    looks += [(msgspec.structs.replace(asked, kind="letter", sheets=1), sample), (asked, b"no document")]
+    b"".join(answered(question(looks), told))
+    serve(arguments, limits, partial(answered, work=work), question([(asked, sample)]))
 
 
 if __name__ == "__main__":

@@ -1,22 +1,26 @@
 """Letters looked at behind walls before they are printed: the service's side."""
 
-from collections.abc import Collection
+from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Final, Self
 
 import msgspec
 import structlog
 
+from printing.asked import Look
 from printing.checks import Findings
 from printing.errors import Problem
-from printing.pictures import NONE, Wanted
 from printing.profiles import Profile
 from printing.sentences import SENTENCES, problem
-from printing.zones import Mode
+from service.domain.errors import Retryable
 from service.inspection.framing import Unframed, unframed
-from service.inspection.letter_checking import LONGEST_HEADER, AskedLetter, Noted, Told, question
-from service.inspection.limits import InspectionLimits
-from service.inspection.readers import ReaderFailed, Readers
+from service.inspection.letter_checking import LONGEST_HEADER, Noted, Told, question
+from service.inspection.limits import MIB, InspectionLimits
+from service.inspection.readers import HeldUp, ReaderFailed, Readers
+
+MOST_TOGETHER: Final = 16
+BYTES_TOGETHER: Final = 4 * MIB
+"""What is larger has a reader of its own."""
 
 _PROGRAM: Final = "service.inspection.letter_checking"
 _PNG: Final = b"\x89PNG\r\n\x1a\n"
@@ -48,76 +52,90 @@ class LetterInspector:
         """The helper's process id."""
         return self._readers.helper_pid
 
-    def check_document(
-        self, pdf: bytes, profile: Profile, mode: Mode, *, duplex: bool = True, pictures: Wanted = NONE
-    ) -> Findings:
-        """`printing.checks.check_document`, behind walls.
+    def check(self, looks: Sequence[Look]) -> list[Findings | Retryable]:
+        """Look at documents and letters of one organisation, in as few readers as can be.
 
-        Raises:
-            Retryable: no place became free, the machine held the check up, or the helper cannot be started.
+        Those of a group share a reader, unless that comes to no good end: then each has one of its own, so that
+        whichever is to blame harms no other.
+
+        Returns:
+            For each what was found, or why that cannot be known at present: no place became free, the machine held the
+            check up, or the helper cannot be started.
         """
-        pages, language = tuple(sorted(pictures.pages)), pictures.language
-        return self._ask(AskedLetter("document", profile, duplex, mode=mode, pages=pages, language=language), pdf)
+        found: list[Findings | Retryable] = []
+        for group in _groups(looks):
+            found += self._together(group) or [self._alone(look) for look in group]
+        return found
 
-    def check_letter(
-        self,
-        pdf: bytes,
-        *,
-        sheets: int,
-        profile: Profile,
-        duplex: bool,
-        own_codes: Collection[str] = (),
-        source_bytes: int | None = None,
-        pictures: Wanted = NONE,
-    ) -> Findings:
-        """`printing.checks.check_letter`, behind walls.
+    def _together(self, group: Sequence[Look]) -> Sequence[Findings | Retryable]:
+        """What is found of several; nothing where their reader comes to no good end."""
+        if len(group) == 1:
+            return ()
+        try:
+            wire = self._readers.read(question(group))
+        except (ReaderFailed, HeldUp) as error:
+            ended = error.ended if isinstance(error, ReaderFailed) else "held up"
+            _log.warning("letters_looked_at_one_by_one", letters=len(group), ended=ended)
+            return ()
+        except Retryable as error:
+            return [error] * len(group)
+        return _understood(wire, group) or ()
 
-        Raises:
-            Retryable: no place became free, the machine held the check up, or the helper cannot be started.
-        """
-        asked = AskedLetter(
-            "letter",
-            profile,
-            duplex,
-            sheets=sheets,
-            own_codes=tuple(own_codes),
-            source_bytes=source_bytes,
-            pages=tuple(sorted(pictures.pages)),
-            language=pictures.language,
-        )
-        return self._ask(asked, pdf)
-
-    def _ask(self, asked: AskedLetter, pdf: bytes) -> Findings:
+    def _alone(self, look: Look) -> Findings | Retryable:
+        _, pdf = look
         if len(pdf) > 2 * self._limits.size:
             return Findings(problems=(problem("FILE_TOO_BIG"),))
         try:
-            wire = self._readers.read(question(asked, pdf))
+            wire = self._readers.read(question([look]))
+        except Retryable as error:
+            return error
         except ReaderFailed as error:
             _log.warning("letter_check_unfinished", reason=error.reason, ended=error.ended)
             return Findings(problems=(problem(f"CHECK_{error.reason.upper()}"),))
-        found = _understood(wire, asked.profile)
+        found = _understood(wire, [look])
         if found is None:
             _log.warning("letter_check_unfinished", reason="crashed", ended="malformed answer")
             return Findings(problems=(problem("CHECK_CRASHED"),))
-        return found
+        return found[0]
 
 
-def _understood(wire: bytearray, profile: Profile) -> Findings | None:
-    """What a reader wrote, or None when it is not what an honest reader writes."""
-    try:
-        header, rest = unframed(wire, LONGEST_HEADER)
-        told = _DECODER.decode(header)
-    except (Unframed, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None
-    noted = (*told.problems, *told.warnings)
-    if any(each.code not in SENTENCES for each in noted) or sum(each.size for each in told.pictures) != len(rest):
-        return None
-    pictures, at = {}, 0
-    for each in told.pictures:
-        pictures[each.page] = bytes(rest[at : at + each.size])
-        at += each.size
-    if not all(png.startswith(_PNG) for png in pictures.values()):
-        return None
+def _groups(looks: Sequence[Look]) -> Iterator[list[Look]]:
+    """The same in their order, parted so that a reader's limits, which are for one document, do for several."""
+    group: list[Look] = []
+    size = 0
+    for look in looks:
+        _, pdf = look
+        if group and (len(group) == MOST_TOGETHER or size + len(pdf) > BYTES_TOGETHER):
+            yield group
+            group, size = [], 0
+        group.append(look)
+        size += len(pdf)
+    if group:
+        yield group
+
+
+def _understood(wire: bytearray, looks: Sequence[Look]) -> list[Findings] | None:
+    """What a reader wrote about these, or None when it is not what an honest reader writes."""
+    rest = memoryview(wire)
+    found = []
+    for asked, _ in looks:
+        try:
+            header, rest = unframed(rest, LONGEST_HEADER)
+            told = _DECODER.decode(header)
+        except (Unframed, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return None
+        if any(each.code not in SENTENCES for each in (*told.problems, *told.warnings)):
+            return None
+        pictures = {}
+        for each in told.pictures:
+            pictures[each.page], rest = bytes(rest[: each.size]), rest[each.size :]
+            if len(pictures[each.page]) < each.size or not pictures[each.page].startswith(_PNG):
+                return None
+        found.append(_findings(told, asked.profile, pictures))
+    return None if rest else found
+
+
+def _findings(told: Told, profile: Profile, pictures: Mapping[int, bytes]) -> Findings:
     envelope = profile.envelope_for(told.sheets)
     return Findings(
         problems=tuple(map(_told, told.problems)),

@@ -46,6 +46,10 @@ class ReaderFailed(Exception):
         self.ended = ended
 
 
+class HeldUp(Retryable):
+    """A document came no further in the time there is, whoever is to blame."""
+
+
 class _HelperGone(Exception):
     """The helper ended while it had our document."""
 
@@ -106,7 +110,8 @@ class Readers:
 
         Raises:
             ReaderFailed: the reader crashed, or took too much of a processor or of memory.
-            Retryable: no place became free, the machine held the reading up, or the helper cannot be started.
+            HeldUp: the machine held the reading up.
+            Retryable: no place became free, or the helper cannot be started.
         """
         if not self._places.acquire(timeout=self._limits.wait):
             raise Retryable("Too many documents are being checked at the moment. Try again in a minute.")
@@ -196,7 +201,7 @@ class _Helper:
 
         Raises:
             ReaderFailed: the child crashed, or took too much of a processor or of memory.
-            Retryable: the machine held it up: it came no further in the time there is, or was killed from outside.
+            HeldUp: it came no further in the time there is, or was killed from outside.
             _HelperGone: the helper is dead.
         """
         deadline = time.monotonic() + self._limits.wall + _GRACE
@@ -252,8 +257,8 @@ def _ending(report: socket.socket, deadline: float) -> Ending:
     return msgspec.json.decode(word, type=Ending)
 
 
-def _held_up() -> Retryable:
-    return Retryable("The document could not be checked in time. Try again in a minute.")
+def _held_up() -> HeldUp:
+    return HeldUp("The document could not be checked in time. Try again in a minute.")
 
 
 def _check(ending: Ending) -> None:

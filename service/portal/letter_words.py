@@ -22,6 +22,7 @@ LETTER_PROBLEMS: Final[Mapping[str, str]] = MappingProxyType(
         "CODE_ZONE": N_("Something stands at the left edge where the machine needs its code. Move it."),
         "MARK_IN_CONTENT": N_("A code on this page looks to machines like a mark of the post. Remove it."),
         "FONT_NOT_EMBEDDED": N_("A font of this page is not in the PDF. Export it again with all fonts embedded."),
+        "FIELD_HIDDEN": N_("What was filled in on this page is not shown. Print the form to a new PDF and send that."),
         "FONT_TYPE3": N_("A font of this page may be printed coarsely."),
         "TRANSPARENCY": N_("Something on this page is transparent and may be printed differently."),
         "NOT_CMYK": N_("The colours of this page may look different on paper."),

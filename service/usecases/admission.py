@@ -8,7 +8,7 @@ import hashlib
 import re
 import unicodedata
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -79,11 +79,15 @@ class Inspected:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A delivery that was checked: the request, its personal part in normal form, its files with the main one first."""
+    """A delivery that was checked: the request, its personal part in normal form, its files with the main one first.
+
+    ``foreseen`` are problems of the letter that it will be, as `letter_checks.foreseen` has them.
+    """
 
     request: requests.DeliveryRequest
     personal: Personal
     inspected: Sequence[Inspected]
+    foreseen: Sequence[Mapping[str, str | int | None]] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -319,9 +323,12 @@ def _delivery(
         channel=None,
         reason=None,
         problems=[
-            {"code": problem.code, "detail": problem.detail, "page": problem.page}
-            for each in candidate.inspected
-            for problem in each.inspection.problems
+            *(
+                {"code": problem.code, "detail": problem.detail, "page": problem.page}
+                for each in candidate.inspected
+                for problem in each.inspection.problems
+            ),
+            *candidate.foreseen,
         ],
         retention_year=year,
         created_at=now,

@@ -9,6 +9,7 @@ import msgspec
 
 from printing import numbers as post
 from printing.adopting import differs
+from printing.asked import Asked, Look
 from printing.cover import texts
 from printing.errors import LetterRefused, PrintingError, Problem
 from printing.letters import AddressMode, Extras, Language, Letter, Marks, Sender, Undeliverable, compose
@@ -25,6 +26,7 @@ from service.usecases import invitations, logos, numbers
 from service.usecases.context import Context
 from service.usecases.dossiers import Dossier
 from service.usecases.invitations import Invited
+from service.usecases.looking import Looking
 from service.usecases.products import LETTER, REGISTERED_LETTER
 from service.usecases.seal import TOO_COMPLEX
 
@@ -63,6 +65,20 @@ class Made:
         """
         return replace(self, letter=self.compose(pages))
 
+    def to_look_at(self, source_bytes: int, reduced: Collection[int] | None = None) -> Look:
+        """The letter, and what is asked about it; ``reduced`` as in `printing.checks.check_letter`."""
+        question = Asked(
+            "letter",
+            self.profile,
+            self.letter.duplex,
+            sheets=self.letter.sheets,
+            own_codes=self.own_codes,
+            own_place=self.letter.own_place,
+            source_bytes=source_bytes,
+            reduced=None if reduced is None else tuple(sorted(reduced)),
+        )
+        return question, self.letter.pdf
+
     @property
     def own_codes(self) -> tuple[str, ...]:
         """What codes of ours on the letter say, as a reader tells it, and our line above the address."""
@@ -78,7 +94,9 @@ def is_registered(dossier: Dossier, leg: LegRow) -> bool:
     return dossier.delivery.registered if leg.registered is None else leg.registered
 
 
-def make(context: Context, dossier: Dossier, leg: LegRow, documents: Sequence[bytes], profile: Profile) -> Made:
+def make(
+    context: Context, dossier: Dossier, leg: LegRow, documents: Sequence[bytes], profile: Profile
+) -> Looking[Made]:
     """Compose the letter of a leg.
 
     Raises:
@@ -99,7 +117,7 @@ def make(context: Context, dossier: Dossier, leg: LegRow, documents: Sequence[by
     lines = addresses.lines(address, language=language)
     try:
         if mode != "page":
-            _check_window(context, documents[0], lines, mode, registered=registered, profile=profile, options=options)
+            yield from _check_window(documents[0], lines, mode, registered=registered, profile=profile, options=options)
         if registered and (long := post.check_announcement([*lines, sender.name, *sender.return_address])):
             raise LetterRefused(long)
         marks = _marks(context, address, lines, mode, registered=registered, profile=profile)
@@ -136,7 +154,6 @@ def make(context: Context, dossier: Dossier, leg: LegRow, documents: Sequence[by
 
 
 def _check_window(
-    context: Context,
     document: bytes,
     lines: Sequence[str],
     mode: AddressMode,
@@ -144,7 +161,7 @@ def _check_window(
     registered: bool,
     profile: Profile,
     options: Mapping[str, Any],
-) -> None:
+) -> Looking[None]:
     """Hold the window of the document's first page against the way its address is to get there.
 
     Raises:
@@ -155,7 +172,7 @@ def _check_window(
         # What the post wants above the address must be free of it.
         window = profile.window
         profile = msgspec.structs.replace(profile, window=Box(window.left, band.bottom, window.right, window.bottom))
-    found = context.letters.check_document(document, profile, mode, duplex=bool(options["duplex"]))
+    found = yield Asked("document", profile, bool(options["duplex"]), mode=mode), document
     if found.problems:
         raise LetterRefused(*found.problems)
     if mode == "adopt" and (other := differs(found.window_lines, lines)) is not None:

@@ -7,15 +7,14 @@ from typing import Protocol
 
 from cryptography import x509
 
+from printing.asked import Look
 from printing.checks import Findings
-from printing.pictures import NONE, Wanted
-from printing.profiles import Profile
-from printing.zones import Mode
 from service.channels.base import MailboxChannel
 from service.db.jobs import JobKind
 from service.db.models import Organisation
 from service.db.session import Database
 from service.domain import legal_bases
+from service.domain.errors import Retryable
 from service.domain.legal_basis import Register
 from service.inspection.inspector import Inspection
 from service.ledger.cosigning import KnownWitness
@@ -44,24 +43,8 @@ class Inspector(Protocol):
 class LetterInspector(Protocol):
     """Looks at letters where they can do no harm; see ``service.inspection.letter_inspector``."""
 
-    def check_document(
-        self, pdf: bytes, profile: Profile, mode: Mode, *, duplex: bool = True, pictures: Wanted = NONE
-    ) -> Findings:
-        """Look at a document as it would be printed; nothing in it makes this fail."""
-        ...
-
-    def check_letter(
-        self,
-        pdf: bytes,
-        *,
-        sheets: int,
-        profile: Profile,
-        duplex: bool,
-        own_codes: Collection[str] = (),
-        source_bytes: int | None = None,
-        pictures: Wanted = NONE,
-    ) -> Findings:
-        """Look at a composed letter; nothing in it makes this fail."""
+    def check(self, looks: Sequence[Look]) -> Sequence[Findings | Retryable]:
+        """Look at documents and letters of one organisation; one that cannot be judged at present keeps no other up."""
         ...
 
 

@@ -6,7 +6,7 @@ be stored; store them; then, in one transaction, the delivery, its documents, it
 
 import hashlib
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -18,10 +18,11 @@ from service.db.ids import DELIVERY, new_id, public_id
 from service.db.jobs import JobKind, Lane
 from service.db.models import Organisation
 from service.domain.errors import FieldError, Forbidden, IdempotencyRunning, Invalid
-from service.usecases import admission, claims, quotas, requests
-from service.usecases.admission import Admission, Candidate, Sender, Upload
+from service.domain.identifiers import RecipientKind
+from service.usecases import admission, claims, letter_checks, quotas, requests
+from service.usecases.admission import Admission, Candidate, Inspected, Sender, Upload
 from service.usecases.context import Context
-from service.usecases.personal import seal_value
+from service.usecases.personal import Personal, seal_value
 from service.usecases.policies import Policies, policies_of
 from service.usecases.views import HandedInView, delivery_view
 
@@ -128,7 +129,11 @@ def _take_in(
     personal = requests.checked_hand_in(asked, policies_of(context, organisation), many=many, now=now)
     admission.check_files(context, asked[0], uploads)
     inspected = admission.inspect(context, uploads, go_on=lambda: claims.go_on(context, claim))
-    candidates = [Candidate(one, each, inspected) for one, each in zip(asked, personal, strict=True)]
+    foreseen = _foreseen(context, asked[0], personal, inspected, claim)
+    candidates = [
+        Candidate(one, each, inspected, foreseen if each.kind is RecipientKind.POSTAL else ())
+        for one, each in zip(asked, personal, strict=True)
+    ]
     if sender.asks:
         # Not before the documents are found good: what is refused uses up nothing.
         sender = replace(sender, lane=quotas.lane_for(context, organisation.id, len(candidates)))
@@ -146,6 +151,24 @@ def _take_in(
     if not context.desk.records.do(taken, lambda group: _record_all(context, group)):
         raise IdempotencyRunning
     return HandedIn(ACCEPTED, body, public_id(DELIVERY, first.id))
+
+
+def _foreseen(
+    context: Context,
+    asked: requests.DeliveryRequest,
+    personal: Sequence[Personal],
+    inspected: Sequence[Inspected],
+    claim: idempotency.Claim,
+) -> Sequence[Mapping[str, str | int | None]]:
+    """What will keep the documents from being printed, where one of the recipients can get them by post alone.
+
+    Whoever has a number may have a mailbox when the delivery is routed: for them nothing is looked at now.
+    """
+    if all(each.kind is not RecipientKind.POSTAL for each in personal):
+        return ()
+    claims.go_on(context, claim)
+    documents = [each.content for each in inspected]
+    return letter_checks.foreseen(context, documents, asked.print, registered=asked.registered)
 
 
 def _stored(

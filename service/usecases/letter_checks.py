@@ -9,17 +9,22 @@ import msgspec
 from msgspec import UNSET
 
 from printing import profiles
+from printing.asked import Asked
 from printing.checks import Findings
 from printing.errors import Problem
-from printing.pictures import NONE, Language, Wanted
+from printing.pictures import Language
 from printing.profiles import Profile
 from printing.zones import Mode
 from service.domain.errors import Invalid
 from service.usecases.context import Context
+from service.usecases.looking import look
+from service.usecases.products import LETTER, REGISTERED_LETTER
+from service.usecases.requests import PrintPart
 from service.usecases.views import ProblemView
 
 MOST_PICTURES: Final = 10
-_PRODUCT: Final = "letter"
+MOST_FORESEEN: Final = 20
+_UNSURE: Final = ("CHECK_", "WINDOW_", "ADDR_")
 
 
 @dataclass(frozen=True)
@@ -86,15 +91,45 @@ def check(context: Context, pdf: bytes, asked: LetterQuestion) -> LetterCheckVie
         Retryable: the machine is too busy.
     """
     profile = _profile(context, asked.profile)
-    pictures = Wanted(frozenset(asked.pages), asked.language) if asked.pages else NONE
-    found = context.letters.check_document(pdf, profile, asked.mode, duplex=asked.duplex, pictures=pictures)
-    return _view(found, profile, asked.mode)
+    question = Asked(
+        "document",
+        profile,
+        asked.duplex,
+        mode=asked.mode,
+        unsealed=True,
+        pages=tuple(sorted(set(asked.pages))),
+        language=asked.language,
+    )
+    return _view(look(context, question, pdf), profile, asked.mode)
+
+
+def foreseen(
+    context: Context, documents: Sequence[bytes], wish: PrintPart, *, registered: bool
+) -> list[dict[str, str | int | None]]:
+    """What will keep documents from being printed that will surely be a letter, as problems of a delivery.
+
+    Pages are those of the document. What cannot be looked at just now, and what the window will show, is judged with
+    the letter alone.
+    """
+    profile = context.printers.of(REGISTERED_LETTER if registered else LETTER).profile
+    # Attachments lie behind the document, wherever the address stands.
+    looks = [
+        (Asked("document", profile, wish.duplex, mode="page" if place else wish.address, unsealed=True), pdf)
+        for place, pdf in enumerate(documents)
+    ]
+    return [
+        {"code": each.code, "detail": each.detail, "page": each.page}
+        for found in context.letters.check(looks)
+        if isinstance(found, Findings)
+        for each in found.problems[:MOST_FORESEEN]
+        if not each.code.startswith(_UNSURE)
+    ]
 
 
 def _profile(context: Context, name: str | None) -> Profile:
     """The profile of that name, a print house's own one first; by default that of whoever prints letters."""
     if name is None:
-        return context.printers.of(_PRODUCT).profile
+        return context.printers.of(LETTER).profile
     ours = [printer.profile for printer in context.printers.values() if printer.profile.name == name]
     try:
         return ours[0] if ours else profiles.load(name)
@@ -114,7 +149,7 @@ def _view(found: Findings, profile: Profile, mode: Mode) -> LetterCheckView:
         sheets=found.sheets,
         grams=found.grams,
         envelope=found.envelope,
-        postage_cents=profile.postage(_PRODUCT, found.grams) if found.envelope else None,
+        postage_cents=profile.postage(LETTER, found.grams) if found.envelope else None,
         pictures=[PictureView(page, base64.b64encode(png).decode()) for page, png in found.pictures.items()],
     )
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
 
-from printing.checks import REDUCED, Findings, reducible
-from printing.profiles import Profile
+from printing.checks import REDUCED
+from printing.reducing import reducible, with_reduced
 from printing.sentences import problem
 from printing.shown import check_shown
 from service.db import deliveries
@@ -16,12 +16,13 @@ from service.db.jobs import JobKind, Leased
 from service.domain.errors import Final
 from service.domain.evidence import External
 from service.domain.states import Actor, Event, LegState
-from service.engine.steps import Outcome, Step, attempt
+from service.engine.steps import Outcome, Step
 from service.usecases import dossiers, invitations
 from service.usecases.admission import intents
 from service.usecases.composing import Made, Unprintable, make
 from service.usecases.context import Context
 from service.usecases.dossiers import Dossier
+from service.usecases.looking import Looking, together
 from service.usecases.print_sharing import share_key
 from service.usecases.products import asked, product_of
 from service.usecases.progress import Cause, Progress
@@ -58,7 +59,9 @@ def step(context: Context) -> Step[LetterWork, Composed]:
         ]
 
     def perform(works: Sequence[tuple[Leased, LetterWork]]) -> list[Outcome[LetterWork, Composed]]:
-        outcomes = [attempt(job, work, lambda each: _compose(context, each)) for job, work in works]
+        outcomes = together(
+            context, works, lambda work: _compose(context, work), lambda work: work.dossier.delivery.organisation_id
+        )
         _store(context, outcomes)
         return outcomes
 
@@ -85,7 +88,7 @@ def step(context: Context) -> Step[LetterWork, Composed]:
     return Step(JobKind.LETTER, CHUNK, read, perform, record, fail)
 
 
-def _compose(context: Context, work: LetterWork) -> Composed:
+def _compose(context: Context, work: LetterWork) -> Looking[Composed]:
     dossier = work.dossier
     delivery = dossier.delivery
     documents = [
@@ -93,13 +96,13 @@ def _compose(context: Context, work: LetterWork) -> Composed:
         for row in dossier.documents
     ]
     profile = context.printers.of(asked(dossier, dossier.leg(work.leg))).profile
-    made = make(context, dossier, dossier.leg(work.leg), documents, profile)
+    made = yield from make(context, dossier, dossier.leg(work.leg), documents, profile)
     size = sum(map(len, documents))
-    found = _looked_at(context, made, profile, size)
+    found = yield made.to_look_at(size)
     # What scans and headings at the edge of a page need is only room.
     if pages := reducible(found.problems, profile):
         made = made.reduced(pages)
-        found = _looked_at(context, made, profile, size)
+        found = with_reduced(found, (yield made.to_look_at(size, pages)), pages)
     if found.problems:
         raise Unprintable(found.problems)
     if made.mode != "adopt" and (wrong := check_shown(found.window_lines, made.lines, profile, own=made.own_codes)):
@@ -108,18 +111,6 @@ def _compose(context: Context, work: LetterWork) -> Composed:
         delivery.organisation_id, delivery.retention_year, delivery.id, f"print-{work.leg}", made.letter.pdf
     )
     return Composed(made, prepared)
-
-
-def _looked_at(context: Context, made: Made, profile: Profile, source_bytes: int) -> Findings:
-    letter = made.letter
-    return context.letters.check_letter(
-        letter.pdf,
-        sheets=letter.sheets,
-        profile=profile,
-        duplex=letter.duplex,
-        own_codes=made.own_codes,
-        source_bytes=source_bytes,
-    )
 
 
 def _store(context: Context, outcomes: Sequence[Outcome[LetterWork, Composed]]) -> None:

@@ -8,6 +8,7 @@ from typing import Final
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
+from printing.asked import Asked
 from printing.errors import LetterRefused
 from printing.letters import Extras, Letter, Sender, compose
 from printing.logo import Logo, sha256_of, taken_in
@@ -15,6 +16,7 @@ from printing.samples import blank_document
 from service.db.models import Organisation
 from service.domain.errors import NotFound
 from service.usecases.context import Context
+from service.usecases.looking import look
 from service.usecases.products import LETTER
 
 _ADDRESSEE: Final = ("Jan Voorbeeld", "Voorbeeldstraat 1", "9999 Voorbeeldegem")
@@ -50,7 +52,7 @@ def take_in(context: Context, organisation: Organisation, data: bytes, *, colour
         profile=profile,
         extras=Extras(f"{context.base_url}/verify"),
     )
-    found = context.letters.check_letter(letter.pdf, sheets=letter.sheets, profile=profile, duplex=True)
+    found = look(context, Asked("letter", profile, duplex=True, sheets=letter.sheets), letter.pdf)
     if found.problems:
         raise LetterRefused(*found.problems)
     return Tried(png, letter)

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 import pytest
 
 from printing.apart import apart
+from printing.asked import Asked
 from printing.batch import merge
 from printing.errors import LetterRefused
 from printing.profiles import load
@@ -29,6 +30,7 @@ from tests import inspection_support as made
 from tests import maze_support as maze
 from tests.appearance_support import appearance
 from tests.bomb_support import FLATE, MIB, UPLOAD
+from tests.letter_check_support import judged
 from tests.printing_support import batch_letter, letter
 from tests.signing_support import seal_key
 
@@ -265,9 +267,9 @@ def test_what_is_accepted_is_sealed_and_printed_within_their_bounds(
         # Looking at it is done behind walls of its own, where it may take too much: that is an answer, and the next
         # letter is looked at by the same helper.
         before = letters.helper_pid
-        told = letters.check_letter(composed, sheets=1, profile=load(), duplex=True)
+        told = judged(letters, Asked("letter", load(), duplex=True, sheets=1), composed)
         assert len(told.window_lines) == 3 or [each.code for each in told.problems][-1].startswith("CHECK_")
-        assert letters.check_document(ORDINARY, load(), "page").problems == ()
+        assert judged(letters, Asked("document", load(), duplex=True), ORDINARY).problems == ()
         assert letters.helper_pid == before
 
 
@@ -277,7 +279,7 @@ def test_a_font_that_lies_is_nobodys_concern_here(
 ) -> None:
     found, composed = later(sealer, accepted(inspector, maze.font(program)))
     assert found == "printed"
-    told = letters.check_letter(composed, sheets=1, profile=load(), duplex=True)
+    told = judged(letters, Asked("letter", load(), duplex=True, sheets=1), composed)
     assert not [each.code for each in told.problems if each.code.startswith("CHECK_")]
 
 

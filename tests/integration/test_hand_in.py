@@ -4,13 +4,16 @@ import dataclasses
 import hashlib
 import json
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from io import BytesIO
 from typing import Any
 
 import pikepdf
 import pytest
 
+from printing.asked import Look
+from printing.checks import Findings
+from printing.sentences import SENTENCES, problem
 from service.db import idempotency
 from service.db.jobs import Lane
 from service.domain.errors import (
@@ -21,6 +24,7 @@ from service.domain.errors import (
     IdempotencyRunning,
     Invalid,
     PayloadTooLarge,
+    Retryable,
     ZendingError,
 )
 from service.inspection.inspector import Inspection
@@ -31,6 +35,7 @@ from service.usecases.context import Limits
 from service.usecases.hand_in import ROUTE, fingerprint, hand_in
 from tests.engine_support import execute
 from tests.pipeline_support import Pipeline, TestDatabase
+from tests.printing_support import form
 from tests.service_support import DOCUMENTS, delivery_for
 from tests.usecase_support import Sender as MakeSender
 from tests.usecase_support import change, orphans
@@ -241,3 +246,43 @@ def test_a_file_name_that_is_not_unicode_is_no_obstacle(pipeline: Pipeline, orga
     sender = organisation()
     delivery = pipeline.hand_in(sender, uploads=[main(name="a\udc80b.pdf")]).delivery_id
     assert deliveries.get(pipeline.context, sender, delivery).documents[0].filename == "ab.pdf"
+
+
+UNPRINTABLE = form("ingevuld")
+"""Its field is drawn in a font that is not embedded, as the letter's step will find."""
+FONT = {"code": "FONT_NOT_EMBEDDED", "detail": SENTENCES["FONT_NOT_EMBEDDED"], "page": 1}
+
+
+def noted(pipeline: Pipeline, sender: uuid.UUID, recipient: str, *uploads: Upload) -> list[Any]:
+    taken = pipeline.hand_in(sender, recipient, uploads=uploads)
+    shown = json.loads(taken.body)
+    assert taken.status == 202
+    assert shown["status"] == "received"
+    return [each for each in shown["problems"] if each["code"] in SENTENCES]
+
+
+def test_who_writes_to_somebody_with_no_mailbox_is_told_at_once_what_can_not_be_printed(
+    pipeline: Pipeline, organisation: MakeSender
+) -> None:
+    sender = organisation()
+    assert noted(pipeline, sender, "abroad", main(UNPRINTABLE)) == [FONT]
+    assert noted(pipeline, sender, "abroad", main(), Upload("attachment", "a.pdf", UNPRINTABLE)) == [FONT]
+    assert noted(pipeline, sender, "abroad", main()) == []
+
+
+def test_for_whoever_may_have_a_mailbox_no_letter_is_looked_at_yet(
+    pipeline: Pipeline, organisation: MakeSender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Sequence[Look]] = []
+    monkeypatch.setattr(pipeline.context.letters, "check", asked.append)
+    assert noted(pipeline, organisation(), "jan", main(UNPRINTABLE)) == []
+    assert asked == []
+
+
+def test_a_hand_in_does_not_wait_for_what_can_be_said_of_its_letter(
+    pipeline: Pipeline, organisation: MakeSender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    crashed = Findings(problems=(problem("CHECK_CRASHED"), problem("WINDOW_INK", 1)))
+    for answer in (Retryable("Too many at the moment."), crashed):
+        monkeypatch.setattr(pipeline.context.letters, "check", lambda looks, told=answer: [told for _ in looks])
+        assert noted(pipeline, organisation(), "abroad", main(UNPRINTABLE)) == []

@@ -8,19 +8,23 @@ import pikepdf
 import pytest
 from structlog.testing import capture_logs
 
-from printing.checks import check_document, check_letter
+from printing.asked import Asked
+from printing.checks import check_document
 from printing.pictures import Wanted
 from printing.profiles import load
+from printing.zones import Mode
 from service.domain.errors import Retryable
 from service.inspection.letter_inspector import LetterInspector
 from service.inspection.limits import MIB, InspectionLimits
 from tests import inspection_support as made
 from tests.inspector_support import childless, children_of, status_of
-from tests.printing_support import form, letter, real_documents
+from tests.letter_check_support import judged
+from tests.printing_support import form, real_documents
 
 LIMITS = InspectionLimits(children=2)
 PROGRAM = "tests.letter_probes_support"
 PROFILE = load()
+MODES: tuple[Mode, ...] = ("page", "adopt")
 GOOD = (made.DOCUMENTS / "permit-nl-libreoffice.pdf").read_bytes()
 
 
@@ -37,21 +41,19 @@ def probes() -> Iterator[LetterInspector]:
 
 
 def codes(inspector: LetterInspector, document: bytes) -> list[str]:
-    return [each.code for each in inspector.check_document(document, PROFILE, "page").problems]
+    return [each.code for each in judged(inspector, Asked("document", PROFILE, duplex=True), document).problems]
 
 
 def test_findings_are_the_same_behind_walls_and_in_front_of_them(inspector: LetterInspector) -> None:
     """Whatever looking takes was loaded before: fonts, field drawing, bar codes, the languages of the pictures."""
     papers = [path.read_bytes() for path in real_documents() if path.stat().st_size < MIB]
     for pdf in (*papers, form("ingevuld"), b"no pdf"):
-        for mode in ("page", "adopt"):
-            pictures = Wanted(frozenset({1}), "fr") if mode == "adopt" else Wanted()
-            there = inspector.check_document(pdf, PROFILE, mode, pictures=pictures)
-            assert there == check_document(pdf, PROFILE, mode, pictures=pictures)
-    composed = letter(GOOD)
-    there = inspector.check_letter(composed.pdf, sheets=composed.sheets, profile=PROFILE, duplex=True)
-    assert there == check_letter(composed.pdf, sheets=composed.sheets, profile=PROFILE, duplex=True)
-    assert there.problems == ()
+        for mode in MODES:
+            asked = Asked(
+                "document", PROFILE, duplex=True, mode=mode, pages=(1,) if mode == "adopt" else (), language="fr"
+            )
+            pictures = Wanted(frozenset(asked.pages), "fr")
+            assert judged(inspector, asked, pdf) == check_document(pdf, PROFILE, mode, pictures=pictures)
 
 
 def shared_forms(depth: int, width: int) -> bytes:
@@ -118,7 +120,7 @@ def test_a_hostile_document_is_a_coded_problem_and_the_next_one_is_looked_at(
 def test_whatever_becomes_of_the_reader_is_a_coded_problem(probes: LetterInspector, probe: str, code: str) -> None:
     before = probes.helper_pid
     with capture_logs() as logged:
-        found = probes.check_document(f"probe:{probe}".encode(), PROFILE, "page")
+        found = judged(probes, Asked("document", PROFILE, duplex=True), f"probe:{probe}".encode())
     assert [each.code for each in found.problems] == [code]
     assert (found.pictures, found.window_lines) == ({}, ())
     assert {entry["event"] for entry in logged} == {"letter_check_unfinished"}
@@ -128,7 +130,7 @@ def test_whatever_becomes_of_the_reader_is_a_coded_problem(probes: LetterInspect
 
 def test_a_reader_that_hangs_is_ended_and_nobody_is_told_that_the_letter_is_bad() -> None:
     with LetterInspector(replace(LIMITS, wall=0.5), program=PROGRAM) as probing, pytest.raises(Retryable):
-        probing.check_document(b"probe:sleep", PROFILE, "page")
+        judged(probing, Asked("document", PROFILE, duplex=True), b"probe:sleep")
 
 
 def test_a_reader_can_neither_speak_nor_read_files(probes: LetterInspector) -> None:

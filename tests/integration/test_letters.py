@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -9,6 +10,7 @@ import msgspec
 import pytest
 import zxingcpp
 
+from printing.asked import Look
 from printing.checks import Findings
 from printing.errors import Problem
 from printing.letters import compose as compose_letter
@@ -16,6 +18,7 @@ from printing.profiles import Box
 from printing.sentences import SENTENCES
 from service.db.ids import DELIVERY, parse_id
 from service.db.jobs import JobKind
+from service.domain.errors import Retryable
 from service.domain.evidence import REASONS, EvidenceEvent
 from service.engine.patience import patience
 from service.usecases import composing, deliveries, dossiers, personal
@@ -116,7 +119,7 @@ def test_a_letter_that_fails_its_checks_is_refused_as_a_letter(
     sender = organisation()
     problem = Problem("TOO_MANY_SHEETS", "The letter has 200 sheets.")
     context = pipeline.context
-    monkeypatch.setattr(context.letters, "check_letter", lambda *_, **__: Findings(problems=(problem,)))
+    monkeypatch.setattr(context.letters, "check", lambda looks: [Findings(problems=(problem,)) for _ in looks])
     delivery = deliver(pipeline, sender, "jan")
     assert evidence(pipeline, sender, delivery, "RelayToNonERDSFailure")["reasons"] == ["letter_refused"]
     assert problems(pipeline, sender, delivery)[-1] == "TOO_MANY_SHEETS"
@@ -192,7 +195,7 @@ def test_what_was_cancelled_while_it_was_composed_is_not_queued(
     sender = organisation()
     first, second = (pipeline.hand_in(sender, "jan").delivery_id for _ in range(2))
     pipeline.work(JobKind.SEAL, JobKind.ROUTE)
-    compose, check = compose_letter, pipeline.context.letters.check_letter
+    compose, check = compose_letter, pipeline.context.letters.check
     calls: list[int] = []
 
     def cancelled(*arguments: Any, **named: Any) -> Any:
@@ -202,12 +205,12 @@ def test_what_was_cancelled_while_it_was_composed_is_not_queued(
             deliveries.cancel(pipeline.context, sender, second)
         return compose(*arguments, **named)
 
-    def refused_second(*arguments: Any, **named: Any) -> Any:
-        found = check(*arguments, **named)
-        return found if len(calls) == 1 else Findings(problems=(Problem("PDF_UNREADABLE", "It can't be read."),))
+    def refused_second(looks: Sequence[Look]) -> list[Findings | Retryable]:
+        refused = Findings(problems=(Problem("PDF_UNREADABLE", "It can't be read."),))
+        return [*check(looks[:1]), *(refused for _ in looks[1:])]
 
     monkeypatch.setattr("service.usecases.composing.compose", cancelled)
-    monkeypatch.setattr(pipeline.context.letters, "check_letter", refused_second)
+    monkeypatch.setattr(pipeline.context.letters, "check", refused_second)
     pipeline.work()
     for delivery in (first, second):
         assert status(pipeline, sender, delivery) == "cancelled"

@@ -18,6 +18,7 @@ from service.identity.scopes import Scope
 from service.usecases import policies
 from service.usecases.policies import Policies
 from tests.api_support import application, bearer, door
+from tests.printing_support import form
 
 DOCUMENTS = Path(__file__).parents[1] / "documents"
 TYPES = {"offered": {"registered": "example-consent"}}
@@ -88,6 +89,12 @@ def test_a_document_that_cannot_be_read_is_an_answer_too(client: TestClient[Any]
     assert [(each["code"], each["page"], "boxes" in each) for each in answer.json()["problems"]] == [
         ("PDF_UNREADABLE", None, False)
     ]
+
+
+def test_a_form_is_judged_as_it_is_printed_once_sealed(client: TestClient[Any], auth: dict[str, str]) -> None:
+    shown = check(client, auth, form("ingevuld", appearance="", anew=True)).json()
+    assert shown["printable"]
+    assert [(each["code"], each["page"]) for each in shown["warnings"]] == [("FIELD_HIDDEN", 1)]
 
 
 @pytest.mark.parametrize(

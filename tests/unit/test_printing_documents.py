@@ -13,8 +13,10 @@ from printing.checks import Findings, check_document, check_letter
 from printing.ink import check_page
 from printing.profiles import Box, Profile
 from printing.zones import First, Mode
+from signing.seal import Sealer
 from tests.letter_check_support import STRICT, Draw, ink, page, pages, text
 from tests.printing_support import ADDRESS, document, form, letter
+from tests.signing_support import now, seal_key
 
 PROFILE = STRICT
 CLEAN = text(20, 150, "Een brief met gewone tekst.")
@@ -244,6 +246,29 @@ def test_what_fields_show_is_looked_at() -> None:
     """A field without an appearance of its own, as a viewer draws it: here in a font that is not embedded."""
     found = check_document(form("ingevuld"), PROFILE, "page")
     assert codes(found) == [("FONT_NOT_EMBEDDED", 1)]
+
+
+@pytest.mark.parametrize(
+    ("pdf", "hidden"),
+    [
+        (form("ingevuld", appearance="", anew=True), True),
+        (form("ingevuld", appearance=" ", anew=True), True),
+        (form("ingevuld", appearance="ingevuld", anew=True), False),
+        (form(" ", appearance="", anew=True), False),
+        (form("ingevuld", appearance=""), False),
+        (form("ingevuld", anew=True), False),
+    ],
+    ids=["hidden", "blank", "drawn", "empty", "seen by nobody before", "drawn when printed"],
+)
+def test_a_form_that_is_yet_to_be_sealed_is_judged_as_it_is_then(pdf: bytes, *, hidden: bool) -> None:
+    """Viewers draw no field of a sealed document: what only they have drawn is neither seen nor printed."""
+    sealed = check_document(Sealer(seal_key(), None).seal(pdf, at=now()), PROFILE, "page")
+    found = check_document(pdf, PROFILE, "page", unsealed=True)
+    assert (found.problems, found.pages, found.sheets) == (sealed.problems, sealed.pages, sealed.sheets)
+    assert [(each.code, each.page) for each in found.warnings] == ([("FIELD_HIDDEN", 1)] if hidden else [])
+    if hidden:
+        assert found.problems == ()
+        assert codes(check_document(pdf, PROFILE, "page")) == [("FONT_NOT_EMBEDDED", 1)]
 
 
 def test_a_layer_that_is_off_leaves_no_ink() -> None:

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import zxingcpp
 from PIL import Image
@@ -11,9 +12,10 @@ from reportlab.pdfgen.canvas import Canvas
 from printing import foreign_marks
 from printing.checks import check_document, check_letter
 from printing.ink import render
+from printing.letters import Extras, Invitation, Marks
 from printing.profiles import MM, Box, load
-from tests.letter_check_support import Draw, code, ink, page, text
-from tests.printing_support import ADDRESS, real_documents, strong_font
+from tests.letter_check_support import Draw, code, ink, page, pages, text
+from tests.printing_support import ADDRESS, letter, real_documents, strong_font
 
 PROFILE = load()
 MATRIX, BARS, QR = zxingcpp.BarcodeFormat.DataMatrix, zxingcpp.BarcodeFormat.Code128, zxingcpp.BarcodeFormat.QRCode
@@ -81,6 +83,50 @@ def test_a_code_of_our_own_may_stand_in_a_letter() -> None:
     assert named.problems == ()
     unnamed = check_letter(pdf, sheets=1, profile=PROFILE, own_codes=("JJBEA1212345123456780",))
     assert [each.code for each in unnamed.problems] == ["MARK_IN_CONTENT"]
+
+
+def test_where_we_alone_have_drawn_nothing_is_searched() -> None:
+    pdf = page(text(92, 46, *ADDRESS), code(MAIL_ID, BARS, 100, 200, 60, 8))
+    for place, expected in ((Box(0, 110, 210, 297), []), (Box(0, 203, 210, 297), ["MARK_IN_CONTENT"])):
+        found = check_letter(pdf, sheets=1, profile=PROFILE, own_place=place)
+        assert [each.code for each in found.problems] == expected, place
+    second = pages([text(92, 46, *ADDRESS)], [code(MAIL_ID, BARS, 100, 200, 60, 8)])
+    found = check_letter(second, sheets=1, profile=PROFILE, own_place=Box(0, 0, 210, 297))
+    assert [(each.code, each.page) for each in found.problems] == [("MARK_IN_CONTENT", 2)]
+
+
+@pytest.mark.parametrize(("left", "expected"), [(4, []), (90, ["MARK_IN_CONTENT"])])
+def test_a_page_made_smaller_is_searched_again_only_where_it_may_have_come_under_a_reader(
+    left: float, expected: list[str]
+) -> None:
+    """A code that is no mark, and right where readers look at one: what was larger showed none there."""
+    zone = Box(left, 270, left + 9, 279)
+    profile = msgspec.structs.replace(PROFILE, code_zone=zone)
+    pdf = pages([text(92, 46, *ADDRESS)], [code("AFSPRAAK 12345", BARS, left + 12, 200, 50, 10)])
+    told = {
+        again: [each.code for each in check_letter(pdf, sheets=1, profile=profile, reduced=again).problems]
+        for again in (None, (2,))
+    }
+    assert told == {None: ["MARK_IN_CONTENT"], (2,): expected}
+
+
+@pytest.mark.parametrize("invitation", [None, Invitation("7Q4K-ZZ2P-9M3T", "https://post.test/activate", "maart")])
+@pytest.mark.parametrize("registered", [None, "010541288500452621221234567890"])
+def test_on_an_address_page_of_ours_searching_finds_nothing(
+    registered: str | None, invitation: Invitation | None
+) -> None:
+    marked = Marks(registered=registered is not None, registered_number=registered)
+    extras = Extras("https://post.test/verify", invitation=invitation)
+    made = letter(page(LINES[0]), marks=marked, extras=extras)
+    assert made.own_place is not None
+    own = tuple(each for each in (registered and f"(01){registered[2:16]}(21){registered[18:]}", "R") if each)
+    searched, spared = (
+        check_letter(made.pdf, sheets=made.sheets, profile=PROFILE, own_codes=own, own_place=place)
+        for place in (None, made.own_place)
+    )
+    assert searched == spared
+    assert "MARK_IN_CONTENT" not in {each.code for each in searched.problems}
+    assert letter(page(LINES[0]), mode="stamp").own_place is None
 
 
 @pytest.mark.parametrize("turned", [0, 90])

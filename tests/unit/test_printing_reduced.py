@@ -1,10 +1,14 @@
 """Pages whose ink reaches the edge, such as scans: made smaller until they stand within the margins, and only these."""
 
+import msgspec
 import pytest
+from reportlab.pdfgen.canvas import Canvas
 
-from printing.checks import REDUCED, check_document, check_letter, reducible
+from printing.checks import REDUCED, check_document, check_letter
 from printing.errors import Problem
+from printing.pictures import Wanted
 from printing.profiles import Box, load
+from printing.reducing import reducible, with_reduced
 from tests.letter_check_support import HEIGHT, STRICT, WIDTH, ink, pages, text
 from tests.printing_support import dark_box, letter, picture
 
@@ -51,3 +55,32 @@ def test_who_asks_before_sending_is_told_which_pages_become_smaller() -> None:
     shown = check_document(document, load(), "stamp")
     assert {each.code for each in shown.problems} >= {"INK_OUTSIDE", "WINDOW_INK"}, "where the address stands"
     assert shown.warnings == ()
+
+
+def glass(canvas: Canvas) -> None:
+    canvas.setFillAlpha(0.5)
+    canvas.rect(100, 100, 60, 60, stroke=0, fill=1)
+
+
+def test_of_a_letter_with_smaller_pages_only_these_are_looked_at_again() -> None:
+    """What is said of the others stays, in its place."""
+    document = pages([GOOD, glass], [EDGE, glass], [GOOD, glass], [EDGE], [glass])
+    profile = msgspec.structs.replace(load(), limits=msgspec.structs.replace(load().limits, letter_bytes=500_000))
+    wanted = Wanted(frozenset({3, 4, 5}))
+    before = letter(document, profile=profile)
+    sheets = before.sheets
+    found = check_letter(before.pdf, sheets=sheets, profile=profile, source_bytes=10, pictures=wanted)
+    smaller = reducible(found.problems, profile)
+    assert smaller == {4, 6}
+    after = letter(document, profile=profile, reduced=smaller)
+    again = check_letter(after.pdf, sheets=sheets, profile=profile, source_bytes=10, reduced=smaller, pictures=wanted)
+    assert {each.page for each in again.warnings} == {4, None}
+    whole = check_letter(after.pdf, sheets=sheets, profile=profile, source_bytes=10, pictures=wanted)
+    assert with_reduced(found, again, smaller) == whole
+    assert [(each.code, each.page) for each in whole.warnings] == [
+        *(("TRANSPARENCY", number) for number in (3, 4, 5, 7)),
+        ("FILE_GROWS", None),
+    ]
+    assert whole.problems == ()
+    assert len(whole.window_lines) == 3
+    assert list(whole.pictures) == [3, 4, 5]
