@@ -1,7 +1,7 @@
 """``/v1/print``: what waits and why, what comes next, where letters are, proofs, files that a person brings."""
 
 from dataclasses import replace
-from typing import Annotated, Final, Literal
+from typing import Annotated, Literal
 
 import msgspec
 from litestar import Controller, Response, get, post
@@ -20,7 +20,6 @@ from service.usecases.print_desk import InboundView
 from service.usecases.print_views import Coming, Holds, PrintedLetter, ProofView
 from service.usecases.print_waiting import Stuck
 
-PROOFS: Final = "POST /v1/print/proofs"
 Key = Annotated[
     str | None,
     HeaderParameter(
@@ -164,7 +163,7 @@ class PrintViews(Controller):
         def order() -> ProofOrdered:
             return ProofOrdered(data.delivery, *proofs.send(context, data.delivery, actor=actor))
 
-        return done_once(claims.checked(key), PROOFS, data, context, order)
+        return done_once(claims.checked(key), proofs.ROUTE, data, context, order)
 
     @get(
         "/senders",

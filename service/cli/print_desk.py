@@ -48,7 +48,11 @@ def close(*, printer: str | None, product: str | None) -> None:
     with running() as application:
         actor = actor_of(application, Scope.PRINT_OPERATE)
         count = print_runs.close(application.context, actor=actor, printer=printer, product=product)
-    click.echo("Nothing waited." if not count else f"{count} {'batch' if count == 1 else 'batches'} closed.")
+    click.echo(
+        "Nothing could go: no letter waits that is not held."
+        if not count
+        else f"{count} {'batch' if count == 1 else 'batches'} closed."
+    )
 
 
 @print_.command("list")

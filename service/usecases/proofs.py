@@ -27,6 +27,7 @@ from service.usecases.dossiers import Dossier
 from service.usecases.printers import sha256_of
 from service.usecases.products import read_product
 
+ROUTE: Final = "POST /v1/print/proofs"
 ACT: Final = "print_letter.proof"
 """How the trail calls it, which is where proofs are found again."""
 NOBODYS: Final = "0" * 12

@@ -4,6 +4,7 @@ Each is asked about on a page of its own before it is done; see ``print_pages.as
 """
 
 import re
+import uuid
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -11,7 +12,7 @@ from litestar import Response, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath
 
-from service.domain.errors import Invalid, NotFound
+from service.domain.errors import IdempotencyRunning, Invalid, NotFound
 from service.portal.forms import Form
 from service.portal.guards import OPERATOR, genuine
 from service.portal.operator.print_pages import (
@@ -28,6 +29,7 @@ from service.portal.operator.print_pages import (
 from service.portal.print_words import ACTS
 from service.portal.rendering import SEE_OTHER, Portal
 from service.usecases import (
+    claims,
     post_pulls,
     post_returned,
     print_desk,
@@ -220,8 +222,19 @@ def proof(request: AnyRequest, portal: NamedDependency[Portal], form: NamedDepen
     try:
         if not form.text(CONFIRMED):
             proofs.check(portal.context, delivery)
-            return ask(request, portal, Question("proof", PROOFS, PROOFS, delivery, (("delivery", delivery),)))
-        proofs.send(portal.context, delivery, actor=actor(request, portal))
+            hidden = (("delivery", delivery), ("key", uuid.uuid4().hex))
+            return ask(request, portal, Question("proof", PROOFS, PROOFS, delivery, hidden))
+        # A button that is pressed twice orders one.
+        by = actor(request, portal)
+        claims.once(
+            portal.context,
+            proofs.ROUTE,
+            form.text("key"),
+            {"delivery": delivery},
+            lambda: proofs.send(portal.context, delivery, actor=by),
+        )
+    except IdempotencyRunning:
+        return done(request, PROOFS, "proof")
     except REFUSED as error:
         return _proofs_page(request, portal, delivery, error)
     return done(request, PROOFS, "proof")
