@@ -27,6 +27,7 @@ OF_SCHEMAS: Final[dict[str, Any]] = {
         "name": "Gemeente Voorbeeldegem",
         "undeliverable": "destroy",
         "returned_mail": "ask",
+        "share_envelopes": "off",
     },
     "Stuck": {
         "why": "held",

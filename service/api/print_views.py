@@ -80,6 +80,7 @@ class ChoicesRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     undeliverable: Literal["return", "destroy", "default"] | None = None
     returned_mail: Literal["ask", "end"] | None = None
+    share_envelopes: Literal["on", "off"] | None = None
 
 
 class PrintViews(Controller):
@@ -190,7 +191,12 @@ class PrintViews(Controller):
         context, actor = acting(request)
         with context.database.transaction() as session:
             return paper_choices.choose(
-                session, organisation, undeliverable=data.undeliverable, returned_mail=data.returned_mail, actor=actor
+                session,
+                organisation,
+                undeliverable=data.undeliverable,
+                returned_mail=data.returned_mail,
+                share_envelopes=data.share_envelopes,
+                actor=actor,
             )
 
     @get(

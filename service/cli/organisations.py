@@ -171,14 +171,11 @@ def share_envelopes(slug: str, what: str) -> None:
 
     It holds for what is handed in some seconds from now on.
     """
-    from service.db.models import Organisation
-    from service.usecases import audit
+    from service.usecases import paper_choices
 
     with database_of().transaction() as session:
-        found = organisation_of(session, slug)
-        session.execute(update(Organisation).where(Organisation.id == found).values(share_envelopes=what == "on"))
-        details: dict[str, str | int | None] = {"share_envelopes": what}
-        audit.record(session, actor=ACTOR, act="organisation.share_envelopes", subject=slug, details=details)
+        organisation_of(session, slug)
+        paper_choices.choose(session, slug, share_envelopes=what, actor=ACTOR)
     click.echo(f"Letters of {slug} to the same addressee in one envelope: {what}.")
 
 

@@ -17,15 +17,18 @@ UNDELIVERABLE: Final = ("return", "destroy", DEFAULT)
 """What the post does with a letter that can't be delivered; ``default`` is ``return``."""
 RETURNED_MAIL: Final = ("ask", "end")
 """What follows a letter that came back: its sender is asked for another address, or that is the end."""
+SHARE_ENVELOPES: Final = ("on", "off")
+"""Whether letters to the same addressee may share an envelope."""
 
 
 class PaperChoices(msgspec.Struct, frozen=True):
-    """An organisation's choices: words of ``UNDELIVERABLE`` and ``RETURNED_MAIL``."""
+    """An organisation's choices: words of ``UNDELIVERABLE``, ``RETURNED_MAIL`` and ``SHARE_ENVELOPES``."""
 
     organisation: str
     name: str
     undeliverable: str
     returned_mail: str
+    share_envelopes: str
 
 
 def listing(context: Context) -> list[PaperChoices]:
@@ -36,7 +39,13 @@ def listing(context: Context) -> list[PaperChoices]:
 
 
 def choose(
-    session: Session, slug: str, *, undeliverable: str | None = None, returned_mail: str | None = None, actor: str
+    session: Session,
+    slug: str,
+    *,
+    undeliverable: str | None = None,
+    returned_mail: str | None = None,
+    share_envelopes: str | None = None,
+    actor: str,
 ) -> PaperChoices:
     """Choose for an organisation, for what is handed in some seconds from now on; None leaves a choice as it is.
 
@@ -50,19 +59,23 @@ def choose(
     for name, value, words in (
         ("undeliverable", undeliverable, UNDELIVERABLE),
         ("returned_mail", returned_mail, RETURNED_MAIL),
+        ("share_envelopes", share_envelopes, SHARE_ENVELOPES),
     ):
         if value is None:
             continue
         if value not in words:
             raise Invalid(f"A choice for {name} is one of {', '.join(words)}.", code="choice_unknown")
         chosen = None if value == DEFAULT else value
-        if chosen == getattr(row, name):
+        kept: str | bool | None = value == "on" if words is SHARE_ENVELOPES else chosen
+        if kept == getattr(row, name):
             continue
-        setattr(row, name, chosen)
+        setattr(row, name, kept)
         audit.record(session, actor=actor, act=f"organisation.{name}", subject=slug, details={name: chosen})
     session.flush()
     return _choices(row)
 
 
 def _choices(row: Organisation) -> PaperChoices:
-    return PaperChoices(row.slug, row.name, row.undeliverable or DEFAULT, row.returned_mail)
+    return PaperChoices(
+        row.slug, row.name, row.undeliverable or DEFAULT, row.returned_mail, SHARE_ENVELOPES[not row.share_envelopes]
+    )

@@ -56,8 +56,9 @@ def batch(request: AnyRequest, portal: NamedDependency[Portal], number: FromPath
     balance, missing = found
     files = print_desk.inbounds(portal.context, batch=number, limit=FILES)
     shared = post_envelopes.of_batch(portal.context, number)
-    shown = {"batch": balance, "missing": missing, "shared": shared, "files": files}
-    return page(request, portal, "operator/print_batch.html", **shown)
+    return page(
+        request, portal, "operator/print_batch.html", batch=balance, missing=missing, shared=shared, files=files
+    )
 
 
 @post(
@@ -157,7 +158,7 @@ def choose(
 ) -> Response[Any]:
     """Choose for one."""
     by = actor(request, portal)
-    wanted = {name: form.text(name) for name in ("undeliverable", "returned_mail")}
+    wanted = {name: form.text(name) for name in ("undeliverable", "returned_mail", "share_envelopes")}
     try:
         with portal.context.database.transaction() as session:
             paper_choices.choose(session, organisation, actor=by, **wanted)
