@@ -14,6 +14,7 @@ from service.domain.errors import (
 )
 from service.usecases import (
     claims,
+    paper_choices,
     post_pulls,
     post_returned,
     print_desk,
@@ -174,3 +175,33 @@ def test_a_call_with_a_key_is_done_once(pipeline: Pipeline) -> None:
         claims.once(pipeline.context, "POST /v1/print/proofs", "z", "x", fails)
     # What failed left nothing behind: the key is free.
     assert call("z") == b'{"changed":3}'
+
+
+def test_a_senders_wishes_are_chosen_for_it_and_each_change_is_recorded(
+    pipeline: Pipeline, database: TestDatabase
+) -> None:
+    slug = f"wishes-{uuid.uuid4().hex[:8]}"
+    pipeline.organisation(slug)
+
+    def choose(**wanted: str) -> paper_choices.PaperChoices:
+        with pipeline.context.database.transaction() as session:
+            return paper_choices.choose(session, slug, actor="staff:x", **wanted)
+
+    assert choose(undeliverable="destroy", share_envelopes="on", returned_mail="ask") == paper_choices.PaperChoices(
+        slug, f"Organisation {slug}", "destroy", "ask", "on"
+    )
+    assert choose(undeliverable="default", share_envelopes="on").undeliverable == "default"
+    (shown,) = (each for each in paper_choices.listing(pipeline.context) if each.organisation == slug)
+    assert (shown.undeliverable, shown.returned_mail, shown.share_envelopes) == ("default", "ask", "on")
+    with pytest.raises(Invalid) as refused:
+        choose(returned_mail="burn")
+    assert refused.value.code == "choice_unknown"
+    with pytest.raises(NotFound), pipeline.context.database.transaction() as session:
+        paper_choices.choose(session, "nobody", undeliverable="return", actor="staff:x")
+    trail = execute(database, "SELECT act, subject FROM audit_entry ORDER BY id")
+    # What was so already is no change.
+    assert [act for act, _ in trail] == [
+        "organisation.undeliverable",
+        "organisation.share_envelopes",
+        "organisation.undeliverable",
+    ]
