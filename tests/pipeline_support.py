@@ -16,7 +16,6 @@ from psycopg import sql
 from service.bootstrap import Application, build
 from service.db.jobs import JobKind, Lane
 from service.db.session import Database
-from service.domain.states import Actor
 from service.embedded.fictional import Organisation
 from service.embedded.postgres import APPLICATION, OWNER, Urls
 from service.embedded.seeding import place_seal
@@ -187,7 +186,7 @@ class Pipeline:
 
     def close_batches(self) -> int:
         """Freeze what waits for print."""
-        return print_runs.close(self.context, Actor.OPERATOR)
+        return print_runs.close(self.context, actor="cli")
 
     def sequence(self) -> None:
         """Put new evidence into the ledger, sign a checkpoint and have it time-stamped."""

@@ -1,13 +1,15 @@
 """What the handlers of this door share: who calls, and how a route says who may and what it answers besides."""
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
+import msgspec
 from litestar import Request, Response
 from litestar.datastructures import State
 from litestar.openapi.datastructures import ResponseSpec
+from litestar.params import HeaderParameter
 from litestar.types import Guard
 
 from service.api.shapes import JSON
@@ -16,7 +18,7 @@ from service.db.ids import MANDATE, parse_id
 from service.domain.errors import NotFound
 from service.identity.scopes import Scope
 from service.identity.tokens import AccessToken
-from service.usecases import access
+from service.usecases import access, claims
 from service.usecases.context import Context
 from service.usecases.mailbox import Reader
 from service.web.guards import PUBLIC, Scoped
@@ -27,6 +29,16 @@ ApiRequest = Request[None, AccessToken, State]
 
 ACTING_FOR: Final = "Zending-Acting-For"
 """The header that names the mandate by which a call is made."""
+
+OptionalKey = Annotated[
+    str | None,
+    HeaderParameter(
+        name="Idempotency-Key",
+        required=False,
+        description="Not required, 1–255 printable ASCII characters. The same request with the same key gets the same"
+        " answer, and nothing is done again, whatever happened meanwhile.",
+    ),
+]
 
 SECURITY: Final = "oauth2"
 """The security scheme's name in the OpenAPI document."""
@@ -92,6 +104,23 @@ def application_of(request: Request[Any, Any, Any]) -> Application:
 def context_of(request: Request[Any, Any, Any]) -> Context:
     """What use cases are given."""
     return application_of(request).context
+
+
+def acting(request: ApiRequest) -> tuple[Context, str]:
+    """What use cases are given, and who acts as an operator, for the trail.
+
+    Raises:
+        Forbidden: not an operator of the platform.
+    """
+    access.operator_of(request.auth)
+    context = context_of(request)
+    return context, access.actor_of(context, request.auth)
+
+
+def done_once(key: str | None, route: str, asked: object, context: Context, act: Callable[[], object]) -> Response[Any]:
+    """The answer to an operator's call that may bear an Idempotency-Key: with the same key the first one again."""
+    body = msgspec.json.encode(act()) if key is None else claims.once(context, route, key, asked, act)
+    return Response(body, media_type=JSON)
 
 
 def tenant(request: ApiRequest) -> uuid.UUID:

@@ -2,6 +2,8 @@
 
 from typing import Any, Final
 
+from service.api import print_examples
+
 HAND_IN: Final[dict[str, Any]] = {
     "reference": "2026-AJ-000123",
     "recipient": {"type": "citizen", "id": "85073003328", "name": "An Peeters"},
@@ -115,6 +117,7 @@ OF_SCHEMAS: Final[dict[str, Any]] = {
             }
         ],
     },
+    **print_examples.OF_SCHEMAS,
     "Health": {
         "status": "degraded",
         "parts": [

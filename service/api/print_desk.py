@@ -4,15 +4,14 @@ from datetime import date
 from typing import Annotated
 
 import msgspec
-from litestar import Controller, Request, get, post
+from litestar import Controller, Request, Response, get, post
 from litestar.concurrency import sync_to_thread
 from litestar.datastructures import State
 from litestar.params import FromPath, FromQuery, HeaderParameter, JSONBody, QueryParameter
 
-from service.api.calls import ApiRequest, application_of, context_of, public, scoped
+from service.api.calls import ApiRequest, OptionalKey, acting, application_of, context_of, done_once, public, scoped
 from service.domain import calendar
 from service.domain.errors import NotFound
-from service.domain.states import Actor
 from service.identity.scopes import Scope
 from service.usecases import (
     access,
@@ -22,6 +21,7 @@ from service.usecases import (
     post_returned,
     print_desk,
     print_runs,
+    reasons,
     reconciliation,
 )
 from service.usecases.post_envelopes import SharedEnvelope
@@ -64,10 +64,11 @@ class Closed(msgspec.Struct, frozen=True):
 
 
 class ReturnedLetter(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A letter that came back: its name in the manifest, or what its sheet code says; why (M01-M08, F01-F03)."""
+    """A letter that came back: its name in the manifest, or what its sheet code says; why (M01-M08, F01-F03); when."""
 
     letter: _LETTER
     cause: Annotated[str, msgspec.Meta(max_length=3)] | None = None
+    day: date | None = None
 
 
 class ReturnedRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -93,7 +94,7 @@ class PullRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Letters that must not go out any more, and why: nothing personal."""
 
     letters: Annotated[list[_LETTER], msgspec.Meta(min_length=1, max_length=1000)]
-    reason: Annotated[str, msgspec.Meta(min_length=1, max_length=post_pulls.REASON_LENGTH)]
+    reason: Annotated[str, msgspec.Meta(min_length=1, max_length=reasons.LENGTH)]
 
 
 class PullOrdered(msgspec.Struct, frozen=True):
@@ -124,12 +125,6 @@ class Seen(msgspec.Struct, frozen=True):
     """How many of them nobody had seen yet."""
 
     seen: int
-
-
-class Files(msgspec.Struct, frozen=True):
-    """What came in from print houses, newest first."""
-
-    items: list[InboundView]
 
 
 class Received(msgspec.Struct, frozen=True):
@@ -183,12 +178,14 @@ class PrintDesk(Controller):
         summary="Close what waits into batches",
         operation_id="closePrintBatches",
         sync_to_thread=True,
-        **scoped(Scope.PRINT_OPERATE),
+        **scoped(Scope.PRINT_OPERATE, 404, 409),
     )
-    def close(self, request: ApiRequest) -> Closed:
-        """Freeze all letters that wait, before their cut-off."""
-        access.operator_of(request.auth)
-        return Closed(print_runs.close(context_of(request), Actor.OPERATOR))
+    def close(
+        self, request: ApiRequest, printer: FromQuery[str | None] = None, product: FromQuery[str | None] = None
+    ) -> Closed:
+        """Freeze the letters that wait, before their cut-off: all, or those of a print house or product."""
+        context, actor = acting(request)
+        return Closed(print_runs.close(context, actor=actor, printer=printer, product=product))
 
     @get(
         "/reconciliation",
@@ -214,9 +211,9 @@ class PrintDesk(Controller):
     )
     def returns(self, request: ApiRequest, data: JSONBody[ReturnedRequest]) -> ReturnedAnswer:
         """Each letter once, however often it is scanned; its sender sees it at once."""
-        access.operator_of(request.auth)
-        given = [Returned(each.letter, each.cause) for each in data.letters]
-        done = post_returned.take(context_of(request), given)
+        context, actor = acting(request)
+        given = [Returned(each.letter, each.cause, post_returned.noon(each.day)) for each in data.letters]
+        done = post_returned.take(context, given, actor=actor)
         return ReturnedAnswer([ReturnedResult(each.letter, each.effect) for each in done])
 
     @get(
@@ -239,12 +236,17 @@ class PrintDesk(Controller):
         sync_to_thread=True,
         **scoped(Scope.PRINT_OPERATE, 413, 422),
     )
-    def pull(self, request: ApiRequest, data: JSONBody[PullRequest]) -> PullOrdered:
-        """Letters that were handed over and are not posted yet; the list goes out within a minute."""
-        access.operator_of(request.auth)
-        context = context_of(request)
-        actor = access.actor_of(context, request.auth)
-        return PullOrdered(post_pulls.order(context, data.letters, reason=data.reason, actor=actor))
+    def pull(self, request: ApiRequest, data: JSONBody[PullRequest], key: OptionalKey = None) -> Response[PullOrdered]:
+        """Letters that were handed over and are not posted yet; the list goes out within a minute.
+
+        One that is on a list already stays there.
+        """
+        context, actor = acting(request)
+
+        def order() -> PullOrdered:
+            return PullOrdered(post_pulls.order(context, data.letters, reason=data.reason, actor=actor))
+
+        return done_once(key, "POST /v1/print/pulls", data, context, order)
 
     @get(
         "/exceptions",
@@ -268,9 +270,8 @@ class PrintDesk(Controller):
     )
     def seen(self, request: ApiRequest, data: JSONBody[SeenRequest]) -> Seen:
         """Who said so, and when, stands beside them."""
-        access.operator_of(request.auth)
-        context = context_of(request)
-        return Seen(print_desk.see(context, data.ids, access.actor_of(context, request.auth)))
+        context, actor = acting(request)
+        return Seen(print_desk.see(context, data.ids, actor))
 
     @post(
         "/callbacks/{printer:str}",
@@ -302,15 +303,3 @@ class PrintDesk(Controller):
         context = application_of(request).context
         taken = await sync_to_thread(post_callbacks.take, context, printer, signature, body)
         return Received(taken.id, taken.state, taken.code, taken.repeated, taken.effects)
-
-    @get(
-        "/files",
-        summary="List the files that came in",
-        operation_id="listPrintFiles",
-        sync_to_thread=True,
-        **scoped(Scope.PRINT_OPERATE),
-    )
-    def files(self, request: ApiRequest, limit: Limit = 50) -> Files:
-        """What came from print houses, and what became of what it says."""
-        access.operator_of(request.auth)
-        return Files(print_desk.inbounds(context_of(request), limit=limit))

@@ -3,20 +3,19 @@
 from typing import Annotated
 
 import msgspec
-from litestar import Controller, post
+from litestar import Controller, Response, post
 from litestar.params import JSONBody
 
-from service.api.calls import ApiRequest, context_of, scoped
+from service.api.calls import ApiRequest, OptionalKey, acting, done_once, scoped
 from service.domain.errors import Invalid
 from service.identity.scopes import Scope
-from service.usecases import access, post_returned, print_holds, print_moves, reprints
-from service.usecases.context import Context
+from service.usecases import post_returned, print_holds, print_moves, reasons, reprints
 
 _Letters = Annotated[
     list[Annotated[str, msgspec.Meta(min_length=1, max_length=120)]], msgspec.Meta(min_length=1, max_length=1000)
 ]
 _Word = Annotated[str, msgspec.Meta(min_length=1, max_length=80)]
-_Reason = Annotated[str, msgspec.Meta(min_length=1, max_length=print_holds.REASON_LENGTH)]
+_Reason = Annotated[str, msgspec.Meta(min_length=1, max_length=reasons.LENGTH)]
 
 
 class ReleaseRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -77,7 +76,7 @@ class PrintLetters(Controller):
     )
     def hold(self, request: ApiRequest, data: JSONBody[HoldRequest]) -> Changed:
         """Letters that wait, a batch that is not handed over, or all that goes to a print house as one product."""
-        context, actor = _acting(request)
+        context, actor = acting(request)
         _check(data)
         if data.letters is not None:
             return Changed(print_holds.hold_letters(context, data.letters, reason=data.reason, actor=actor))
@@ -99,7 +98,7 @@ class PrintLetters(Controller):
     )
     def release(self, request: ApiRequest, data: JSONBody[ReleaseRequest]) -> Changed:
         """Letters and products go with the next run, a batch is handed over."""
-        context, actor = _acting(request)
+        context, actor = acting(request)
         _check(data)
         if data.letters is not None:
             return Changed(print_holds.release_letters(context, data.letters, actor=actor))
@@ -121,7 +120,7 @@ class PrintLetters(Controller):
     )
     def move(self, request: ApiRequest, data: JSONBody[MoveRequest]) -> Changed:
         """What waits for one print house goes to another that offers the product, as far as that has room today."""
-        context, actor = _acting(request)
+        context, actor = acting(request)
         return Changed(print_moves.move(context, data.source, data.target, product=data.product, actor=actor))
 
     @post(
@@ -132,10 +131,19 @@ class PrintLetters(Controller):
         sync_to_thread=True,
         **scoped(Scope.PRINT_OPERATE, 409, 413, 422),
     )
-    def reprint(self, request: ApiRequest, data: JSONBody[ReprintRequest]) -> Changed:
-        """Letters that a print house had, and that did not come to an end; they go with the next run."""
-        context, actor = _acting(request)
-        return Changed(reprints.order(context, data.letters, reason=data.reason, actor=actor))
+    def reprint(
+        self, request: ApiRequest, data: JSONBody[ReprintRequest], key: OptionalKey = None
+    ) -> Response[Changed]:
+        """Letters that a print house had, and that did not come to an end; they go with the next run.
+
+        One that waits to be printed again already stays as it is.
+        """
+        context, actor = acting(request)
+
+        def order() -> Changed:
+            return Changed(reprints.order(context, data.letters, reason=data.reason, actor=actor))
+
+        return done_once(key, "POST /v1/print/reprints", data, context, order)
 
     @post(
         "/given-up",
@@ -147,19 +155,8 @@ class PrintLetters(Controller):
     )
     def give_up(self, request: ApiRequest, data: JSONBody[GiveUpRequest]) -> Changed:
         """Letters that a print house has and rejected, for example; evidence says so, and their senders see it."""
-        context, actor = _acting(request)
+        context, actor = acting(request)
         return Changed(post_returned.give_up(context, data.letters, actor=actor))
-
-
-def _acting(request: ApiRequest) -> tuple[Context, str]:
-    """Who acts.
-
-    Raises:
-        Forbidden: not an operator of the platform.
-    """
-    access.operator_of(request.auth)
-    context = context_of(request)
-    return context, access.actor_of(context, request.auth)
 
 
 def _check(data: ReleaseRequest) -> None:

@@ -14,6 +14,7 @@ from service.api.operations import Operations
 from service.api.paper import Paper
 from service.api.print_desk import PrintDesk
 from service.api.print_letters import PrintLetters
+from service.api.print_views import PrintViews
 from service.api.recipients import Recipients
 from service.api.schemas import Schemas
 from service.api.signatures import SignatureRequests
@@ -42,6 +43,7 @@ def api_handlers() -> list[ControllerRouterHandler]:
         Operations,
         PrintDesk,
         PrintLetters,
+        PrintViews,
         HealthChecks,
         read_metrics,
     ]

@@ -31,6 +31,8 @@ def _older(value: Any) -> Any:
 
 def _null(schema: dict[str, Any]) -> None:
     """A type "null" among others becomes the word that 3.0 has for it."""
+    if isinstance(kinds := schema.get("type"), list) and set(kinds) - {"null"} == {"string"}:
+        schema |= {"type": "string", "nullable": "null" in kinds}
     for word in ("oneOf", "anyOf"):
         alternatives = schema.get(word)
         if not isinstance(alternatives, list):

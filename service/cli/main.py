@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+BESIDE_A_DEMO = "Beside a running demo, 'source .zending/environment' sets them."
 CHECKOUT = Path(__file__).resolve().parents[2]
 
 
@@ -52,7 +53,8 @@ class Zending(click.Group):
         try:
             return super().invoke(context)
         except SettingsRefused as error:
-            raise click.ClickException(f"the settings can't be used:\n{error}") from None
+            hint = "" if {"DATABASE_URL", "DATABASE_URL_FILE"} & os.environ.keys() else f"\n{BESIDE_A_DEMO}"
+            raise click.ClickException(f"the settings can't be used:\n{error}{hint}") from None
         except ZendingError as error:
             raise click.ClickException(f"{error.detail} ({error.code})") from None
 

@@ -99,14 +99,11 @@ def new_secret(client_id: str, target: Path) -> None:
 @click.argument("what", type=click.Choice(["ask", "end"]))
 def returned_mail(slug: str, what: str) -> None:
     """Say what becomes of letters that come back: the organisation is asked for another address, or that is the end."""
-    from service.db.models import Organisation
-    from service.usecases import audit
+    from service.usecases import paper_choices
 
     with database_of().transaction() as session:
-        found = organisation_of(session, slug)
-        session.execute(update(Organisation).where(Organisation.id == found).values(returned_mail=what))
-        details: dict[str, str | int | None] = {"returned_mail": what}
-        audit.record(session, actor=ACTOR, act="organisation.returned_mail", subject=slug, details=details)
+        organisation_of(session, slug)
+        paper_choices.choose(session, slug, returned_mail=what, actor=ACTOR)
     click.echo(f"Letters of {slug} that come back: {what}.")
 
 
@@ -118,15 +115,11 @@ def undeliverable(slug: str, what: str) -> None:
 
     It holds for what is handed in some seconds from now on.
     """
-    from service.db.models import Organisation
-    from service.usecases import audit
+    from service.usecases import paper_choices
 
-    chosen = None if what == "default" else what
     with database_of().transaction() as session:
-        found = organisation_of(session, slug)
-        session.execute(update(Organisation).where(Organisation.id == found).values(undeliverable=chosen))
-        details: dict[str, str | int | None] = {"undeliverable": chosen}
-        audit.record(session, actor=ACTOR, act="organisation.undeliverable", subject=slug, details=details)
+        organisation_of(session, slug)
+        paper_choices.choose(session, slug, undeliverable=what, actor=ACTOR)
     click.echo(f"Letters of {slug} that can't be delivered: {what}.")
 
 
@@ -178,14 +171,11 @@ def share_envelopes(slug: str, what: str) -> None:
 
     It holds for what is handed in some seconds from now on.
     """
-    from service.db.models import Organisation
-    from service.usecases import audit
+    from service.usecases import paper_choices
 
     with database_of().transaction() as session:
-        found = organisation_of(session, slug)
-        session.execute(update(Organisation).where(Organisation.id == found).values(share_envelopes=what == "on"))
-        details: dict[str, str | int | None] = {"share_envelopes": what}
-        audit.record(session, actor=ACTOR, act="organisation.share_envelopes", subject=slug, details=details)
+        organisation_of(session, slug)
+        paper_choices.choose(session, slug, share_envelopes=what, actor=ACTOR)
     click.echo(f"Letters of {slug} to the same addressee in one envelope: {what}.")
 
 

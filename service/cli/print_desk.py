@@ -3,11 +3,10 @@
 Who acts is told as for ``zending ops`` (``ZENDING_OPERATOR_TOKEN``).
 """
 
-import json
 import sys
 from datetime import date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 import msgspec
@@ -16,13 +15,21 @@ from rich.text import Text
 
 from service.cli.operating import actor_of, console, quietly, running
 from service.cli.print_letters import COMMANDS
+from service.cli.print_views import AS_JSON, LIMIT, said, show_table, tell
+from service.cli.print_views import COMMANDS as VIEWS
 from service.identity.scopes import Scope
 
 if TYPE_CHECKING:
     from service.usecases.reconciliation import Balance, BatchBalance
 
-AS_JSON = click.option("--json", "as_json", is_flag=True, help="For programs.")
-LIMIT = click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 200))
+
+_EFFECTS: Final = {
+    "taken": "came back; its sender sees it",
+    "repeated": "is known to have come back",
+    "early": "is not handed over yet; it counts from then on",
+    "odd": "is no letter that was sent from here",
+    "away": "can't be read now: its sender's key is away; take it in again later",
+}
 
 
 @click.group("print")
@@ -32,14 +39,20 @@ def print_() -> None:
 
 
 @print_.command("close")
-def close() -> None:
+@click.option("--printer", help="Only what goes to this print house first.")
+@click.option("--product", help="Only letters of this product.")
+def close(*, printer: str | None, product: str | None) -> None:
     """Freeze what waits into batches now; workers hand them to the print house."""
-    from service.domain.states import Actor
     from service.usecases import print_runs
 
     with running() as application:
-        count = print_runs.close(application.context, Actor.OPERATOR)
-    click.echo("Nothing waited." if not count else f"{count} {'batch' if count == 1 else 'batches'} closed.")
+        actor = actor_of(application, Scope.PRINT_OPERATE)
+        count = print_runs.close(application.context, actor=actor, printer=printer, product=product)
+    click.echo(
+        "Nothing could go: no letter waits that is not held."
+        if not count
+        else f"{count} {'batch' if count == 1 else 'batches'} closed."
+    )
 
 
 @print_.command("list")
@@ -52,7 +65,7 @@ def list_(*, limit: int, as_json: bool) -> None:
     with running() as application:
         found = reconciliation.newest(application.context, limit=limit)
     if as_json:
-        _tell(found)
+        tell(found)
         return
     _batches(found)
 
@@ -72,18 +85,18 @@ def show(*, number: int, as_json: bool) -> None:
         raise click.ClickException(f"there is no batch {number}.")
     balance, missing = found
     if as_json:
-        _tell({"batch": balance, "missing": missing, "shared": shared, "files": files})
+        tell({"batch": balance, "missing": missing, "shared": shared, "files": files})
         return
     table = Table(box=None, show_header=False)
-    for name, value in msgspec.to_builtins(balance).items():
-        table.add_row(name.replace("_", " "), Text(_said(value)))
+    for name in balance.__struct_fields__:
+        table.add_row(name.replace("_", " "), Text(_shown(name, getattr(balance, name))))
     console().print(table)
     for letter in missing:
         click.echo(f"missing  {letter}")
     for envelope in shared:
         click.echo(f"envelope {envelope.set}  {envelope.sheets} sheets  {', '.join(envelope.letters)}")
     for file in files:
-        click.echo(f"{file.received_at:%Y-%m-%d %H:%M}  {file.kind or file.state}  {file.name}  {file.code or ''}")
+        click.echo(f"{said(file.received_at)}  {file.kind or file.state}  {file.name}  {file.code or ''}")
 
 
 @print_.command("reconcile")
@@ -98,7 +111,7 @@ def reconcile(*, day: datetime | None, as_json: bool) -> None:
         wanted: date = calendar.local_date(application.context.clock()) if day is None else day.date()
         total, each = reconciliation.of_day(application.context, wanted)
     if as_json:
-        _tell({"day": total, "batches": each})
+        tell({"day": total, "batches": each})
     else:
         _batches(each)
         click.echo(
@@ -115,18 +128,17 @@ def reconcile(*, day: datetime | None, as_json: bool) -> None:
 @click.option("--printer", help="The print house that wrote them; may be left out where there is one only.")
 def ack(*, files: tuple[Path, ...], printer: str | None) -> None:
     """Take in files of a print house by hand: acknowledgements, responses, events, pull answers, deletions, scans."""
-    from printing.errors import PrintingError
-    from service.usecases import post_reports, printers
+    from service.domain.errors import Invalid
+    from service.usecases import print_desk, printers
 
     worst = 0
     with running() as application:
-        context = application.context
-        named = printers.only(context) if printer is None else printer
-        printers.way(context, named)
+        context, actor = application.context, actor_of(application, Scope.PRINT_OPERATE)
+        named = printers.only(context) if printer is None else context.printers.named(printer).name
         for file in files:
             try:
-                taken = post_reports.take(context, named, file.name, file.read_bytes(), context.clock())
-            except PrintingError as error:
+                taken = print_desk.take_in(context, named, file.name, file.read_bytes(), actor=actor)
+            except Invalid as error:
                 click.echo(f"{file.name}: {error.detail} ({error.code})")
                 worst = 1
                 continue
@@ -150,9 +162,10 @@ def returns(*, letters: tuple[str, ...], listed: Any, cause: str | None) -> None
     if not given:
         raise click.UsageError("give letters, or a list.")
     with running() as application:
-        done = post_returned.take(application.context, given)
+        actor = actor_of(application, Scope.PRINT_OPERATE)
+        done = post_returned.take(application.context, given, actor=actor)
     for each in done:
-        click.echo(f"{each.effect:9} {each.letter}")
+        click.echo(f"{each.effect:9} {each.letter}  {_EFFECTS.get(each.effect, '')}".rstrip())
     sys.exit(1 if any(each.effect == "odd" for each in done) else 0)
 
 
@@ -180,15 +193,16 @@ def pulls(*, limit: int, as_json: bool) -> None:
     with running() as application:
         found = print_desk.pulls(application.context, limit=limit)
     if as_json:
-        _tell(found)
+        tell(found)
         return
-    table = Table("batch", "list", "ordered", "sent", "answered", "letters", "taken out", "too late", box=None)
+    rows: list[tuple[Any, ...]] = []
     for each in found:
         out = sum(letter.pulled is True for letter in each.letters)
         late = sum(letter.pulled is False for letter in each.letters)
         moments = (each.ordered_at, each.sent_at, each.answered_at)
-        table.add_row(*map(_said, (each.batch, each.number, *moments, len(each.letters), out, late)))
-    console().print(table)
+        rows.append((each.batch, each.number, *moments, len(each.letters), out, late, each.reason))
+    names = ("batch", "list", "ordered", "sent", "answered", "letters", "taken out", "too late", "why")
+    show_table(names, rows, none="No letter was to be taken out.")
 
 
 @print_.command("exceptions")
@@ -202,12 +216,12 @@ def exceptions(*, every: bool, limit: int, as_json: bool) -> None:
     with running() as application:
         found = print_desk.exceptions(application.context, every=every, limit=limit)
     if as_json:
-        _tell(found)
+        tell(found)
         return
     for each in found:
         about = each.letter or (f"batch {each.batch}" if each.batch is not None else "")
         seen = f" (seen by {each.seen_by})" if each.seen_by else ""
-        click.echo(f"{each.at:%Y-%m-%d %H:%M}  {each.id}  {each.code}  {about}  {each.detail}{seen}")
+        click.echo(f"{said(each.at)}  {each.id}  {each.code}  {about}  {each.detail}{seen}")
     if not found:
         click.echo("Everything fits.")
 
@@ -233,40 +247,39 @@ def inbox(*, limit: int, as_json: bool) -> None:
     with running() as application:
         found = print_desk.inbounds(application.context, limit=limit)
     if as_json:
-        _tell(found)
+        tell(found)
         return
+    if not found:
+        click.echo("No file came in.")
     for each in found:
         told = ", ".join(f"{count} {effect}" for effect, count in each.effects.items())
         what = each.kind or each.code or ""
-        click.echo(f"{each.received_at:%Y-%m-%d %H:%M}  {each.printer}  {each.state}  {what}  {each.name}  {told}")
+        click.echo(f"{said(each.received_at)}  {each.printer}  {each.state}  {what}  {each.name}  {told}")
 
 
-for _command in COMMANDS:
+for _command in (*COMMANDS, *VIEWS):
     print_.add_command(_command)
 
 
 def _batches(found: "list[BatchBalance]") -> None:
-    table = Table(
-        *("batch", "printer", "state", "letters", "sheets", "acknowledged", "posted", "missing", "late", "returned"),
-        "off",
-        box=None,
-    )
+    names = ("batch", "printer", "state", "letters", "sheets", "acknowledged", "posted", "missing", "late", "returned")
+    rows: list[tuple[Any, ...]] = []
     for each in found:
-        row: tuple[Any, ...] = (each.number, each.printer, each.state, each.letters, each.sheets, each.acknowledged_at)
-        row += (each.posted, each.missing, each.late, each.returned, _off(each))
-        table.add_row(*(Text(_said(value)) for value in row))
-    console().print(table)
+        state = f"{each.state}, held" if each.held else each.state
+        row = (each.number, each.printer, state, each.letters, each.sheets, each.acknowledged_at)
+        rows.append((*row, each.posted, each.missing, each.late, each.returned, _off(each)))
+    show_table((*names, "off"), rows, none="There is no batch.")
+
+
+def _shown(name: str, value: Any) -> str:
+    if name == "held" and value is not None:
+        return f"since {said(value.at)} by {value.by}: {value.reason}"
+    if name == "product":
+        key = msgspec.json.decode(value)
+        sides, ink = ("duplex" if key["duplex"] else "simplex"), ("colour" if key["colour"] else "grey")
+        return f"{key['product']}, {sides}, {ink}, {key['envelope']}, {key['language']}"
+    return said(value)
 
 
 def _off(balance: "Balance") -> str:
     return ", ".join(each.replace("_", " ") for each in balance.off)
-
-
-def _said(value: Any) -> str:
-    if isinstance(value, datetime):
-        return f"{value:%Y-%m-%d %H:%M}"
-    return "" if value is None else ", ".join(value) if isinstance(value, list) else str(value)
-
-
-def _tell(value: Any) -> None:
-    click.echo(json.dumps(msgspec.to_builtins(value), indent=1))

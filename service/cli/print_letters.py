@@ -1,7 +1,5 @@
 """``zending print`` for single letters, batches and products: hold, release, print again."""
 
-import sys
-
 import click
 
 from service.cli.operating import actor_of, running
@@ -28,7 +26,7 @@ def hold(*, letters: tuple[str, ...], batch: int | None, product: str | None, re
         elif product is not None:
             print_holds.hold_product(context, *_product(product), reason=reason, actor=actor)
         else:
-            click.echo(f"{print_holds.hold_letters(context, letters, reason=reason, actor=actor)} letters held.")
+            click.echo(f"{counted(print_holds.hold_letters(context, letters, reason=reason, actor=actor))} held.")
             return
     click.echo("Held.")
 
@@ -49,22 +47,9 @@ def release(*, letters: tuple[str, ...], batch: int | None, product: str | None)
         elif product is not None:
             print_holds.release_product(context, *_product(product), actor=actor)
         else:
-            click.echo(f"{print_holds.release_letters(context, letters, actor=actor)} letters released.")
+            click.echo(f"{counted(print_holds.release_letters(context, letters, actor=actor))} released.")
             return
     click.echo("Released.")
-
-
-@click.command("waiting")
-def waiting() -> None:
-    """Show letters that wait for more than their next cut-off: why, how many, since when. Ends with 1 if there are."""
-    from service.usecases import print_waiting
-
-    with running() as application:
-        found = print_waiting.stuck(application.context)
-    for each in found:
-        since = f"{each.since:%Y-%m-%d %H:%M}"
-        click.echo(f"{each.why:9}  {each.printer or '-'}  {each.product}  {each.letters} letters since {since}")
-    sys.exit(1 if found else 0)
 
 
 @click.command("move")
@@ -78,7 +63,7 @@ def move(*, source: str, target: str, product: str | None) -> None:
     with running() as application:
         actor = actor_of(application, Scope.PRINT_OPERATE)
         count = print_moves.move(application.context, source, target, product=product, actor=actor)
-    click.echo(f"{count} letters moved.")
+    click.echo(f"{counted(count)} moved.")
 
 
 @click.command("reprint")
@@ -91,7 +76,7 @@ def reprint(*, letters: tuple[str, ...], reason: str) -> None:
     with running() as application:
         actor = actor_of(application, Scope.PRINT_OPERATE)
         count = reprints.order(application.context, letters, reason=reason, actor=actor)
-    click.echo(f"{count} letters wait to be printed again.")
+    click.echo(f"To be printed again: {counted(count)}.")
 
 
 @click.command("give-up")
@@ -103,22 +88,15 @@ def give_up(*, letters: tuple[str, ...]) -> None:
     with running() as application:
         actor = actor_of(application, Scope.PRINT_OPERATE)
         count = post_returned.give_up(application.context, letters, actor=actor)
-    click.echo(f"{count} letters given up.")
+    click.echo(f"{counted(count)} given up.")
 
 
-@click.command("proof")
-@click.argument("delivery")
-def proof(*, delivery: str) -> None:
-    """Have the letter of a delivery printed once to be looked at; it is never posted, and nothing changes for it."""
-    from service.usecases import proofs
-
-    with running() as application:
-        actor = actor_of(application, Scope.PRINT_OPERATE)
-        printer, file = proofs.send(application.context, delivery, actor=actor)
-    click.echo(f"{file} is with {printer}.")
+def counted(count: int) -> str:
+    """So many letters, in words."""
+    return f"{count} letter{'' if count == 1 else 's'}"
 
 
-COMMANDS = (hold, release, waiting, move, reprint, give_up, proof)
+COMMANDS = (hold, release, move, reprint, give_up)
 
 
 def _one_of(letters: tuple[str, ...], batch: int | None, product: str | None) -> None:

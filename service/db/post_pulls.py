@@ -56,8 +56,12 @@ def letters(session: Session, pulls: Collection[uuid.UUID]) -> Sequence[PrintPul
 
 def of_deliveries(session: Session, deliveries: Collection[uuid.UUID]) -> set[tuple[uuid.UUID, int, int]]:
     """The letters of these deliveries that are on a list already: delivery, leg, attempt."""
-    query = select(PrintPullLetter).where(among(PrintPullLetter.delivery_id, deliveries))
-    return {(row.delivery_id, row.leg, row.attempt) for row in session.scalars(query)}
+    return {(row.delivery_id, row.leg, row.attempt) for row in asked(session, deliveries)}
+
+
+def asked(session: Session, deliveries: Collection[uuid.UUID]) -> Sequence[PrintPullLetter]:
+    """What was asked to be taken out of these deliveries' letters."""
+    return session.scalars(select(PrintPullLetter).where(among(PrintPullLetter.delivery_id, deliveries))).all()
 
 
 def newest(session: Session, *, limit: int) -> Sequence[tuple[PrintPull, PrintBatch]]:

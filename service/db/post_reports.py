@@ -78,6 +78,12 @@ def inbounds(session: Session, *, batch: int | None = None, limit: int) -> Seque
     return session.scalars(query.order_by(PrintInbound.received_at.desc()).limit(limit)).all()
 
 
+def inbounds_about(session: Session, batches: Collection[int]) -> Sequence[PrintInbound]:
+    """What came in and was taken in about batches, or other parcels, by their numbers; the first first."""
+    query = select(PrintInbound).where(PrintInbound.batch.in_(batches), PrintInbound.state == "taken")
+    return session.scalars(query.order_by(PrintInbound.received_at)).all()
+
+
 def inbound_over(session: Session, *, before: datetime, limit: int) -> Sequence[PrintInbound]:
     """What was taken in or refused before that moment and whose bytes are still kept, locked."""
     query = select(PrintInbound).where(PrintInbound.taken_at < before, PrintInbound.path.is_not(None))

@@ -9,7 +9,7 @@ from sqlalchemy import func, literal, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from service.db.models import PrintCutoff, PrintLetter
+from service.db.models import PrintBatch, PrintCutoff, PrintLetter
 from service.db.print_models import PrintDeposit, PrintForecast, PrintHold
 from service.domain.print_envelopes import Envelope
 from service.domain.print_runs import Waiting
@@ -191,6 +191,22 @@ def told(session: Session, row: Mapping[str, Any]) -> None:
 def held(session: Session) -> Sequence[PrintHold]:
     """The products that are held back."""
     return session.scalars(select(PrintHold).order_by(PrintHold.printer, PrintHold.product)).all()
+
+
+def held_batches(session: Session) -> Sequence[PrintBatch]:
+    """The batches that are not handed over because an operator holds them back."""
+    query = select(PrintBatch).where(PrintBatch.held_at.is_not(None), PrintBatch.state == "frozen")
+    query = query.where(PrintBatch.emptied_at.is_(None))
+    return session.scalars(query.order_by(PrintBatch.number)).all()
+
+
+def held_letters(session: Session, *, limit: int) -> tuple[Sequence[PrintLetter], int]:
+    """The letters that are held one by one, those held first before the others, and how many there are in all."""
+    held = (*_FREE, PrintLetter.held_at.is_not(None))
+    found = session.scalars(
+        select(PrintLetter).where(*held).order_by(PrintLetter.held_at, PrintLetter.delivery_id).limit(limit)
+    ).all()
+    return found, session.scalar(select(func.count()).select_from(PrintLetter).where(*held)) or 0
 
 
 def hold(session: Session, row: Mapping[str, Any]) -> bool:

@@ -10,6 +10,7 @@ from sqlalchemy import func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
+from service.db.base import among
 from service.db.models import Organisation, PrintBatch, PrintCutoff, PrintLetter
 
 # One batch is frozen at a time: two that close at once would share letters.
@@ -222,6 +223,19 @@ def newest(session: Session, delivery: uuid.UUID, leg: int) -> PrintLetter | Non
     return session.scalar(
         query.order_by(PrintLetter.attempt.desc()).limit(1).with_for_update().execution_options(populate_existing=True)
     )
+
+
+def newest_of(
+    session: Session, deliveries: Collection[uuid.UUID]
+) -> dict[tuple[uuid.UUID, int], tuple[PrintLetter, PrintBatch | None]]:
+    """The last attempt at each letter of these deliveries, with its batch if it is in one; by delivery and leg."""
+    query = (
+        select(PrintLetter, PrintBatch)
+        .outerjoin(PrintBatch, PrintBatch.id == PrintLetter.batch_id)
+        .where(among(PrintLetter.delivery_id, deliveries))
+        .order_by(PrintLetter.attempt)
+    )
+    return {(letter.delivery_id, letter.leg): (letter, batch) for letter, batch in session.execute(query)}
 
 
 def queue_again(session: Session, letter: PrintLetter, *, reason: str, now: datetime) -> None:

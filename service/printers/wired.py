@@ -124,7 +124,7 @@ class Printers(Mapping[str, Printer]):
             NotFound: there is none.
         """
         if name not in self._printers:
-            raise NotFound("There is no print house by this name.")
+            raise NotFound(f"There is no print house by this name; there are: {', '.join(self._printers)}.")
         return self._printers[name]
 
     @property

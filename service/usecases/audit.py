@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 import json
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -91,6 +92,13 @@ def entries(
         rows = session.scalars(query).all()
     shown = [_entry(row) for row in rows[:limit]]
     return shown, shown[-1].id if len(rows) > limit else None
+
+
+def acts(session: Session, act: str, *, since: datetime, limit: int) -> list[Entry]:
+    """The newest of one kind of act since a moment."""
+    first = uuid.UUID(int=int(since.timestamp() * 1000) << 80)
+    query = select(AuditEntry).where(AuditEntry.act == act, AuditEntry.id >= first)
+    return [_entry(row) for row in session.scalars(query.order_by(AuditEntry.id.desc()).limit(limit))]
 
 
 def _entry(row: AuditEntry) -> Entry:

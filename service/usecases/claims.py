@@ -1,8 +1,10 @@
 """The key of a call that creates something: held while the work lasts, given back when it fails, answered again."""
 
+import hashlib
 import re
 import time
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -11,12 +13,14 @@ import structlog
 from sqlalchemy.exc import DBAPIError
 
 from service.db import idempotency
+from service.db.ids import new_id
 from service.domain.errors import IdempotencyMismatch, IdempotencyMissing, IdempotencyRunning, Invalid
 from service.usecases.context import Context
-from service.usecases.personal import open_value
+from service.usecases.personal import PLATFORM, PLATFORM_YEAR, open_value, seal_value
 
 log = structlog.get_logger()
 
+DONE: Final = 200
 SECONDS: Final = 90
 """Longer than the slowest inspection of one document and the storing of all; prolonged before each further one. After
 that a second request may take over from one whose process has died. Should the first one live after all, only one of
@@ -63,6 +67,46 @@ def answered(context: Context, organisation: uuid.UUID, seen: idempotency.Seen, 
     place = f"idempotency.answer:{seen.subject_id}"
     body = open_value(context, seen.answer, organisation=organisation, place=place)
     return Answered(seen.status, bytes(msgspec.json.decode(body, type=msgspec.Raw)), seen.subject_id)
+
+
+def once(context: Context, route: str, key: str | None, asked: object, act: Callable[[], object]) -> bytes:
+    """What ``act`` answers as JSON; the same call with the same key gets the first answer, and nothing is done again.
+
+    For acts of the platform's operators. Should a process die within the act, the next call does it once more.
+
+    Args:
+        context: the wired parts.
+        route: what is called.
+        key: the request's Idempotency-Key.
+        asked: what makes two calls the same.
+        act: does it, in transactions of its own.
+
+    Raises:
+        IdempotencyMissing, IdempotencyMismatch, IdempotencyRunning: about the key.
+        Invalid: ``idempotency_key_malformed``.
+    """
+    key = checked(key)
+    fingerprint = hashlib.sha256(msgspec.json.encode(asked, order="deterministic")).digest()
+    with context.database.transaction(organisations=[PLATFORM]) as session:
+        claim = idempotency.claim(session, PLATFORM, route, key, fingerprint, seconds=SECONDS)
+    if isinstance(claim, idempotency.Seen):
+        return answered(context, PLATFORM, claim, fingerprint).body
+    try:
+        body = msgspec.json.encode(act())
+        _complete(context, claim, body)
+    except Exception:
+        release(context, claim)
+        raise
+    return body
+
+
+def _complete(context: Context, claim: idempotency.Claim, body: bytes) -> None:
+    subject = new_id()
+    place = f"idempotency.answer:{subject}"
+    sealed = seal_value(context, msgspec.Raw(body), organisation=PLATFORM, year=PLATFORM_YEAR, place=place)
+    with context.database.transaction(organisations=[PLATFORM]) as session:
+        if not idempotency.complete(session, claim, status=DONE, answer=sealed, subject=subject):
+            raise IdempotencyRunning
 
 
 def go_on(context: Context, claim: idempotency.Claim) -> None:

@@ -47,6 +47,10 @@ class Dossier(Outline):
         """What it is sent under."""
         return terms.from_json(self.delivery.terms, registered=self.delivery.registered)
 
+    def has_leg(self, number: int) -> bool:
+        """Whether it has a leg by this number."""
+        return any(leg.number == number for leg in self.legs)
+
     def leg(self, number: int) -> LegRow:
         """A leg by its number.
 

@@ -24,14 +24,14 @@ from service.usecases import audit, dossiers, printers, recovery
 from service.usecases import post_letters as letters
 from service.usecases.context import Context
 from service.usecases.dossiers import Dossier
-from service.usecases.post_statements import OURS, PULLED, Effect, Odd, Statement, name_of
+from service.usecases.post_statements import OURS, PULLED, Effect, Odd, Statement, name_of, unknown
 from service.usecases.post_statements import place as place_of
 from service.usecases.printers import sha256_of
+from service.usecases.reasons import LENGTH, checked
 
 log = structlog.get_logger()
 
 MOST: Final = 50
-REASON_LENGTH: Final = 200
 _INSIDE: Final = frozenset({LegState.HANDED_OVER.value, LegState.PRINTED.value})
 """As far as a letter can still be taken out; later the post has it."""
 
@@ -46,8 +46,9 @@ def order(context: Context, names: Sequence[str], *, reason: str, actor: str) ->
         actor: who wants it.
 
     Raises:
-        Invalid: ``letter_unknown``, ``not_with_the_print_house``: nothing was ordered.
+        Invalid: ``reason_missing``, ``letter_unknown``, ``not_with_the_print_house``: nothing was ordered.
     """
+    reason = checked(reason)
     places = [place_of(name) for name in names]
     ids = {place[0] for place in places if place is not None}
     with context.database.transaction() as session:
@@ -57,10 +58,10 @@ def order(context: Context, names: Sequence[str], *, reason: str, actor: str) ->
         before = rows.of_deliveries(session, ids)
         wanted: dict[uuid.UUID, list[dict[str, object]]] = {}
         for name, place in zip(names, places, strict=True):
+            if place is None or place[0] not in found or not found[place[0]].has_leg(place[1]):
+                raise unknown(name)
             letter = sent[place][-1] if place in sent else None
-            if place is None or letter is None or place[0] not in found:
-                raise Invalid(f"There is no letter {name[:60]} with a print house.", code="letter_unknown")
-            if found[place[0]].leg(place[1]).state not in _INSIDE:
+            if letter is None or found[place[0]].leg(place[1]).state not in _INSIDE:
                 raise Invalid(f"The letter {name} is not with the print house.", code="not_with_the_print_house")
             if (*place, letter.attempt) not in before:
                 before.add((*place, letter.attempt))
@@ -121,7 +122,7 @@ def put(
             batch_id=batch_id,
             number=rows.next_number(session, batch_id),
             printer=batch.provider,
-            reason=reason[:REASON_LENGTH],
+            reason=reason[:LENGTH],
             ordered_by=actor,
             ordered_at=context.clock().replace(microsecond=0),
         )

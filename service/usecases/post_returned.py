@@ -27,7 +27,7 @@ from service.usecases.context import Context
 from service.usecases.dossiers import Dossier
 from service.usecases.personal import seal_personal
 from service.usecases.post_returns import ASKED, ENDED, SENT_AGAIN
-from service.usecases.post_statements import GIVEN_UP, OURS, Effect, Statement, named, place
+from service.usecases.post_statements import GIVEN_UP, OURS, Effect, Statement, named, place, unknown
 from service.usecases.progress import Cause, Progress
 
 MOST: Final = 5_000
@@ -74,14 +74,19 @@ def read_list(text: str) -> list[Returned]:
     return found
 
 
+def noon(day: date | None) -> datetime | None:
+    """The moment that stands for a day on which a letter came back."""
+    return None if day is None else datetime.combine(day, time(12), UTC)
+
+
 def _day(text: str, number: int) -> datetime | None:
     try:
-        return datetime.combine(date.fromisoformat(text), time(12), UTC) if text else None
+        return noon(date.fromisoformat(text)) if text else None
     except ValueError:
         raise Invalid(f"Line {number} can't be read: a day is YYYY-MM-DD.", code="list_malformed") from None
 
 
-def take(context: Context, given: Sequence[Returned]) -> list[Outcome]:
+def take(context: Context, given: Sequence[Returned], *, actor: str) -> list[Outcome]:
     """Take letters in that came back to an operator's desk; each once, however often it is scanned.
 
     Raises:
@@ -93,10 +98,10 @@ def take(context: Context, given: Sequence[Returned]) -> list[Outcome]:
     if any(each.cause is not None and each.cause not in _CAUSES for each in given):
         raise Invalid("A cause is one of M01 to M08 and F01 to F03.", code="cause_unknown")
     recovery.guard(context)
-    return [Outcome(each.letter, _take(context, each).value) for each in given]
+    return [Outcome(each.letter, _take(context, each, actor).value) for each in given]
 
 
-def _take(context: Context, given: Returned) -> Effect:
+def _take(context: Context, given: Returned, actor: str) -> Effect:
     now = context.clock()
     with context.database.transaction() as session:
         widen(session, printing.every_organisation(session))
@@ -122,7 +127,11 @@ def _take(context: Context, given: Returned) -> Effect:
             # Another scan of it, whatever cause was chosen this time.
             return Effect.REPEATED
         effects = letters.take(session, context, printer, new, received_at=now)
-    return next(each for each in Effect if effects[each])
+        effect = next(each for each in Effect if effects[each])
+        details: dict[str, str | int | None] = {"cause": given.cause, "effect": effect.value}
+        for each in new:
+            audit.record(session, actor=actor, act="print_letter.return", subject=each.letter, details=details)
+    return effect
 
 
 def name_known(session: Session, printer: str, statement: str) -> bool:
@@ -142,19 +151,26 @@ def give_up(context: Context, names: Sequence[str], *, actor: str) -> int:
         done = 0
         for name in names:
             found, at = _letters(session, name), place(name)
-            if not found or at is None:
-                raise Invalid("There is no such letter with a print house.", code="letter_unknown")
+            if at is None:
+                raise unknown(name)
+            if not found:
+                known = any(leg.number == at[1] for leg in deliveries.legs(session, [at[0]])[at[0]])
+                raise _not_there(name) if known else unknown(name)
             leg = next(leg for leg in deliveries.legs(session, [at[0]])[at[0]] if leg.number == at[1])
             _, attempt, printer = found[0]
             statement = f"{OURS}given_up:{name}:{attempt}"
             if name_known(session, printer, statement):
                 continue
             if leg.state not in {LegState.HANDED_OVER.value, LegState.PRINTED.value}:
-                raise Invalid("The letter is not with the print house.", code="not_with_the_print_house")
+                raise _not_there(name)
             given = Statement(statement, name, attempt, GIVEN_UP, now, actor=Actor.OPERATOR)
             done += letters.take(session, context, printer, [given], received_at=now)[Effect.TAKEN]
             audit.record(session, actor=actor, act="print_letter.give_up", subject=name)
     return done
+
+
+def _not_there(name: str) -> Invalid:
+    return Invalid(f"The letter {name} is not with the print house.", code="not_with_the_print_house")
 
 
 def _letters(session: Session, given: str) -> list[tuple[str, int, str]]:

@@ -13,7 +13,7 @@ from service.db.post_models import PrintReport
 from service.db.post_reports import SentLetter
 from service.domain.addresses import ReturnReason
 from service.domain.delivery import Report
-from service.domain.errors import NotFound
+from service.domain.errors import Invalid, NotFound
 from service.domain.evidence_record import Letter
 from service.domain.states import Actor, Event
 
@@ -143,6 +143,13 @@ def place(letter: str) -> tuple[uuid.UUID, int] | None:
         return (parse_id(DELIVERY, head), int(leg)) if leg.isascii() and leg.isdecimal() else None
     except NotFound:
         return None
+
+
+def unknown(name: str) -> Invalid:
+    """The error about a letter that is not there; what somebody typed is told back only where it is a name."""
+    if place(name) is None:
+        return Invalid("A letter is named as manifests name it: dlv_…-1.", code="letter_unknown")
+    return Invalid(f"There is no letter {name}.", code="letter_unknown")
 
 
 def named(letter: SentLetter) -> tuple[str, int]:

@@ -6,16 +6,18 @@ from datetime import datetime
 
 import msgspec
 
+from printing.exchange import ExchangeRefused
 from service.db import post_pulls
 from service.db import post_reports as rows
 from service.db.ids import parse_id, public_id
 from service.db.post_models import PrintException, PrintInbound, PrintPull, PrintPullLetter
 from service.db.printing import every_organisation
 from service.db.session import widen
-from service.usecases import audit
+from service.domain.errors import Invalid
+from service.usecases import audit, post_reports, printers
 from service.usecases.context import Context
 from service.usecases.personal import PLATFORM
-from service.usecases.post_reports import INBOUND
+from service.usecases.post_reports import INBOUND, Taken
 from service.usecases.post_statements import name_of
 
 EXCEPTION = "pex"
@@ -80,6 +82,32 @@ def inbounds(context: Context, *, batch: int | None = None, limit: int) -> list[
     """What came in last, newest first."""
     with context.database.transaction(organisations=[PLATFORM]) as session:
         return [_inbound(row) for row in rows.inbounds(session, batch=batch, limit=limit)]
+
+
+def take_in(context: Context, printer: str | None, name: str, data: bytes, *, actor: str) -> Taken:
+    """Take in a file of a print house that a person brings: of every kind that comes by itself as well.
+
+    Args:
+        context: the wired parts.
+        printer: who wrote it; None where there is one print house only.
+        name: the file's.
+        data: its bytes.
+        actor: who brings it.
+
+    Raises:
+        NotFound: there is no such print house.
+        Invalid: ``printer_missing``; ``file_too_big``: nothing is kept.
+        Retryable: the database was restored and nobody has looked at it yet.
+    """
+    named = printers.only(context) if printer is None else context.printers.named(printer).name
+    try:
+        taken = post_reports.take(context, named, name, data, context.clock())
+    except ExchangeRefused as error:
+        raise Invalid(error.detail, code=error.code.lower()) from error
+    with context.database.transaction(organisations=[PLATFORM]) as session:
+        details: dict[str, str | int | None] = {"printer": named, "state": taken.state, "code": taken.code}
+        audit.record(session, actor=actor, act="print.file.take", subject=taken.id, details=details)
+    return taken
 
 
 def exceptions(context: Context, *, every: bool = False, limit: int) -> list[ExceptionView]:

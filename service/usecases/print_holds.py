@@ -1,7 +1,9 @@
 """What an operator holds back from print, with a reason: letters, batches, products; and lets go again."""
 
 from collections.abc import Sequence
+from datetime import datetime
 
+import msgspec
 from sqlalchemy.orm import Session
 
 from service.db import jobs, print_runs, printing
@@ -14,9 +16,22 @@ from service.usecases import audit
 from service.usecases.context import Context
 from service.usecases.personal import PLATFORM
 from service.usecases.post_statements import place as place_of
+from service.usecases.post_statements import unknown
 from service.usecases.print_sharing import leave_run
+from service.usecases.reasons import checked
 
-REASON_LENGTH = 200
+
+class Held(msgspec.Struct, frozen=True):
+    """Since when something is held back, by whom, and why."""
+
+    at: datetime
+    by: str
+    reason: str
+
+
+def held_of(row: PrintLetter | PrintBatch) -> Held | None:
+    """What holds a letter or batch back."""
+    return None if row.held_at is None else Held(row.held_at, row.held_by or "", row.held_reason or "")
 
 
 def hold_letters(context: Context, names: Sequence[str], *, reason: str, actor: str) -> int:
@@ -31,7 +46,7 @@ def hold_letters(context: Context, names: Sequence[str], *, reason: str, actor: 
     Raises:
         Invalid: ``reason_missing``; ``letter_unknown`` or ``letter_not_waiting``: nothing was held.
     """
-    reason = _checked(reason)
+    reason = checked(reason)
     held = 0
     with context.database.transaction() as session:
         widen(session, printing.every_organisation(session))
@@ -71,7 +86,7 @@ def hold_batch(context: Context, number: int, *, reason: str, actor: str) -> Non
         Invalid: ``reason_missing``.
         Conflict: ``batch_fixed``, it is with the print house or on its way; ``held_already``.
     """
-    reason = _checked(reason)
+    reason = checked(reason)
     with context.database.transaction() as session:
         batch = _batch(session, number)
         if batch.state != "frozen" or batch.fixed_at is not None:
@@ -107,9 +122,10 @@ def hold_product(context: Context, printer: str, product: str, *, reason: str, a
         Invalid: ``reason_missing``.
         Conflict: ``held_already``.
     """
-    reason = _checked(reason)
-    if product not in context.printers.named(printer).products:
-        raise NotFound("The print house has no such product.")
+    reason = checked(reason)
+    offered = context.printers.named(printer).products
+    if product not in offered:
+        raise NotFound(f"The print house has no such product; it offers: {', '.join(offered)}.")
     with context.database.transaction() as session:
         row = {"printer": printer, "product": product, "held_at": context.clock(), "held_by": actor, "reason": reason}
         if not print_runs.hold(session, row):
@@ -129,25 +145,18 @@ def release_product(context: Context, printer: str, product: str, *, actor: str)
         audit.record(session, actor=actor, act="print_product.release", subject=f"{printer}:{product}")
 
 
-def _checked(reason: str) -> str:
-    reason = reason.strip()
-    if not 0 < len(reason) <= REASON_LENGTH:
-        raise Invalid(f"A reason has 1 to {REASON_LENGTH} characters.", code="reason_missing")
-    return reason
-
-
 def _waiting(session: Session, name: str) -> PrintLetter:
     place = place_of(name)
     letter = None if place is None else printing.newest(session, *place)
     if letter is None:
-        raise Invalid("There is no such letter.", code="letter_unknown")
+        raise unknown(name)
     if letter.batch_id is not None:
-        raise Invalid("The letter does not wait: it is in a batch.", code="letter_not_waiting")
+        raise Invalid(f"The letter {name} does not wait: it is in a batch.", code="letter_not_waiting")
     return letter
 
 
 def _batch(session: Session, number: int) -> PrintBatch:
     batch = printing.numbered(session, number)
     if batch is None:
-        raise NotFound("There is no batch with this number.")
+        raise NotFound(f"There is no batch {number}.")
     return batch

@@ -6,9 +6,29 @@ from service.db.session import widen
 from service.domain.errors import Conflict, Invalid
 from service.domain.print_runs import share
 from service.domain.states import Actor
+from service.printers.wired import Printer
 from service.usecases import audit, recovery
 from service.usecases.context import Context
 from service.usecases.print_runs import cut_all, keys_of, most_of, room, write_run
+
+
+def check(
+    context: Context, source: str, target: str, *, product: str | None = None
+) -> tuple[Printer, Printer, list[str]]:
+    """Both print houses, and the products that both offer.
+
+    Raises:
+        NotFound: there is no such print house.
+        Invalid: ``printers_same``.
+        Conflict: ``product_not_offered`` by both.
+    """
+    giver, taker = context.printers.named(source), context.printers.named(target)
+    if giver is taker:
+        raise Invalid("Letters move from one print house to another.", code="printers_same")
+    both = sorted(giver.products.keys() & taker.products.keys() & ({product} if product else giver.products.keys()))
+    if not both:
+        raise Conflict("The two print houses do not both offer that.", code="product_not_offered")
+    return giver, taker, both
 
 
 def move(context: Context, source: str, target: str, *, product: str | None = None, actor: str) -> int:
@@ -25,17 +45,11 @@ def move(context: Context, source: str, target: str, *, product: str | None = No
         actor: who wants it.
 
     Raises:
-        NotFound: there is no such print house.
-        Invalid: ``printers_same``.
-        Conflict: ``product_not_offered`` by both; ``product_held`` at the other; ``run_under_way``: try again.
+        NotFound, Invalid, Conflict: as of ``check``.
+        Conflict: ``product_held`` at the other; ``run_under_way``: try again.
     """
     recovery.guard(context)
-    giver, taker = context.printers.named(source), context.printers.named(target)
-    if giver is taker:
-        raise Invalid("Letters move from one print house to another.", code="printers_same")
-    both = sorted(giver.products.keys() & taker.products.keys() & ({product} if product else giver.products.keys()))
-    if not both:
-        raise Conflict("The two print houses do not both offer that.", code="product_not_offered")
+    giver, taker, both = check(context, source, target, product=product)
     now, moved = context.clock(), 0
     with context.database.transaction() as session:
         widen(session, printing.every_organisation(session))

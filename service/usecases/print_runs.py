@@ -26,11 +26,12 @@ from service.db.models import PrintBatch, PrintLetter
 from service.db.print_models import PrintDeposit
 from service.db.session import widen
 from service.domain import calendar
+from service.domain.errors import Conflict, NotFound
 from service.domain.print_envelopes import enveloped
 from service.domain.print_runs import Room, Waiting, cut, share
 from service.domain.states import Actor, Event, LegState
 from service.printers.wired import Printer, Product, Schedule
-from service.usecases import dossiers, recovery
+from service.usecases import audit, dossiers, recovery
 from service.usecases.adoption import adopt
 from service.usecases.context import Context
 from service.usecases.dossiers import Dossier
@@ -52,29 +53,32 @@ def close_due(context: Context) -> int:
     return cut_all(context) if begun or _is_open(context) else 0
 
 
-def close(context: Context, actor: Actor, *, printer: str | None = None, product: str | None = None) -> int:
+def close(context: Context, *, actor: str, printer: str | None = None, product: str | None = None) -> int:
     """Begin runs of everything that waits now, whatever the hour, and cut them; the number of batches.
 
     Args:
         context: the wired parts.
-        actor: who wants it.
+        actor: who wants it, an operator.
         printer: only letters that go there first.
         product: only these.
 
     Raises:
-        NotFound: there is no such print house.
+        NotFound: there is no such print house, or nobody offers such a product.
+        Conflict: ``run_under_way``: try again.
     """
     recovery.guard(context)
     only = None if printer is None else context.printers.named(printer).name
+    if product is not None and all(product not in each.products for each in context.printers.values()):
+        raise NotFound("No print house has such a product.")
     with context.database.transaction() as session:
         widen(session, print_rows.every_organisation(session))
         if not print_rows.lock_freezing(session):
-            # Somebody else is at it.
-            return 0
+            raise Conflict("A run is being planned; try again.", code="run_under_way")
         for schedule in context.printers.schedules():
             for each in schedule.products:
                 if only in {None, schedule.printer.name} and product in {None, each.name}:
-                    _plan(session, context, schedule.printer, each, actor, cut_off=None)
+                    _plan(session, context, schedule.printer, each, Actor.OPERATOR, cut_off=None)
+        audit.record(session, actor=actor, act="print.close", subject=f"{printer or '*'}:{product or '*'}")
     return cut_all(context)
 
 

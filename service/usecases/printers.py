@@ -30,7 +30,7 @@ def only(context: Context) -> str:
     """
     found = names(context)
     if len(found) != 1:
-        raise Invalid("There are several print houses: name the one.", code="printer_missing")
+        raise Invalid(f"There are several print houses: name one of {', '.join(found)}.", code="printer_missing")
     return found[0]
 
 

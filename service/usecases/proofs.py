@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from printing.batch import BatchLetter, merge
 from printing.encryption import seal_for
-from printing.errors import ProviderUnavailable
+from printing.errors import PrintingError, ProviderUnavailable
 from printing.manifest import Manifest, describe_file, pack, proof_name
 from printing.proof_mark import mark
 from printing.providers.base import Parcel, hand_over
@@ -28,6 +28,9 @@ from service.usecases.dossiers import Dossier
 from service.usecases.printers import sha256_of
 from service.usecases.products import read_product
 
+ROUTE: Final = "POST /v1/print/proofs"
+ACT: Final = "print_letter.proof"
+"""How the trail calls it, which is where proofs are found again."""
 NOBODYS: Final = "0" * 12
 """The set in the sheet codes of a proof; no letter is ever given it (the sequence begins at 1)."""
 
@@ -46,10 +49,30 @@ def send(context: Context, delivery: str, *, actor: str) -> tuple[str, str]:
     Raises:
         NotFound: there is no such delivery.
         Conflict: ``proof_refused``: it has no letter now, or one that bears a number of the post.
+            ``proof_not_sent``: what the print house has, or the copy, must be looked at by a person.
         Retryable: the print house can't be reached.
-        ProviderRefused: what a person must look at.
     """
     recovery.guard(context)
+    try:
+        return _send(context, delivery, actor)
+    except ProviderUnavailable as error:
+        raise Retryable("The print house can't be reached.", code="print_provider_unavailable") from error
+    except PrintingError as error:
+        raise Conflict(f"{error.detail} ({error.code})", code="proof_not_sent") from error
+
+
+def check(context: Context, delivery: str) -> None:
+    """Whether a delivery has a letter of which a proof may be printed.
+
+    Raises:
+        NotFound, Conflict: as of ``send``.
+    """
+    with context.database.transaction() as session:
+        widen(session, rows.every_organisation(session))
+        _newest(session, context, parse_id(DELIVERY, delivery))
+
+
+def _send(context: Context, delivery: str, actor: str) -> tuple[str, str]:
     with context.database.transaction() as session:
         widen(session, rows.every_organisation(session))
         dossier, letter = _newest(session, context, parse_id(DELIVERY, delivery))
@@ -63,18 +86,15 @@ def send(context: Context, delivery: str, *, actor: str) -> tuple[str, str]:
         audit.record(
             session,
             actor=actor,
-            act="print_letter.proof",
+            act=ACT,
             subject=delivery,
-            details={"printer": printer.name, "file": parcel_name},
+            details={"printer": printer.name, "file": parcel_name, "number": number},
         )
         content = _made(context, dossier, letter, printer, number, now)
     if printer.recipients:
         content = seal_for(printer.recipients, content)
     parcel = Parcel(parcel_name, len(content), sha256_of(content))
-    try:
-        hand_over(printer.provider, parcel, content, uploaded=False, commit_uploaded=lambda: None)
-    except ProviderUnavailable as error:
-        raise Retryable("The print house can't be reached.", code="print_provider_unavailable") from error
+    hand_over(printer.provider, parcel, content, uploaded=False, commit_uploaded=lambda: None)
     return printer.name, parcel.name
 
 

@@ -21,6 +21,7 @@ from service.domain.alarms import Sample
 from service.usecases import post_batches
 from service.usecases.context import Context
 from service.usecases.post_statements import name_of
+from service.usecases.print_holds import Held, held_of
 from service.usecases.products import read_product
 
 WINDOW: Final = timedelta(days=80)
@@ -65,7 +66,7 @@ class Balance(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BatchBalance(Balance, frozen=True, kw_only=True):
-    """A batch with its balance."""
+    """A batch with its balance. From ``fixed_at`` on it is as it is, and can't be held back any more."""
 
     id: str
     number: int
@@ -78,6 +79,8 @@ class BatchBalance(Balance, frozen=True, kw_only=True):
     deadline: datetime | None
     acknowledged_at: datetime | None
     deleted_at: datetime | None
+    fixed_at: datetime | None
+    held: Held | None
 
 
 class DayBalance(Balance, frozen=True, kw_only=True):
@@ -239,6 +242,8 @@ def _balance(context: Context, batch: PrintBatch, counted: Counts | None, told: 
         deadline=until,
         acknowledged_at=None if told.acknowledged is None else told.acknowledged.at,
         deleted_at=None if told.deleted is None else told.deleted.at,
+        fixed_at=batch.fixed_at,
+        held=held_of(batch),
         letters=batch.letters,
         envelopes=known.envelopes,
         sheets=batch.sheets or known.sheets,

@@ -10,7 +10,7 @@ from service.domain.states import Actor, Event
 from service.usecases import audit, dossiers, post_pulls
 from service.usecases.context import Context
 from service.usecases.dossiers import Dossier
-from service.usecases.post_statements import REJECTED
+from service.usecases.post_statements import REJECTED, unknown
 from service.usecases.post_statements import place as place_of
 from service.usecases.progress import Cause, Progress, may_happen
 
@@ -41,16 +41,16 @@ def order(context: Context, names: Sequence[str], *, reason: str, actor: str) ->
         progress = Progress(context, now=context.clock())
         former: list[tuple[Dossier, int]] = []
         for name, place in places.items():
-            if place is None or place[0] not in found:
-                raise Invalid("There is no such letter.", code="letter_unknown")
+            if place is None or place[0] not in found or not found[place[0]].has_leg(place[1]):
+                raise unknown(name)
             dossier, leg = found[place[0]], place[1]
             letter = rows.newest(session, dossier.id, leg)
             if letter is None:
-                raise Conflict("The letter's copy is not kept any more.", code="reprint_refused")
+                raise Conflict(f"There is no print copy of {name}.", code="reprint_refused")
             if letter.attempt and letter.batch_id is None:
                 continue
             if not may_happen(dossier, Event.REPRINT_ORDERED, dossier.leg(leg)):
-                raise Conflict("The letter is not with a print house, or has its end.", code="reprint_refused")
+                raise Conflict(f"The letter {name} is not with a print house, or has its end.", code="reprint_refused")
             if reason != REJECTED:
                 former.append((dossier, leg))
             rows.queue_again(session, letter, reason=reason, now=progress.now)

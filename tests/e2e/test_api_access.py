@@ -126,6 +126,15 @@ TABLE: Mapping[str, Mapping[str, int]] = {
     "POST /v1/print/reprints": operator(400),
     "POST /v1/print/given-up": operator(400),
     "GET /v1/print/files": operator(200),
+    "POST /v1/print/files": operator(400),
+    "GET /v1/print/waiting": operator(200),
+    "GET /v1/print/forecast": operator(200),
+    "GET /v1/print/holds": operator(200),
+    "GET /v1/print/letters/{letter}": operator(422),
+    "GET /v1/print/proofs": operator(200),
+    "POST /v1/print/proofs": operator(400),
+    "GET /v1/print/senders": operator(200),
+    "POST /v1/print/senders/{organisation}": operator(400),
     "POST /v1/print/callbacks/{printer}": everybody(401),
     f"GET {DELIVERY}/events": sender(200),
     f"GET {DELIVERY}/evidence": sender(200),
@@ -218,6 +227,8 @@ def test_everybody_gets_exactly_what_is_theirs(world: World, call: str) -> None:
         scan_id="scn_" + "0" * 32,
         batch_number=10**9,
         printer="nobody",
+        letter="x",
+        organisation="nobody",
     )
     # A body that no call takes: what is allowed ends at the body, what is not ends before it.
     body: dict[str, Any] = {} if method in ("GET", "DELETE", "HEAD") else {"content": b"{", "headers": _JSON}

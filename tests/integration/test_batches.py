@@ -18,9 +18,9 @@ from printing.manifest import Manifest, read_manifest
 from printing.providers.base import Parcel, RemoteState
 from service.db.ids import DELIVERY, parse_id
 from service.db.jobs import JobKind
-from service.domain.states import Actor
+from service.domain.errors import Conflict
 from service.printers.wired import Printers
-from service.usecases import deliveries, print_runs
+from service.usecases import deliveries
 from service.usecases.admission import Upload
 from service.usecases.personal import PLATFORM
 from tests.engine_support import end_leases, execute
@@ -155,6 +155,14 @@ def test_a_cancelled_letter_leaves_the_queue(pipeline: Pipeline, organisation: S
     assert execute(database, "SELECT 1 FROM print_letter WHERE batch_id IS NULL") == []
 
 
+def closing(pipeline: Pipeline) -> int:
+    """Close, unless somebody else is just at it."""
+    try:
+        return pipeline.close_batches()
+    except Conflict:
+        return 0
+
+
 def test_two_closers_at_once_share_no_letter(pipeline: Pipeline, organisation: Sender, database: TestDatabase) -> None:
     sender = organisation()
     for number in range(6):
@@ -162,7 +170,7 @@ def test_two_closers_at_once_share_no_letter(pipeline: Pipeline, organisation: S
     pipeline.work()
     limited(pipeline, batch_letters=2)
     with ThreadPoolExecutor(4) as pool:
-        closed = list(pool.map(lambda _: print_runs.close(pipeline.context, Actor.CLOCK), range(4)))
+        closed = list(pool.map(lambda _: closing(pipeline), range(4)))
     assert sum(closed) + pipeline.close_batches() == 3
     assert execute(database, "SELECT sum(letters), count(*) FROM print_batch") == [(6, 3)]
     pipeline.work()

@@ -28,7 +28,8 @@ def test_a_letter_that_is_scanned_often_came_back_once(
     (delivery,) = handed_over(pipeline, sender)
     letter = f"{delivery}-1"
     effects = [
-        post_returned.take(pipeline.context, [Returned(letter, cause)])[0].effect for cause in ("M04", "M04", "M01")
+        post_returned.take(pipeline.context, [Returned(letter, cause)], actor="cli")[0].effect
+        for cause in ("M04", "M04", "M01")
     ]
     assert effects == ["taken", "repeated", "repeated"]
     report(pipeline, said(delivery, PostalEvent.RETURNED, pipeline.now, cause="M04"))
@@ -43,9 +44,9 @@ def test_a_letter_that_is_scanned_often_came_back_once(
 def test_what_is_none_of_ours_is_said_to_be(pipeline: Pipeline, organisation: Sender) -> None:
     waiting = deliver(pipeline, organisation(), "jan")
     given = [Returned(f"dlv_{uuid.uuid4().hex}-1"), Returned("junk"), Returned(f"{waiting}-1"), Returned("")]
-    assert [each.effect for each in post_returned.take(pipeline.context, given)] == ["odd"] * 4
+    assert [each.effect for each in post_returned.take(pipeline.context, given, actor="cli")] == ["odd"] * 4
     with pytest.raises(Invalid):
-        post_returned.take(pipeline.context, [Returned("x", "M99")])
+        post_returned.take(pipeline.context, [Returned("x", "M99")], actor="cli")
 
 
 def test_the_sender_sends_it_again_to_another_address(
@@ -56,7 +57,7 @@ def test_the_sender_sends_it_again_to_another_address(
     row = parse_id(DELIVERY, delivery)
     with pytest.raises(Conflict):
         post_returned.send_again(pipeline.context, sender, row, NEW)
-    post_returned.take(pipeline.context, [Returned(f"{delivery}-1", "M04")])
+    post_returned.take(pipeline.context, [Returned(f"{delivery}-1", "M04")], actor="cli")
     with pytest.raises(NotFound):
         post_returned.send_again(pipeline.context, organisation(), row, NEW)
     with pytest.raises(Invalid) as refused:
@@ -90,7 +91,7 @@ def test_a_sender_may_leave_it_at_that_or_have_said_so_before(
     decisions: dict[Any, str] = {}
     for sender in (asked, silent):
         (delivery,) = handed_over(pipeline, sender)
-        post_returned.take(pipeline.context, [Returned(f"{delivery}-1")])
+        post_returned.take(pipeline.context, [Returned(f"{delivery}-1")], actor="cli")
         for _ in range(2):
             if sender == asked:
                 post_returned.end(pipeline.context, sender, parse_id(DELIVERY, delivery))
@@ -136,7 +137,11 @@ def test_a_letter_is_found_by_the_code_on_each_of_its_sheets(
     first, second = handed_over(pipeline, sender, 2)
     given = [Returned(sheet(database, first, number), "M07") for number in (1, 2)]
     given.append(Returned(SheetCode("999999999999", 1, 1, 1, duplex=False, colour=False).payload))
-    assert [each.effect for each in post_returned.take(pipeline.context, given)] == ["taken", "repeated", "odd"]
+    assert [each.effect for each in post_returned.take(pipeline.context, given, actor="cli")] == [
+        "taken",
+        "repeated",
+        "odd",
+    ]
     assert [status(pipeline, sender, each) for each in (first, second)] == ["returned", "handed_over"]
     content = b"%PDF-1.4 what came back"
     picture = {

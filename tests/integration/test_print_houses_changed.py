@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from service.domain.states import Actor
 from service.embedded.stack import Stack
 from service.printers import opening
 from service.usecases import operations, print_forecasts, print_runs, print_waiting
@@ -60,7 +59,7 @@ def test_letters_of_a_print_house_that_is_no_longer_first_go_to_who_is(
         context = dataclasses.replace(pipeline.context, printers=printers)
         (seen, _) = print_forecasts.outlook(context)
         assert (seen.printer, seen.waiting.letters) == ("new", 1)
-        assert print_runs.close(context, Actor.OPERATOR) == 1
+        assert print_runs.close(context, actor="cli") == 1
     assert execute(database, "SELECT provider, letters FROM print_batch") == [("new", 1)]
 
 

@@ -5,7 +5,6 @@ from datetime import timedelta
 
 import pytest
 
-from service.domain.states import Actor
 from service.printers.wired import Printers
 from service.usecases import operations, print_holds, print_runs, print_waiting
 from tests.engine_support import execute
@@ -57,7 +56,7 @@ def test_what_no_print_house_had_room_for_rings_until_it_went(
     change(pipeline, printers=Printers([dataclasses.replace(first, products={**first.products, "letter": full})]))
     letters(pipeline, organisation, 3)
     assert rings(pipeline) == {}, "their cut-off is still to come"
-    assert print_runs.close(pipeline.context, Actor.OPERATOR) == 1
+    assert print_runs.close(pipeline.context, actor="cli") == 1
     (seen,) = print_waiting.stuck(pipeline.context)
     assert (seen.why, seen.letters) == ("left", 2)
     # One that came after the run was planned only waits for its own cut-off.
@@ -66,6 +65,6 @@ def test_what_no_print_house_had_room_for_rings_until_it_went(
     assert rings(pipeline)["PrintLettersLeft"] == 2
     assert "PrintLettersLeftSince" in rings(pipeline)
     change(pipeline, printers=Printers([first]))
-    assert print_runs.close(pipeline.context, Actor.OPERATOR) == 1
+    assert print_runs.close(pipeline.context, actor="cli") == 1
     assert execute(database, "SELECT count(*) FROM print_letter WHERE batch_id IS NULL") == [(0,)]
     assert rings(pipeline) == {}

@@ -155,9 +155,9 @@ def test_two_letters_of_one_sender_to_one_addressee_are_one_envelope(
     assert take(pipeline, scans_file(index, {"a.pdf": content})).effects == {"taken": 2}
     assert [status(pipeline, sender, each) for each in (first, second)] == ["returned"] * 2
     assert [len(paper.of(pipeline.context, sender, each)[0].scans) for each in (first, second)] == [1, 1]
-    assert [each.effect for each in post_returned.take(pipeline.context, [Returned(code.payload, "M01")])] == [
-        "repeated"
-    ]
+    assert [
+        each.effect for each in post_returned.take(pipeline.context, [Returned(code.payload, "M01")], actor="cli")
+    ] == ["repeated"]
     assert {status(pipeline, third, own[4]), status(pipeline, silent, own[5])} == {"handed_over"}
 
 
