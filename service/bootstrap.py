@@ -1,7 +1,6 @@
 """The only wiring: settings in, a whole application out."""
 
 import contextlib
-import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -25,7 +24,7 @@ from service.identity.tokens import (
     TokenIssuer,
     TokenVerifier,
 )
-from service.inspection.inspector import Inspection, Inspector
+from service.inspection.inspector import Inspector, LateInspector
 from service.inspection.letter_inspector import LetterInspector
 from service.inspection.limits import InspectionLimits
 from service.inspection.scanners.base import MalwareScanner
@@ -107,21 +106,6 @@ class Application:
         self.closing.close()
 
 
-class _LateInspector:
-    """Where documents come seldom (workers that take submissions in), a helper is kept from the first one on."""
-
-    def __init__(self, make: Callable[[], Inspector]) -> None:
-        self._make = make
-        self._lock = threading.Lock()
-        self._made: Inspector | None = None
-
-    def inspect(self, pdf: bytes) -> Inspection:
-        """Judge one document, or refuse it; errors as of the inspector's."""
-        with self._lock:
-            self._made = self._made or self._make()
-        return self._made.inspect(pdf)
-
-
 def build(settings: Settings, *, hands_in: bool = False, operating: bool = False) -> Application:
     """Wire a process.
 
@@ -186,7 +170,7 @@ def _build(settings: Settings, closing: contextlib.ExitStack, *, hands_in: bool,
         vault=Vault(store, keyring),
         keyring=keyring,
         index=index,
-        inspector=open_inspector() if hands_in else _LateInspector(open_inspector),
+        inspector=open_inspector() if hands_in else LateInspector(open_inspector),
         letters=closing.enter_context(LetterInspector(inspection_limits(settings), late=True)),
         sealer=sealers,
         renewer=Renewer(tsa, revocation, stamp_size=LARGEST_STAMP),

@@ -1,5 +1,7 @@
 """Documents that are handed in, looked at behind walls; everything in them is scanned for malware."""
 
+import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -107,6 +109,21 @@ class Inspector:
             raise refusal(f"inspection_{error.reason}", exit=error.ended) from None
         except MalformedAnswer as error:
             raise refusal("inspection_crashed", exit="malformed answer") from error
+
+
+class LateInspector:
+    """Where documents come seldom (workers that take submissions in), a helper is kept from the first one on."""
+
+    def __init__(self, make: Callable[[], Inspector]) -> None:
+        self._make = make
+        self._lock = threading.Lock()
+        self._made: Inspector | None = None
+
+    def inspect(self, pdf: bytes) -> Inspection:
+        """Judge one document, or refuse it; errors as of the inspector's."""
+        with self._lock:
+            self._made = self._made or self._make()
+        return self._made.inspect(pdf)
 
 
 def _inspection(findings: Findings, kept: bytes, replacement: bytes | None, scan: ScanState) -> Inspection:

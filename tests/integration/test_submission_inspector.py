@@ -3,8 +3,8 @@
 import os
 from pathlib import Path
 
-from service.bootstrap import _LateInspector
 from service.embedded.program import descendants
+from service.inspection.inspector import LateInspector
 from tests.api_support import application
 from tests.submission_support import PDF
 
@@ -13,7 +13,7 @@ def test_the_helper_comes_with_the_first_document_and_goes_with_the_process(tmp_
     before = set(descendants(os.getpid()))
     with application(tmp_path) as wired:
         late = wired.context.inspector
-        assert isinstance(late, _LateInspector)
+        assert isinstance(late, LateInspector)
         assert set(descendants(os.getpid())) == before
         assert late.inspect(PDF).pages >= 1
         first = set(descendants(os.getpid())) - before
