@@ -1,24 +1,21 @@
 """Form fields and annotations drawn into the pages: paper has no fields."""
 
 import threading
-from collections.abc import Iterator
 from io import BytesIO
 from typing import Final
 
 import pikepdf
 import pypdfium2
-from pikepdf import Array, Dictionary, Name, Stream
+from pikepdf import Dictionary, Name
 from pypdfium2 import raw as pdfium
 
 from printing.apart import apart
 from printing.errors import LetterRefused, Problem
+from printing.fields import DRAWN_AGAIN, hiding, visible_widgets, wants_drawing
 from printing.pages import inherited, open_part
 
-_HIDDEN: Final = 0b100010  # annotation flags Hidden and NoView
 _PRINT: Final = 0b100
 _PUSH_BUTTON: Final = 1 << 16
-_DRAWN_AGAIN: Final = (Name.Tx, Name.Ch)  # what a viewer draws anew when the document asks for it
-_SHOWS_TEXT: Final = "Tj TJ ' \""
 
 PDFIUM: Final = threading.Lock()
 """Held by whoever works with pdfium: it keeps global state."""
@@ -42,12 +39,12 @@ def flatten(pdf: pikepdf.Pdf, *, walled: bool = False) -> pikepdf.Pdf:
         LetterRefused: ``PDF_UNREADABLE``, the fields cannot be drawn.
     """
     undrawn = False
-    again = bool(pdf.Root.get("/AcroForm", Dictionary()).get("/NeedAppearances", False))
+    again = wants_drawing(pdf)
     for page in pdf.pages:
-        for widget in _visible_widgets(page):
+        for widget in visible_widgets(page):
             if not _is_button(widget):
                 widget.F = int(widget.get("/F", 0)) | _PRINT
-            if again and inherited(widget, "/FT") in _DRAWN_AGAIN and "/AP" in widget:
+            if again and inherited(widget, "/FT") in DRAWN_AGAIN and "/AP" in widget:
                 del widget.AP
             undrawn = undrawn or "/AP" not in widget
     if undrawn:
@@ -64,48 +61,10 @@ def seal_form(pdf: pikepdf.Pdf) -> tuple[int, ...]:
     Returns:
         The pages where a field with a value shows none then.
     """
-    form = pdf.Root.get("/AcroForm")
-    if not isinstance(form, Dictionary) or not form.get("/NeedAppearances", False):
+    if not wants_drawing(pdf):
         return ()
-    del form.NeedAppearances
-    return tuple(
-        number for number, page in enumerate(pdf.pages, start=1) if any(map(_hides_value, _visible_widgets(page)))
-    )
-
-
-def _hides_value(widget: Dictionary) -> bool:
-    value = inherited(widget, "/V")
-    if inherited(widget, "/FT") not in _DRAWN_AGAIN or value is None or not str(value).strip():
-        return False
-    drawn = widget.get("/AP", Dictionary()).get("/N")
-    # A field without any appearance is drawn when it is printed.
-    return isinstance(drawn, Stream) and not any(map(_shows_text, pikepdf.parse_content_stream(drawn, _SHOWS_TEXT)))
-
-
-def _shows_text(written: pikepdf.ContentStreamInstruction | pikepdf.ContentStreamInlineImage) -> bool:
-    last = written.operands[-1] if len(written.operands) else ()
-    pieces = last.as_list() if isinstance(last, Array) else [last]
-    return any(bytes(piece).strip() for piece in pieces if isinstance(piece, pikepdf.String))
-
-
-def _visible_widgets(page: pikepdf.Page) -> Iterator[Dictionary]:
-    found = page.obj.get("/Annots")
-    for entry in found.as_list() if isinstance(found, Array) else ():
-        if (
-            isinstance(entry, Dictionary)
-            and entry.get("/Subtype") == Name.Widget
-            and not int(entry.get("/F", 0)) & _HIDDEN
-            and inherited(entry, "/FT") != Name.Sig
-            and _has_area(entry.get("/Rect"))
-        ):
-            yield entry
-
-
-def _has_area(rectangle: pikepdf.Object | None) -> bool:
-    if not isinstance(rectangle, Array) or len(rectangle) != 4:  # noqa: PLR2004 - a rectangle has four numbers
-        return False
-    left, bottom, right, top = (float(value) for value in rectangle.as_list())
-    return left != right and bottom != top
+    del pdf.Root.AcroForm.NeedAppearances
+    return tuple(number for number, page in enumerate(pdf.pages, start=1) if hiding(page))
 
 
 def _is_button(widget: Dictionary) -> bool:

@@ -9,6 +9,8 @@ Where the standards leave a choice, this is what was decided:
   (ISO 32000-2, 7.5.2 allows readers nothing more; many tolerate 1,024 bytes, which is what polyglots live on).
 * A file that is also a ZIP, 7z, RAR, tar or ISO 9660 archive, a program or a web page is refused as ``polyglot``.
 * XFA forms are refused: what they show is made by scripts, and most readers and every printer show something else.
+* A filled form whose values only viewers draw (``NeedAppearances``) is refused where its own appearances show none:
+  sealing ends that viewers draw, and the recipient would see empty fields.
 * Sound, film, 3D and rich media are refused: they carry players and scripts, and paper cannot show them.
 * A link to a web address is fine. One that runs a script (``javascript:``) counts as JavaScript, one that names a
   program on the reader's computer counts as a launch action.
@@ -35,6 +37,10 @@ REFUSALS: Final[Mapping[str, str]] = MappingProxyType(
         "external_stream": "This PDF takes part of its content from a file outside itself.",
         "javascript": "This PDF contains a script (JavaScript).",
         "xfa_form": "This PDF is an XFA form, which most readers cannot show. Hand in a flat copy of it.",
+        "form_values_unseen": (
+            "What was filled into this form is drawn only by the program that opens it, which the seal ends: the"
+            " recipient would see empty fields. Print the form to a new PDF and hand that in."
+        ),
         "rich_media": "This PDF contains sound, film, 3D or other media that cannot be printed.",
         "embedded_executable": "A program or script is attached inside this PDF.",
         "attachment_unreadable": (

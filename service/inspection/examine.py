@@ -3,6 +3,7 @@
 from service.inspection import bombs, readability, structure
 from service.inspection.active import survey
 from service.inspection.attachments import Attachments
+from service.inspection.fields import check_values
 from service.inspection.findings import Answer, Findings, Note
 from service.inspection.limits import InspectionLimits
 from service.inspection.opening import Opened, Refused, check_kind, open_document
@@ -35,6 +36,7 @@ def _examine(data: bytes, limits: InspectionLimits) -> Answer:
     found = survey(opened.pdf)
     structure.check_lengths(pages, found.longest)
     structure.check_form(opened.pdf, drawn.annotations, found.longest_text, limits)
+    check_values(opened.pdf)
     if opened.replacement is not None and found.signatures:
         raise Refused("damaged_signed")
     if found.forbids_changes:

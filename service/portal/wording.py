@@ -166,6 +166,9 @@ PROBLEMS: Final[Mapping[str, str]] = MappingProxyType(
         "external_stream": N_("Part of this PDF is in another file. Save it as one whole file."),
         "javascript": N_("This PDF contains a script. Save it without scripts."),
         "xfa_form": N_("This PDF is a kind of form that most people can't open. Print it to PDF and use that."),
+        "form_values_unseen": N_(
+            "What was filled into this form would not be shown. Print the form to a new PDF and use that."
+        ),
         "rich_media": N_("This PDF contains sound, film or 3D, which can't be printed."),
         "embedded_executable": N_("A program is attached inside this PDF. Remove it."),
         "attachment_unreadable": N_("A file attached inside this PDF can't be checked. Remove it."),

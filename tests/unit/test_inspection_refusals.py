@@ -15,6 +15,7 @@ from service.inspection.findings import Answer
 from service.inspection.limits import MIB, InspectionLimits
 from service.inspection.opening import bound_decoders
 from tests import inspection_support as made
+from tests.printing_support import form
 
 LIMITS = InspectionLimits(
     size=4 * MIB, pages=5, attachments=3, attachment_bytes=MIB, stream_bytes=8 * MIB, unpacked_bytes=16 * MIB
@@ -225,6 +226,10 @@ CASES: dict[str, list[bytes]] = {
     "external_stream": [made.document(external_stream), made.document(external_page)],
     "javascript": JAVASCRIPT,
     "xfa_form": [made.document(xfa)],
+    "form_values_unseen": [
+        form("Peeters", appearance="", anew=True),
+        form("Peeters", appearance="  ", anew=True, kind="Ch"),
+    ],
     "rich_media": [
         made.document(annotation(Subtype=Name(f"/{kind}"))) for kind in ("RichMedia", "Movie", "Sound", "Screen", "3D")
     ],
@@ -258,6 +263,20 @@ ELSEWHERE = {
 )
 def test_each_kind_of_bad_document_is_refused_with_its_code(code: str, data: bytes) -> None:
     assert look(data).findings.refusal == code
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param(form("Peeters", appearance="Peeters", anew=True), id="it shows the value"),
+        pytest.param(form("Peeters", anew=True), id="it shows nothing of its own"),
+        pytest.param(form("Peeters", appearance=""), id="no viewer is asked to draw"),
+        pytest.param(form(" ", appearance="", anew=True), id="nothing is filled in"),
+        pytest.param(form("Peeters", appearance="", anew=True, flags=2), id="it is hidden"),
+    ],
+)
+def test_a_form_that_shows_what_was_filled_in_or_that_nobody_draws_is_taken(data: bytes) -> None:
+    assert look(data).findings.refusal is None
 
 
 def test_every_code_of_refusal_has_a_test() -> None:
