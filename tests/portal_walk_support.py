@@ -117,8 +117,10 @@ class Walker:
         assert width <= PHONE["width"], f"{name} is {width} wide on a phone"
 
     def _hear(self, message: Any) -> None:
-        # A refused form is a 4xx, which browsers count as an error of the page.
-        if message.type == "error" and "status of 4" not in message.text:
+        # A refused form is a 4xx, which browsers count as an error of the page; a question that a newer one took the
+        # place of was ended by us.
+        wanted = "status of 4" in message.text or message.text.startswith(("htmx:sendAbort", "htmx:afterRequest"))
+        if message.type == "error" and not wanted:
             self.complaints.append(message.text)
 
 

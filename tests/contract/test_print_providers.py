@@ -6,7 +6,9 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import pytest
+from pyrage import x25519
 
+from printing.encryption import seal_for
 from printing.errors import ProviderRefused, ProviderUnavailable
 from printing.providers import base
 from printing.providers.base import Incoming, Parcel, PrintProvider, RemoteKind, hand_over
@@ -291,12 +293,13 @@ def test_who_no_longer_holds_the_batch_publishes_nothing(ledger: Ledger) -> None
 
 @pytest.mark.parametrize("name", [NAME + ".age", NAME.replace("0RQ.ZIP", "4PL_1.JSON")])
 def test_encrypted_parcels_and_pull_lists_go_the_same_way(remote: Remote, name: str) -> None:
-    parcel = Parcel(name, 3, hashlib.sha256(b"abc").hexdigest())
-    remote.provider().upload(parcel, b"abc")
+    data = seal_for([str(x25519.Identity.generate().to_public())], b"abc") if name.endswith(".age") else b"abc"
+    parcel = Parcel(name, len(data), hashlib.sha256(data).hexdigest())
+    remote.provider().upload(parcel, data)
     assert remote.names() == {parcel.temporary}
     remote.provider().publish(parcel)
     assert remote.names() == {name}
-    assert remote.read(name) == b"abc"
+    assert remote.read(name) == data
 
 
 # The inbox.
