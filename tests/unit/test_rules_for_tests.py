@@ -28,7 +28,8 @@ def run(folder: Path, content: str, **more: str) -> "subprocess.CompletedProcess
     options = ("-q", "-p", "tests.conftest", "-p", "no:cacheprovider", "-rs", "--rootdir", str(folder))
     return subprocess.run(
         [sys.executable, "-m", "pytest", *options, str(folder / "test_it.py")],
-        env=environment() | more,
+        # Without what else is installed, which takes longer to load than these tests take.
+        env=environment() | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"} | more,
         cwd=CHECKOUT,
         capture_output=True,
         text=True,

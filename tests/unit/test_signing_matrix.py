@@ -29,6 +29,7 @@ from tests.signing_support import (
 DOCUMENTS = sorted((Path(__file__).parents[1] / "documents").glob("*.pdf"))
 ALGORITHMS: tuple[Algorithm, ...] = ("p-256", "rsa-3072")
 WAYS = list(product((False, True), Level, ALGORITHMS))
+"""Each document goes half of them: every second one, and its neighbour the others."""
 LOOK: Appearance = appearance(logo=logo())
 _CLOSE = 2
 """Points by which smoothing may spill over the edge of a box."""
@@ -45,7 +46,10 @@ def test_every_way_of_sealing_stands_before_every_judge(
     document: Path, tmp_path: Path, source: OnlineRevocation
 ) -> None:
     pdf = document.read_bytes()
-    for visible, level, algorithm in WAYS:
+    for number, (visible, level, algorithm) in enumerate(WAYS):
+        # Kind of key, level and looks are told apart by the documents before and after this one.
+        if (number + number // 2 + DOCUMENTS.index(document)) % 2:
+            continue
         way = f"{'visible' if visible else 'invisible'}-{level}-{algorithm}"
         file = tmp_path / f"{way}.pdf"
         at = datetime.now(UTC)
