@@ -163,6 +163,8 @@ def take_out(session: Session, delivery: uuid.UUID, leg: int, *, now: datetime) 
     found = session.get(PrintBatch, letter.batch_id, with_for_update=True, populate_existing=True)
     if found is None or found.state != "frozen" or found.fixed_at is not None:
         return None
+    # Whoever held the batch may have taken the first letter of this one's envelope, which then has another number.
+    session.refresh(letter)
     old = found.path
     found.letters -= 1
     found.path = found.sha256 = found.size = found.pages = found.sheets = None

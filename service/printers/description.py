@@ -144,7 +144,7 @@ class Printer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     presort: str | None = None
     encryption: Encryption | None = None
     numbers: Numbers = Numbers()
-    shares_envelopes: bool = True
+    shares_envelopes: bool = False
     callback_secret_file: str | None = None
 
 

@@ -147,6 +147,8 @@ def only(
                 products={product: Product(product, period=period) for product in products},
                 presort=presort.load(),
                 numbers=numbers,
+                # The simulated print house, and whoever reads the folder by the manifest, goes by the sheet codes.
+                shares_envelopes=True,
             )
         ]
     )

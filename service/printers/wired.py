@@ -61,7 +61,7 @@ class Printer:
     recipients: tuple[str, ...] = ()
     by_letter: bool = False
     numbers: tuple[NumberRange, ...] = ()
-    shares_envelopes: bool = True
+    shares_envelopes: bool = False
     callback_secret: bytes | None = field(default=None, repr=False)
 
     def called(self, name: str) -> str:

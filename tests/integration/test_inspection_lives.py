@@ -186,7 +186,7 @@ def test_it_works_in_a_checkout_that_only_its_owner_may_enter(
 ) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        for part in ("service", "tests/__init__.py", "tests/inspection_support.py"):
+        for part in ("printing", "service", "tests/__init__.py", "tests/inspection_support.py"):
             source, target = ROOT / part, folder / part
             target.parent.mkdir(exist_ok=True)
             if source.is_dir():

@@ -3,10 +3,12 @@
 import hashlib
 import uuid
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from click.testing import CliRunner
 from pypdf import PdfReader
@@ -30,6 +32,7 @@ from service.usecases import (
 )
 from service.usecases.post_returned import Returned
 from service.usecases.print_runs import cut_all
+from tests.embedded_support import until
 from tests.engine_support import execute
 from tests.pipeline_support import Pipeline, TestDatabase
 from tests.post_support import exceptions, report, said, scans_file, take
@@ -192,6 +195,28 @@ def test_a_letter_that_leaves_before_the_hand_over_leaves_the_others_together(
     last = entries(pipeline)[f"{late}/1"]
     assert (last.set_sheets, last.place, last.first_sheet) == (None, 1, 1)
     assert last.grams == pipeline.context.printers.first.profile.grams(last.sheets)
+
+
+def test_letters_of_one_envelope_that_leave_at_the_same_moment_leave_an_ordinary_letter(
+    pipeline: Pipeline, sharing: Sender, database: TestDatabase
+) -> None:
+    sender = sharing()
+    first, second, third = (to(pipeline, sender) for _ in range(3))
+    pipeline.work()
+    pipeline.close_batches()
+    of_ours = "SELECT pid FROM pg_stat_activity WHERE datname = current_database()"
+    waiting = f"SELECT DISTINCT pid FROM pg_locks WHERE NOT granted AND pid IN ({of_ours})"
+    with ThreadPoolExecutor(2) as pool:
+        with psycopg.connect(database.owner_url.replace("+psycopg", "", 1)) as holding:
+            holding.execute("SELECT FROM print_batch FOR UPDATE")
+            # Both have read their letters when they wait for the batch: the second one's has another number by then.
+            gone = [pool.submit(deliveries.cancel, pipeline.context, sender, each) for each in (first, second)]
+            until(lambda: len(execute(database, waiting)) == 2)
+        assert [each.result(timeout=10).status for each in gone] == ["cancelled", "cancelled"]
+    assert execute(database, "SELECT envelope_set FROM print_letter") == [(None,)]
+    pipeline.work()
+    last = entries(pipeline)[f"{third}/1"]
+    assert (last.set_sheets, last.place, last.first_sheet) == (None, 1, 1)
 
 
 def test_a_letter_that_is_held_or_gone_while_its_run_is_open_does_not_take_the_others_along(

@@ -43,7 +43,8 @@ def write(folder: Path, name: str, *, more: str = "", product: str = "", end: st
 
 def test_what_a_file_says_is_what_a_process_has(tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("hush" * 8 + "\n")
-    write(tmp_path, "alpha", more='callback_secret_file = "secret"\nfiles_per_batch = 2', end=AGE,
+    said = 'callback_secret_file = "secret"\nfiles_per_batch = 2\nshares_envelopes = true'
+    write(tmp_path, "alpha", more=said, end=AGE,
           product='daily_letters = 5\ndaily_sheets = 9\nsecond = "beta"\nhand_over_minutes = 15')  # fmt: skip
     write(tmp_path, "beta", end=AGE)
     with contextlib.ExitStack() as closing:
@@ -52,6 +53,8 @@ def test_what_a_file_says_is_what_a_process_has(tmp_path: Path) -> None:
     alpha = printers.named("alpha")
     assert (alpha.sender, alpha.files_per_batch, alpha.callback_secret) == ("ZENDING1", 2, b"hush" * 8)
     assert len(alpha.recipients) == 1
+    # A house that does not say that it goes by the sheet codes would close the second letter without an address.
+    assert [each.shares_envelopes for each in printers.values()] == [True, False]
     letter = alpha.products["letter"]
     assert (letter.daily_letters, letter.daily_sheets, letter.second) == (5, 9, "beta")
     assert letter.hand_over == timedelta(minutes=15)
