@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,11 +67,13 @@ class Step:
 
     Attributes:
         unseen: the status that says that nothing is wrong in what could be looked at, and not all could be.
+        waits: it mostly waits for others, so it runs beside the checks before it, and is told of in its turn.
     """
 
     heading: str
     command: tuple[str, ...]
     unseen: int | None = None
+    waits: bool = False
 
 
 def steps() -> tuple[Step, ...]:
@@ -81,7 +84,7 @@ def steps() -> tuple[Step, ...]:
         Step("ruff format", (python, "-m", "ruff", "format", "--check", ".")),
         Step("import-linter", (python, "-c", "from importlinter.cli import lint_imports_command as run; run()")),
         Step("mypy", (python, "-m", "mypy")),
-        Step("pip-audit", (python, "-m", "service.embedded.audit"), unseen=audit.UNSEEN),
+        Step("pip-audit", (python, "-m", "service.embedded.audit"), unseen=audit.UNSEEN, waits=True),
     )
 
 
@@ -142,14 +145,7 @@ def compile_ours(checkout: Path = CHECKOUT) -> None:
 
 def run_all() -> int:
     """Run every check and then the tests; 0 when all passed. The last line printed is pytest's summary."""
-    failed, unseen = [], []
-    for step in steps():
-        _head(step.heading)
-        status = subprocess.run(step.command, check=False).returncode
-        if status == step.unseen:
-            unseen.append(step.heading)
-        elif status:
-            failed.append(step.heading)
+    failed, unseen = _run_steps(steps())
     _head("pytest")
     status, summary = _run_tests()
     if status:
@@ -162,6 +158,30 @@ def run_all() -> int:
     )
     print(summary, flush=True)
     return 1 if failed else 0
+
+
+def _run_steps(asked: Sequence[Step]) -> tuple[list[str], list[str]]:
+    """Run these checks; the headings of what failed, and of what could not be looked at."""
+    failed, unseen = [], []
+    with ThreadPoolExecutor() as pool:
+        begun = {step: pool.submit(_output, step) for step in asked if step.waits}
+        for step in asked:
+            _head(step.heading)
+            if step in begun:
+                told = begun[step].result()
+                print(told.stdout, end="", flush=True)
+                status = told.returncode
+            else:
+                status = subprocess.run(step.command, check=False).returncode
+            if status == step.unseen:
+                unseen.append(step.heading)
+            elif status:
+                failed.append(step.heading)
+    return failed, unseen
+
+
+def _output(step: Step) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(step.command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
 
 
 def _run_tests() -> tuple[int, str]:

@@ -173,3 +173,27 @@ def test_every_check_can_be_started() -> None:
         ).returncode
         == 0
     )
+
+
+def test_a_check_that_waits_runs_beside_the_others_and_fails_the_whole_in_its_turn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    # Each goes on only when the other runs too.
+    meet = (
+        "import pathlib, sys, time\n"
+        "mine, other, word, status = sys.argv[1:]\n"
+        "pathlib.Path(mine).touch()\n"
+        "end = time.monotonic() + 20\n"
+        "while not pathlib.Path(other).exists() and time.monotonic() < end: time.sleep(0.01)\n"
+        "print(word if pathlib.Path(other).exists() else 'alone')\n"
+        "raise SystemExit(int(status))\n"
+    )
+    one, two = str(tmp_path / "one"), str(tmp_path / "two")
+    first = checks.Step("first", (sys.executable, "-c", meet, one, two, "first ran", "0"))
+    waiting = checks.Step("waiting", (sys.executable, "-c", meet, two, one, "waiting ran", "1"), waits=True)
+    monkeypatch.setattr(checks, "pytest_command", lambda _: (sys.executable, "-c", "print('== 2 passed in 0.1s ==')"))
+    monkeypatch.setattr(checks, "steps", lambda: (first, waiting))
+    assert checks.run_all() == 1
+    lines = capfd.readouterr().out.splitlines()
+    assert lines.index("first ran") < next(n for n, line in enumerate(lines) if line.startswith("── waiting"))
+    assert lines.index("waiting ran") < lines.index("Failed: waiting")
