@@ -11,47 +11,7 @@ from service.domain.errors import FieldError, ZendingError
 from service.portal import paper_words
 from service.portal.languages import N_, Words
 from service.portal.letter_words import LETTER_PROBLEMS, place
-from service.portal.states import ASKED, SIGNERS, Status
-
-STATUS: Final[Mapping[str, Status]] = MappingProxyType(
-    {
-        "received": Status(N_("Received"), N_("We have the letter and are sealing it."), "going"),
-        "sealed": Status(N_("Sealed"), N_("The letter carries the seal. We are choosing how it travels."), "going"),
-        "rejected": Status(N_("Rejected"), N_("The letter could not be sealed and was not sent."), "stopped"),
-        "cancelled": Status(N_("Cancelled"), N_("You took the letter back. It was not sent."), "stopped"),
-        "available": Status(N_("In the mailbox"), N_("The recipient can open the letter in the mailbox."), "waiting"),
-        "opened": Status(N_("Opened"), N_("The recipient has opened the letter."), "done"),
-        "offered": Status(N_("Offered"), N_("The recipient was asked to accept the letter."), "waiting"),
-        "refused": Status(N_("Refused"), N_("The recipient did not accept the letter."), "stopped"),
-        "expired": Status(N_("Expired"), N_("The recipient did not answer in time."), "stopped"),
-        "withdrawn": Status(N_("Withdrawn"), N_("The sender took the letter back. Nobody had it yet."), "stopped"),
-        "to_print": Status(N_("Waiting to be printed"), N_("The letter goes along with the next print run."), "going"),
-        "batched": Status(N_("In a print run"), N_("The letter is on its way to the print house."), "going"),
-        "handed_over": Status(N_("At the print house"), N_("The print house has the letter."), "done"),
-        "printed": Status(N_("Printed"), N_("The letter is printed and goes to the post."), "done"),
-        "posted": Status(N_("Posted"), N_("The post has the letter."), "done"),
-        "delivered": Status(N_("Delivered"), N_("The post has delivered the letter."), "done"),
-        "returned": Status(N_("Returned"), N_("The letter came back."), "stopped"),
-        "undeliverable": Status(N_("Not delivered"), N_("The letter could not be brought this way."), "stopped"),
-    }
-)
-"""Every public status of a delivery."""
-
-SIGNING: Final[Mapping[str, Status]] = MappingProxyType(
-    {
-        "asked": Status(N_("Waits for you"), N_("You are asked to sign."), "waiting"),
-        "waiting": Status(N_("Not your turn yet"), N_("Others sign first."), "waiting"),
-        "signed": Status(N_("Signed"), N_("You have signed."), "done"),
-        "refused": Status(N_("Not signed"), N_("Somebody refused to sign."), "stopped"),
-        "released": Status(N_("Ended"), N_("Your signature is not needed any more."), "stopped"),
-        "open": Status(N_("Under way"), N_("Others are asked to sign."), "waiting"),
-        "completed": Status(N_("Completed"), N_("Everybody has signed."), "done"),
-        "expired": Status(N_("Expired"), N_("Not everybody signed in time."), "stopped"),
-        "cancelled": Status(N_("Cancelled"), N_("The sender took the request back."), "stopped"),
-        "failed": Status(N_("Failed"), N_("The document could not be sealed."), "stopped"),
-    }
-)
-"""Every state of a signature request and of its signers, as one of them sees it."""
+from service.portal.states import ASKED, SIGNERS, SIGNING, STATUS, Status
 
 EVENTS: Final[Mapping[str, str]] = MappingProxyType(
     {

@@ -18,17 +18,17 @@ NL = Wording(words("nl"))
 
 
 def test_every_public_status_has_words() -> None:
-    assert set(wording.STATUS) == {*DeliveryState, *LegState} - {LegState.PENDING}
+    assert set(states.STATUS) == {*DeliveryState, *LegState} - {LegState.PENDING}
 
 
 def test_every_state_of_a_signature_request_has_words() -> None:
-    assert set(wording.SIGNING) == {*FolderState, *SignerState}
+    assert set(states.SIGNING) == {*FolderState, *SignerState}
     assert set(states.ASKED) == set(FolderState)
     assert set(states.SIGNERS) == set(SignerState)
 
 
 def test_every_tone_has_a_look() -> None:
-    assert {status.tone for status in wording.STATUS.values()} == {"going", "waiting", "done", "stopped"}
+    assert {status.tone for status in states.STATUS.values()} == {"going", "waiting", "done", "stopped"}
 
 
 def test_every_event_has_words() -> None:

@@ -12,7 +12,7 @@ from litestar.response import Redirect, Stream
 from service.db.deliveries import Filters
 from service.domain.evidence import WITHDRAWAL_REASONS
 from service.domain.identifiers import NumberInvalid, RecipientId, RecipientKind
-from service.portal import languages, wording
+from service.portal import languages, states, wording
 from service.portal.forms import MARGIN, Form
 from service.portal.guards import CLERK, genuine
 from service.portal.paper_words import PaperWords
@@ -34,7 +34,7 @@ CANCELLABLE: Final = frozenset({"received", "sealed", "to_print"})
 def overview(request: AnyRequest, portal: NamedDependency[Portal]) -> Response[str]:
     """The newest letters of the organisation, or those that are searched for."""
     asked = request.query_params
-    status = asked.get("status") if asked.get("status") in wording.STATUS else None
+    status = asked.get("status") if asked.get("status") in states.STATUS else None
     reference = (asked.get("reference") or "").strip() or None
     page = deliveries.list_page(
         portal.context,
@@ -49,7 +49,7 @@ def overview(request: AnyRequest, portal: NamedDependency[Portal]) -> Response[s
         page=page,
         wanted=status or "",
         reference=reference or "",
-        statuses=list(wording.STATUS),
+        statuses=list(states.STATUS),
         first=not asked.get("after"),
     )
 
@@ -213,7 +213,7 @@ def _whole(request: AnyRequest, portal: Portal, delivery_id: str) -> dict[str, A
     unpublished = sum(not each.published for each in proofs)
     standing = deliveries.standing(portal.context, organisation, delivery_id)
     on_paper = papers.of(portal.context, organisation, delivery_id)
-    tone = wording.STATUS[delivery.status].tone if delivery.status in wording.STATUS else "going"
+    tone = states.STATUS[delivery.status].tone if delivery.status in states.STATUS else "going"
     return {
         "delivery": delivery,
         "basis": legal_bases.named(portal.context, delivery.legal_basis),
