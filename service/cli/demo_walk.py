@@ -1,4 +1,4 @@
-"""The walk from a token to verified evidence, as shell lines to paste: curl and sed are all they need."""
+"""The walk from a token to verified evidence, as shell lines to paste: curl, grep and sed are all they need."""
 
 import json
 import shlex
@@ -22,12 +22,12 @@ ID=$$(curl -s -H "$$AUTH" -H "Idempotency-Key: try-$$(date +%s)" \\
   -F 'delivery=$delivery;type=application/json' \\
   -F document=@$document $$URL/v1/deliveries |
   sed -E 's/.*"id":"(dlv_[0-9a-f]+)".*/\\1/')
-sleep 5
-curl -s -H "$$AUTH" $$URL/v1/deliveries/$$ID; echo
+until curl -s -H "$$AUTH" $$URL/v1/deliveries/$$ID | grep '"status":"available"'; do sleep 1; done
 curl -s -H "$$AUTH" $$URL/v1/deliveries/$$ID/document -o sealed.pdf && ls -l sealed.pdf
 EVIDENCE=$$(curl -s -H "$$AUTH" $$URL/v1/deliveries/$$ID/evidence |
   sed -E 's/.*"id":"(evd_[0-9a-f]+)".*/\\1/')
-curl -s -H "$$AUTH" $$URL/v1/deliveries/$$ID/evidence/$$EVIDENCE -o evidence.json
+until curl -s -H "$$AUTH" $$URL/v1/deliveries/$$ID/evidence/$$EVIDENCE -o evidence.json &&
+  grep -q '"timestamp_token": *"' evidence.json; do sleep 1; done
 $verify evidence.json \\
   $keys
 """)
