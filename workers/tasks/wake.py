@@ -28,6 +28,7 @@ FOLLOWERS = {
     JobKind.UNPACK: (JobKind.UNPACK, JobKind.CHECK, JobKind.ADMIT),
     JobKind.CHECK: (JobKind.ADMIT,),
     JobKind.ADMIT: (JobKind.SEAL,),
+    JobKind.WEBHOOK: (JobKind.WEBHOOK,),
 }
 
 
