@@ -51,8 +51,8 @@ LONGEST_WISH: Final = timedelta(hours=1)
 """What a receiver's ``Retry-After`` may ask for; more would let it stop its own schedule by accident."""
 GIVES_UP: Final = timedelta(days=5)
 """A receiver that took nothing for this long is disabled: it is not coming back by itself."""
-GIVES_UP_TRIES: Final = 4
-"""…once some message was tried this often: a first failure after a quiet month is no reason."""
+QUIET: Final = timedelta(days=2)
+"""After so long without any call a failure is a first one: that of a month ago says nothing of today."""
 GONE: Final = 410
 _SPREAD: Final = 0.1
 _GOOD: Final = range(200, 300)
@@ -205,6 +205,11 @@ def rest(failures: int, chance: float, wished: timedelta | None = None) -> timed
     return max(usual, wished or timedelta(0))
 
 
-def gives_up(failing_since: datetime, now: datetime, tries: int) -> bool:
-    """Whether a receiver has failed for so long that it is disabled; ``tries`` is of the message that failed last."""
-    return now - failing_since >= GIVES_UP and tries >= GIVES_UP_TRIES
+def failing_from(before: datetime | None, last: datetime | None, now: datetime) -> datetime:
+    """Since when a receiver that fails now has taken nothing: ``before``, unless it was not called since ``last``."""
+    return now if before is None or last is None or now - last > QUIET else before
+
+
+def gives_up(failing_since: datetime, now: datetime) -> bool:
+    """Whether a receiver has failed for so long that it is disabled."""
+    return now - failing_since >= GIVES_UP

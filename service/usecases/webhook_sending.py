@@ -198,11 +198,12 @@ def _settle(session: Session, row: Webhook, tried: Sequence[Tried], now: datetim
     if bad:
         wished = max((_wish(each, now) or timedelta(0) for each in bad), default=None)
         row.failures += 1
-        row.failing_since = row.failing_since or now
+        # It rested since its last failure, for an hour at most.
+        row.failing_since = rules.failing_from(row.failing_since, row.rest_until, now)
         row.rest_until = now + rules.rest(row.failures, _chance(), wished)
         if any(each.reply.status == rules.GONE for each in bad):
             _disable(session, row, Reason.GONE, now)
-        elif rules.gives_up(row.failing_since, now, max(each.message.tries + 1 for each in bad)):
+        elif rules.gives_up(row.failing_since, now):
             _disable(session, row, Reason.FAILING, now)
     session.flush()
     return not bad

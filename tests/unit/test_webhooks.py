@@ -96,9 +96,12 @@ def test_nothing_that_a_receiver_says_makes_it_wait_longer_or_fails(said: str) -
 
 
 def test_a_receiver_is_given_up_after_days_and_not_for_its_first_failure_after_a_quiet_month() -> None:
-    assert not rules.gives_up(NOW - timedelta(days=4.9), NOW, 9)
-    assert rules.gives_up(NOW - timedelta(days=5), NOW, 4)
-    assert not rules.gives_up(NOW - timedelta(days=40), NOW, 1)
+    assert not rules.gives_up(NOW - timedelta(days=4.9), NOW)
+    assert rules.gives_up(NOW - timedelta(days=5), NOW)
+    began = NOW - timedelta(days=40)
+    assert rules.failing_from(began, NOW - timedelta(days=1.9), NOW) == began
+    assert rules.failing_from(began, NOW - timedelta(days=37), NOW) == NOW
+    assert rules.failing_from(None, NOW, NOW) == NOW
 
 
 @pytest.mark.parametrize("url", ["https://a.example", "https://a.example:8443/x?y=z", "http://inside.test:1/"])
