@@ -6,8 +6,10 @@ places are bytes of a nameless file that all processes have from their parent: a
 
 import contextlib
 import fcntl
+import os
 import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 
 class Turnstile:
@@ -19,7 +21,12 @@ class Turnstile:
 
     def __init__(self, places: int) -> None:
         self._places = places
-        self._file = tempfile.TemporaryFile()  # noqa: SIM115  as long as the process
+        self._file, name = tempfile.mkstemp()
+        Path(name).unlink()
+
+    def close(self) -> None:
+        """Let go of the file; a process that ends does so by itself."""
+        os.close(self._file)
 
     @contextlib.contextmanager
     def entered(self) -> Iterator[bool]:

@@ -3,6 +3,8 @@
 import os
 import signal
 
+import pytest
+
 from service.engine.turnstile import Turnstile
 
 
@@ -28,8 +30,11 @@ def end(child: int) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
-def test_no_more_processes_enter_than_there_are_places_and_a_dead_one_leaves_its_own() -> None:
+def test_no_more_processes_enter_than_there_are_places_and_a_dead_one_leaves_its_own(
+    request: pytest.FixtureRequest,
+) -> None:
     turnstile = Turnstile(2)
+    request.addfinalizer(turnstile.close)
     first, second = inside(turnstile), inside(turnstile)
     third = inside(turnstile)
     assert os.waitstatus_to_exitcode(os.waitpid(third, 0)[1]) == 1
