@@ -67,5 +67,11 @@ BEGIN
         EXECUTE format('CREATE POLICY tenant ON %I USING (organisation_id = ANY ((SELECT zending_organisations())::uuid[]))', name);
     END LOOP;
 END $$;
+-- What a recipient does happens within their scope and the one delivery that they entered: its sender's subscriptions are
+-- found, and messages about it written, from there too.
+CREATE POLICY told ON webhook FOR SELECT
+    USING (organisation_id = (SELECT d.organisation_id FROM delivery d WHERE d.id = (SELECT zending_delivery())));
+CREATE POLICY told ON webhook_message FOR INSERT
+    WITH CHECK (delivery_id = (SELECT zending_delivery()));
 GRANT SELECT, INSERT, UPDATE, DELETE ON webhook, webhook_message TO zending_app;
 GRANT SELECT, INSERT ON webhook_attempt TO zending_app;

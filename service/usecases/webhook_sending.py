@@ -123,7 +123,8 @@ def step(context: Context) -> Step[Turn, Sequence[Tried]]:
             assert outcome.result is not None
             row = standing.get(outcome.work.webhook.id)
             _keep(session, outcome.result, now)
-            if row is not None and _settle(session, row, outcome.result, now) and outcome.work.more:
+            left = outcome.work.more or len(outcome.result) < len(outcome.work.messages)
+            if row is not None and _settle(session, row, outcome.result, now) and left:
                 # This job goes with the transaction; what is left has one of its own, behind the others'.
                 job_rows.finish(session, [outcome.job.id])
                 job_rows.put(session, [NewJob(JobKind.WEBHOOK, row.organisation_id, row.id)])

@@ -22,13 +22,13 @@ from service.domain import webhooks as rules
 from service.domain.errors import Conflict, IdempotencyMismatch, Invalid, NotFound
 from service.engine.steps import run_chunk
 from service.outgoing import Poster
-from service.usecases import deliveries, operations, retention, webhook_log, webhook_sending, webhooks
+from service.usecases import deliveries, mailbox, operations, retention, webhook_log, webhook_sending, webhooks
 from service.usecases.steps import all_steps
 from service.usecases.webhooks import Asked, Caller
 from tests.engine_support import execute
 from tests.pipeline_support import Pipeline, TestDatabase
 from tests.post_support import handed_over, report, said
-from tests.usecase_support import Sender
+from tests.usecase_support import Sender, activate, deliver, reader, with_post
 from tests.webhook_support import HOST, Receiver, log_of, receiving, send, subscribe
 
 
@@ -79,6 +79,23 @@ def test_a_letter_that_comes_back_is_told_once_however_often_it_is_scanned(
     assert {each.state for each in logged} == {"sent"}
     assert [each.status for each in logged[0].attempts] == [204]
     assert log_of(pipeline, sender, few.webhook.id) == []
+
+
+def test_what_recipients_do_is_told_to_its_sender_and_to_no_other(
+    pipeline: Pipeline, organisation: Sender, receiver: Receiver
+) -> None:
+    sender, other = organisation(), organisation()
+    subscribe(pipeline, sender, receiver.url)
+    elsewhere = subscribe(pipeline, other, receiver.url).webhook.id
+    with_post(pipeline)
+    activate(pipeline)
+    delivery = deliver(pipeline, sender, "an")
+    mailbox.open_message(pipeline.context, reader(pipeline), delivery)
+    send(pipeline)
+    told = [each.event for each in deliveries.timeline(pipeline.context, sender, delivery)]
+    assert told[-1] == "ContentAccessTracking"
+    assert sorted(receiver.types) == sorted(f"delivery.{each}" for each in told)
+    assert log_of(pipeline, other, elsewhere) == []
 
 
 def test_messages_hold_ids_and_codes_only(pipeline: Pipeline, organisation: Sender, receiver: Receiver) -> None:
@@ -283,6 +300,17 @@ def test_a_receiver_that_answers_byte_by_byte_does_not_hold_the_line(pipeline: P
         reply = line.post(f"http://{HOST}:{server.getsockname()[1]}/", b"{}", {})
     assert reply.error in {"timeout", "broken"}
     assert reply.seconds < 1.0
+
+
+def test_a_turn_that_could_not_send_all_goes_on_at_once(
+    pipeline: Pipeline, organisation: Sender, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(webhook_sending, "MOST", 3)
+    sender = organisation()
+    asked = ask(pipeline, sender, subscribe(pipeline, sender, receiver.url).webhook.id, 8)
+    assert send(pipeline) == 1
+    assert sorted(each.id for each in receiver.got) == sorted(asked)
+    assert send(pipeline) == 0
 
 
 def test_both_secrets_sign_for_a_day(
