@@ -14,7 +14,7 @@ from service.domain import webhooks as rules
 from service.domain.errors import Conflict, Invalid, NotFound
 from service.domain.webhooks import MessageState, State
 from service.usecases.context import Context
-from service.usecases.webhooks import Caller, note, own
+from service.usecases.webhooks import Caller, WebhookView, note, own, view
 
 MOST: Final = 200
 REPLAYED: Final = 10_000
@@ -104,6 +104,19 @@ def messages(
         items=[_message_view(each, tried[each.id]) for each in found[:limit]],
         next_cursor=public_id(MESSAGE, found[limit - 1].id) if len(found) > limit else None,
     )
+
+
+def newest(
+    context: Context, organisation: uuid.UUID, *, limit: int
+) -> list[tuple[WebhookView, list[WebhookMessageView]]]:
+    """The organisation's subscriptions, oldest first, each with its newest messages."""
+    with context.database.transaction(organisations=[organisation]) as session:
+        found = []
+        for row in rows.of_organisation(session, organisation):
+            latest = rows.page(session, row.id, state=None, before=None, limit=limit)
+            tried = rows.attempts(session, row.id, [each.id for each in latest])
+            found.append((view(session, row), [_message_view(each, tried[each.id]) for each in latest]))
+    return found
 
 
 def replay(context: Context, caller: Caller, webhook_id: str, message_id: str) -> WebhookMessageView:

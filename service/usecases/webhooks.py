@@ -134,8 +134,8 @@ def _subscribe(context: Context, caller: Caller, asked: Asked, claim: idempotenc
         )
         rows.add(session, row)
         note(session, caller, "webhook.make", row)
-        view = _view(session, row)
-    return Made(WebhookSecretView(view, rules.written_secret(secret)), view.id)
+        made = view(session, row)
+    return Made(WebhookSecretView(made, rules.written_secret(secret)), made.id)
 
 
 def _again(context: Context, organisation: uuid.UUID, seen: idempotency.Seen, fingerprint: bytes) -> Made:
@@ -148,14 +148,14 @@ def _again(context: Context, organisation: uuid.UUID, seen: idempotency.Seen, fi
         keys = webhook_secrets.keys_of(context, row)
         # Later, or once there is another, nobody learns it from here any more.
         new = len(keys) == 1 and row.created_at + rules.OVERLAP > context.clock()
-        view = _view(session, row)
-    return Made(WebhookSecretView(view, rules.written_secret(keys[0]) if new else None), view.id)
+        known = view(session, row)
+    return Made(WebhookSecretView(known, rules.written_secret(keys[0]) if new else None), known.id)
 
 
 def listed(context: Context, organisation: uuid.UUID) -> list[WebhookView]:
     """The organisation's subscriptions, oldest first."""
     with context.database.transaction(organisations=[organisation]) as session:
-        return [_view(session, row) for row in rows.of_organisation(session, organisation)]
+        return [view(session, row) for row in rows.of_organisation(session, organisation)]
 
 
 def get(context: Context, organisation: uuid.UUID, webhook_id: str) -> WebhookView:
@@ -165,7 +165,7 @@ def get(context: Context, organisation: uuid.UUID, webhook_id: str) -> WebhookVi
         NotFound: there is none by this id, it was removed, or it is another organisation's.
     """
     with context.database.transaction(organisations=[organisation]) as session:
-        return _view(session, own(session, organisation, webhook_id))
+        return view(session, own(session, organisation, webhook_id))
 
 
 def disable(context: Context, caller: Caller, webhook_id: str) -> WebhookView:
@@ -187,7 +187,7 @@ def _turn(context: Context, caller: Caller, webhook_id: str, state: State, reaso
             row.failures, row.failing_since, row.rest_until = 0, None, None
             session.flush()
             note(session, caller, "webhook.enable" if state is State.ACTIVE else "webhook.disable", row)
-        return _view(session, row)
+        return view(session, row)
 
 
 def remove(context: Context, caller: Caller, webhook_id: str) -> None:
@@ -216,7 +216,7 @@ def rotate(context: Context, caller: Caller, webhook_id: str) -> WebhookSecretVi
         secret, row.secrets = webhook_secrets.rotated(context, row, context.clock())
         session.flush()
         note(session, caller, "webhook.rotate", row)
-        return WebhookSecretView(_view(session, row), rules.written_secret(secret))
+        return WebhookSecretView(view(session, row), rules.written_secret(secret))
 
 
 def wake(context: Context) -> None:
@@ -261,7 +261,8 @@ def note(session: Session, caller: Caller, act: str, row: Webhook, **details: st
     audit.record(session, actor=caller.actor, act=act, subject=subject, details=details)
 
 
-def _view(session: Session, row: Webhook) -> WebhookView:
+def view(session: Session, row: Webhook) -> WebhookView:
+    """A subscription as its organisation sees it."""
     standing = rows.standing(session, row.id)
     return WebhookView(
         id=public_id(WEBHOOK, row.id),
