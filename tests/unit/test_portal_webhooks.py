@@ -53,14 +53,14 @@ def test_a_clerk_sees_how_each_does_and_nothing_of_an_address_but_its_host(
     assert asked == [(TAX.organisation_id, 10)]
     assert "secret-path" not in page.text
     shown = " ".join(texts(page.text))
-    for part in ("hooks.example.org:8443", "No answer", "Came back", "no answer in time", "Test message"):
+    for part in ("hooks.example.org:8443", "Geen antwoord", "niet op tijd geantwoord", "Testbericht"):
         assert part in shown, part
     assert f'href="/letters/{DELIVERY_ID}"' in page.text
 
 
 def test_without_any_the_page_says_so(clerk: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("service.portal.sender.webhooks.webhook_log.newest", lambda *_, **__: [])
-    assert "None of your organisation's systems is told." in " ".join(texts(clerk.get("/webhooks").text))
+    assert "Geen enkel systeem van uw organisatie krijgt bericht." in " ".join(texts(clerk.get("/webhooks").text))
 
 
 @pytest.mark.parametrize("language", OFFERED)
