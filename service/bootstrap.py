@@ -203,6 +203,7 @@ def _build(settings: Settings, closing: contextlib.ExitStack, *, hands_in: bool,
         signers=signers,
         consent=consent,
         tsa=tsa,
+        poster=outgoing.Poster(settings.webhook_hosts.split()),
         register=legal_bases.load(settings.legal_bases),
     )
     issuer = settings.base_url
@@ -262,6 +263,7 @@ def retention_periods(settings: Settings) -> Periods:
         ended_days=settings.retention_ended_days,
         mailbox_days=settings.retention_mailbox_days,
         lookup_days=settings.retention_lookup_days,
+        webhook_days=settings.retention_webhook_days,
     )
 
 

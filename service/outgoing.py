@@ -1,16 +1,20 @@
 """The one way out over HTTP: where calls may go, and what they may take.
 
-An address that somebody else chose (a document of an identity provider, later a webhook) must not lead into our own
+An address that somebody else chose (a document of an identity provider, a webhook) must not lead into our own
 network. So the name is resolved once, every address it has is judged, and the connection goes to an address that was
 judged: a name that answers differently the second time gains nothing. TLS still checks the certificate for the name.
 
 Hosts that whoever runs the service has set by hand may be anywhere: that is what their settings are for.
 """
 
+import contextlib
 import functools
 import socket
 import ssl
-from collections.abc import Collection, Iterable
+import time
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -22,6 +26,9 @@ SECONDS: Final = 5.0
 _CONNECTIONS: Final = httpx.Limits(max_connections=20, max_keepalive_connections=5)
 # Prefixes by which an IPv6 address carries an IPv4 one that a translator on the way would go to.
 _NAT64: Final = int(IPv6Address("64:ff9b::")) >> 32
+_BODY: Final = 16 * 1024
+_ENDS: ContextVar[float | None] = ContextVar("ends", default=None)
+"""When the exchange that runs in this context must be over, by the monotonic clock."""
 
 
 class DestinationRefused(httpcore.ConnectError):
@@ -90,13 +97,60 @@ class _GuardedBackend(httpcore.SyncBackend):
         failed: Exception = httpcore.ConnectError("the name has no address")
         for address in self._destinations.addresses(host, port):
             try:
-                return super().connect_tcp(address, port, timeout, local_address, socket_options)
+                left = _left(timeout, httpcore.ConnectTimeout)
+                return _Bounded(super().connect_tcp(address, port, left, local_address, socket_options))
             except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
                 failed = error
         raise failed
 
     def connect_unix_socket(self, *_given: Any, **_more: Any) -> httpcore.NetworkStream:
         raise DestinationRefused("calls go over networks only")
+
+
+class _Bounded(httpcore.NetworkStream):
+    """A connection of which no step outlasts the exchange it is for: whoever answers byte by byte gains nothing."""
+
+    def __init__(self, stream: httpcore.NetworkStream) -> None:
+        self._stream = stream
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        return self._stream.read(max_bytes, _left(timeout, httpcore.ReadTimeout))
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self._stream.write(buffer, _left(timeout, httpcore.WriteTimeout))
+
+    def close(self) -> None:
+        self._stream.close()
+
+    def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore.NetworkStream:
+        left = _left(timeout, httpcore.ConnectTimeout)
+        return _Bounded(self._stream.start_tls(ssl_context, server_hostname, left))
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._stream.get_extra_info(info)
+
+
+def _left(timeout: float | None, late: type[Exception]) -> float | None:
+    """The seconds that a step may take: its own, and no more than are left of the exchange."""
+    ends = _ENDS.get()
+    if ends is None:
+        return timeout
+    left = ends - time.monotonic()
+    if left <= 0:
+        raise late("the exchange took too long")
+    return left if timeout is None else min(timeout, left)
+
+
+@contextlib.contextmanager
+def within(seconds: float) -> Iterator[None]:
+    """Bound what goes over the network inside, all steps together; only the resolver takes its own time."""
+    token = _ENDS.set(time.monotonic() + seconds)
+    try:
+        yield
+    finally:
+        _ENDS.reset(token)
 
 
 class _GuardedTransport(httpx.HTTPTransport):
@@ -139,3 +193,90 @@ def http_client(trusted: Collection[str] = (), *, seconds: float = SECONDS) -> h
 def hosts_of(urls: Iterable[str]) -> frozenset[str]:
     """The hosts of addresses that stand in settings."""
     return frozenset(host for url in urls if (host := urlsplit(url).hostname))
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """How a call ended: a status code, or the class of what went wrong; of the answer itself nothing is kept.
+
+    Attributes:
+        status: of the answer; None when there was none.
+        error: ``address_refused``, ``timeout``, ``unreachable`` or ``broken``; None when there was an answer.
+        retry_after: the header of that name.
+        seconds: how long it took.
+    """
+
+    status: int | None
+    error: str | None
+    retry_after: str | None
+    seconds: float
+
+
+class Poster:
+    """Posts to addresses that others chose.
+
+    Args:
+        trusted: as of ``Destinations``.
+        seconds: for a whole exchange.
+    """
+
+    def __init__(self, trusted: Collection[str] = (), *, seconds: float = SECONDS) -> None:
+        self.trusted = frozenset(host.lower() for host in trusted)
+        self._seconds = seconds
+
+    def refuses(self, url: str) -> bool:
+        """Whether nothing would be sent there today: the name is nobody's, or leads to an address inside."""
+        parts = urlsplit(url)
+        try:
+            Destinations(self.trusted).addresses(parts.hostname or "", parts.port or 443)
+        except httpcore.ConnectError:
+            return True
+        return False
+
+    @contextlib.contextmanager
+    def line(self) -> Iterator["Line"]:
+        """For several posts to one receiver, whose connections are kept; safe for several threads."""
+        with http_client(self.trusted, seconds=self._seconds) as client:
+            yield Line(client, self._seconds)
+
+
+class Line:
+    """Posts one after the other, or side by side."""
+
+    def __init__(self, client: httpx.Client, seconds: float) -> None:
+        self._client, self._seconds = client, seconds
+
+    def post(self, url: str, content: bytes, headers: Mapping[str, str]) -> Reply:
+        """Post once; of what is answered only the head is looked at."""
+        began = time.monotonic()
+        status, error, retry_after = None, None, None
+        try:
+            with (
+                within(self._seconds),
+                self._client.stream("POST", url, content=content, headers=dict(headers)) as answer,
+            ):
+                status, retry_after = answer.status_code, answer.headers.get("retry-after")
+                _let_by(answer)
+        except httpx.HTTPError as failure:
+            error = _class_of(failure)
+        except (httpx.InvalidURL, ValueError):
+            error = "broken"
+        return Reply(status, error, retry_after, time.monotonic() - began)
+
+
+def _let_by(answer: httpx.Response) -> None:
+    """Take a short body off the line, so that the connection serves the next call; a long one ends the connection."""
+    taken = 0
+    with contextlib.suppress(httpx.HTTPError):
+        for part in answer.iter_raw():
+            taken += len(part)
+            if taken > _BODY:
+                return
+
+
+def _class_of(failure: httpx.HTTPError) -> str:
+    if isinstance(failure.__cause__, DestinationRefused):
+        return "address_refused"
+    if isinstance(failure, httpx.TimeoutException):
+        return "timeout"
+    return "unreachable" if isinstance(failure, httpx.ConnectError) else "broken"

@@ -61,6 +61,7 @@ class Settings(BaseSettings):
     trusted_proxies: str = ""
     limits_url: SecretStr | None = None
     outgoing_hosts: str = ""
+    webhook_hosts: str = ""
     event_loop: str = Field("uvloop", pattern="^(uvloop|asyncio)$")
     drain_seconds: float = Field(5.0, ge=0, le=300)
     worker_slots: int = Field(1, ge=1, le=256)
@@ -141,6 +142,7 @@ class Settings(BaseSettings):
     retention_ended_days: int = Field(30, ge=1, le=36600)
     retention_mailbox_days: int = Field(3653, ge=1, le=36600)
     retention_lookup_days: int = Field(730, ge=1, le=36600)
+    retention_webhook_days: int = Field(30, ge=7, le=3660)
 
     promise_seal_seconds: int = Field(60, ge=1)
     promise_mailbox_seconds: int = Field(120, ge=1)

@@ -39,6 +39,7 @@ ENCRYPTED: Final[Mapping[tuple[str, str], Place]] = {
     ("activation_code", "personal"): _of(None, "activation_code.personal:{recipient_hash}"),
     ("mandate", "personal"): _of(None, "mandate.personal:{id}"),
     ("mandate_act", "personal"): _of(None, "mandate_act.personal:{id}"),
+    ("webhook", "secrets"): _of(None, "webhook.secrets:{id}"),
     ("web_session", "data"): _of(None, "web_session.data:{id_hash}"),
     ("signature_request", "personal"): _of("organisation_id", "signature_request.personal:{id}"),
     ("signature_document", "filename"): _of("organisation_id", "signature_document.filename:{request_id}/{position}"),

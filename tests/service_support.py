@@ -29,6 +29,7 @@ SETTINGS = {
     "ZENDING_PRINT_CUTOFF_SECONDS": "2",
     "ZENDING_CHECKPOINT_STAMP_SECONDS": "2",
     "ZENDING_LOG_FORMAT": "console",
+    "ZENDING_WEBHOOK_HOSTS": "127.0.0.1",
 }
 """What differs from the demonstration's settings: nobody should wait for the print cut-off."""
 

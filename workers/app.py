@@ -9,6 +9,7 @@ from celery.signals import setup_logging, worker_init, worker_process_init, work
 
 from service import alive, logs, memory
 from service.bootstrap import Application, begin_watching, build
+from service.engine.turnstile import Turnstile
 from service.engine.wakeups import QUEUES, make_celery
 from service.settings import settings
 from workers.tasks import wake
@@ -28,7 +29,8 @@ def application() -> Application:
     return _application
 
 
-wake.register(app, application)
+# Half of the processes, so that receivers who are slow to answer never hold all of them.
+wake.register(app, application, Turnstile(max(1, settings().worker_slots // 2)))
 
 
 @setup_logging.connect

@@ -31,6 +31,7 @@ from service.usecases import (
     reconciliation,
     retention,
     submissions,
+    webhook_sending,
 )
 from service.usecases.log_head import StoredHead
 from service.usecases.signatures import clock
@@ -82,6 +83,7 @@ def loops(application: Application) -> list[tuple[str, float, Callable[[], objec
         ("stamp", 1.0, stamp),
         *_witness_loops(application),
         ("let_go", 1.0, lambda: pauses.let_go_rest(context)),
+        ("webhooks", 1.0, lambda: webhook_sending.put_due(context)),
         ("wake", 1.0, lambda: housekeeping.wake_due(context)),
         ("cutoff", min(1.0, setting.print_cutoff_seconds / 4), lambda: print_runs.close_due(context)),
         ("forecasts", 15.0, lambda: print_forecasts.tell_due(context)),

@@ -21,6 +21,7 @@ from service.api.signatures import SignatureRequests
 from service.api.submissions import Submissions
 from service.api.tokens import Tokens
 from service.api.validations import Validations
+from service.api.webhooks import Webhooks
 
 
 def api_handlers() -> list[ControllerRouterHandler]:
@@ -37,6 +38,7 @@ def api_handlers() -> list[ControllerRouterHandler]:
         Messages,
         Activation,
         Mandates,
+        Webhooks,
         Ledger,
         Schemas,
         LegalBases,

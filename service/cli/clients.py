@@ -1,4 +1,4 @@
-"""``zending clients``: the public keys by which programs of organisations prove who they are."""
+"""``zending clients``: the keys by which programs of organisations prove who they are, and what they may do."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from service.cli.organisations import ACTOR, database_of
 
 @click.group()
 def clients() -> None:
-    """Programs of organisations and their keys."""
+    """Programs of organisations, their keys and scopes."""
 
 
 @clients.command("keys")
@@ -40,3 +40,28 @@ def forget_keys(client_id: str) -> None:
         organisations.set_keys(session, client_id, None)
         audit.record(session, actor=ACTOR, act="client.keys", subject=f"client:{client_id}", details={"keys": ""})
     click.echo(f"{client_id} is known by no key any more")
+
+
+@clients.command("scopes")
+@click.argument("client_id")
+@click.option("--give", multiple=True, help="A scope that it may ask for from now on; can be given several times.")
+@click.option("--take", multiple=True, help="A scope that it may ask for no more.")
+def scopes(client_id: str, give: tuple[str, ...], take: tuple[str, ...]) -> None:
+    """Show what a program may do; change it with --give and --take, such as --give webhooks:write.
+
+    What is taken away is still in tokens that it has: they end within minutes.
+    """
+    from service.identity.scopes import Scope
+    from service.usecases import audit, organisations
+
+    try:
+        more, fewer = [Scope(each) for each in give], [Scope(each) for each in take]
+    except ValueError:
+        known = ", ".join(sorted(each.value for each in organisations.PROGRAM_SCOPES))
+        raise click.UsageError(f"the scopes are: {known}.") from None
+    with database_of().transaction() as session:
+        left = organisations.change_scopes(session, client_id, more=more, fewer=fewer)
+        if more or fewer:
+            details = {"given": " ".join(give), "taken": " ".join(take)}
+            audit.record(session, actor=ACTOR, act="client.scopes", subject=f"client:{client_id}", details=details)
+    click.echo(f"{client_id} may ask for: {' '.join(left) or 'nothing'}")

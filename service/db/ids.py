@@ -15,6 +15,8 @@ BATCH: Final = "prt"
 ORGANISATION: Final = "org"
 SIGNATURE_REQUEST: Final = "sgr"
 MANDATE: Final = "mdt"
+WEBHOOK: Final = "whk"
+MESSAGE: Final = "msg"
 _TELLS_TIME: Final = 7
 
 

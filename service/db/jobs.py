@@ -31,6 +31,7 @@ class JobKind(StrEnum):
     ARCHIVE = "archive"
     ASK = "ask"
     FINISH = "finish"
+    WEBHOOK = "webhook"
 
 
 class Lane(IntEnum):

@@ -350,8 +350,14 @@ def end_submissions(session: Session, *, year: int, limit: int, now: datetime) -
         for table in ("submission_row", "submission_part"):
             session.execute(text(f"DELETE FROM {table} WHERE submission_id = ANY (:ids)"), {"ids": list(over)})  # noqa: S608
         session.execute(_EMPTY, {"ids": list(over)})
-        session.execute(_FORGET_KEYS, {"ids": list(over)})
+        forget_keys(session, over)
     return len(over)
+
+
+def forget_keys(session: Session, subjects: Collection[uuid.UUID]) -> None:
+    """Remove the idempotency keys with which these were asked for."""
+    if subjects:
+        session.execute(_FORGET_KEYS, {"ids": list(subjects)})
 
 
 def erase_deliveries(session: Session, deliveries: Collection[uuid.UUID]) -> set[uuid.UUID]:

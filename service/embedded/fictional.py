@@ -16,6 +16,7 @@ AGENCY_SCOPES: Final = (
     Scope.RECIPIENTS_LOOKUP,
     Scope.VALIDATIONS_WRITE,
     Scope.SIGNATURES_WRITE,
+    Scope.WEBHOOKS_WRITE,
 )
 PLATFORM: Final = "platform"
 """In place of an organisation's slug: who runs the service itself."""

@@ -35,6 +35,7 @@ QUEUES: Final[dict[JobKind, str]] = {
     JobKind.ARCHIVE: "housekeeping",
     JobKind.ASK: "notify",
     JobKind.FINISH: "seal",
+    JobKind.WEBHOOK: "webhook",
 }
 """The queue whose workers do a kind of work."""
 

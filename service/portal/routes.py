@@ -16,7 +16,7 @@ from service.portal.operator import printing
 from service.portal.public import handlers as public
 from service.portal.public import legal_bases
 from service.portal.rendering import Portal
-from service.portal.sender import checking, signature_requests
+from service.portal.sender import checking, signature_requests, webhooks
 from service.portal.sender import handlers as sender
 from service.portal.visitors import Recognition
 
@@ -45,6 +45,7 @@ def portal_handlers(application: Application) -> list[Router]:
                 *sender.handlers(portal),
                 *checking.handlers(portal),
                 *signature_requests.handlers(portal),
+                *webhooks.HANDLERS,
             ],
             dependencies={
                 "portal": Provide(lambda: portal, use_cache=True, sync_to_thread=False),

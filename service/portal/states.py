@@ -80,3 +80,41 @@ SIGNERS: Final[Mapping[str, Status]] = MappingProxyType(
     }
 )
 """Every state of a signer, as the sender of the request sees it."""
+
+WEBHOOKS: Final[Mapping[str, Status]] = MappingProxyType(
+    {
+        "active": Status(N_("In use"), N_("Your system takes what it is sent."), "done"),
+        "unanswered": Status(
+            N_("No answer"),
+            N_("Your system does not take what it is sent. We go on trying; nothing is lost."),
+            "waiting",
+        ),
+        "by_sender": Status(N_("Switched off"), N_("Your organisation switched it off. Messages wait."), "stopped"),
+        "gone": Status(
+            N_("Switched off"), N_("Your system answered that it is not there any more. Messages wait."), "stopped"
+        ),
+        "failing": Status(N_("Switched off"), N_("Your system took nothing for five days. Messages wait."), "stopped"),
+    }
+)
+"""How a webhook does, as its organisation sees it: by its state, and by why it is disabled."""
+
+MESSAGES: Final[Mapping[str, Status]] = MappingProxyType(
+    {
+        "sent": Status(N_("Taken"), N_("Your system has it."), "done"),
+        "waiting": Status(N_("Waits"), N_("It is sent, or tried again."), "waiting"),
+        "failed": Status(
+            N_("Given up"), N_("Your system did not take it. Your program can have it sent again."), "stopped"
+        ),
+    }
+)
+"""How a message to a webhook stands."""
+
+ANSWERS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "timeout": N_("no answer in time"),
+        "unreachable": N_("could not be reached"),
+        "broken": N_("the connection failed"),
+        "address_refused": N_("its address leads into a private network"),
+    }
+)
+"""Why an attempt to send to a webhook got no answer."""

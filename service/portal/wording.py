@@ -8,10 +8,13 @@ from types import MappingProxyType
 from typing import Final
 
 from service.domain.errors import FieldError, ZendingError
+from service.domain.webhooks import PREFIX, TEST
 from service.portal import paper_words
 from service.portal.languages import N_, Words
 from service.portal.letter_words import LETTER_PROBLEMS, place
-from service.portal.states import ASKED, SIGNERS, SIGNING, STATUS, Status
+from service.portal.states import ANSWERS, ASKED, MESSAGES, SIGNERS, SIGNING, STATUS, WEBHOOKS, Status
+from service.usecases.webhook_log import AttemptView
+from service.usecases.webhooks import WebhookView
 
 EVENTS: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -352,6 +355,23 @@ class Wording:
         if isinstance(error, ZendingError) and error.code in PROBLEMS:
             text = PROBLEMS[error.code]
         return self._say(title), self._say(text)
+
+    def webhook(self, found: WebhookView) -> Status:
+        """How a webhook does."""
+        unanswered = found.reason is None and found.failing_since is not None
+        return self._status(WEBHOOKS, found.reason or ("unanswered" if unanswered else found.state))
+
+    def message(self, code: str) -> Status:
+        """How a message to a webhook stands."""
+        return self._status(MESSAGES, code)
+
+    def answer(self, attempt: AttemptView) -> str:
+        """What a system answered, or why it did not."""
+        return str(attempt.status) if attempt.error is None else self._say(ANSWERS.get(attempt.error, attempt.error))
+
+    def told(self, kind: str) -> str:
+        """What a message to a webhook is about."""
+        return self._say(N_("Test message")) if kind == TEST else self.event(kind.removeprefix(PREFIX))
 
     def _status(self, table: Mapping[str, Status], code: str) -> Status:
         found = table.get(code) or Status(code, "", "going")

@@ -16,7 +16,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from service import tracing
-from service.db import deliveries, jobs
+from service.db import deliveries, jobs, webhooks
 from service.db.ids import new_id
 from service.db.jobs import JobKind, Lane, NewJob
 from service.db.models import DeliveryRow, DocumentRow, Organisation
@@ -29,6 +29,7 @@ from service.usecases.context import Context
 from service.usecases.dossiers import Dossier
 from service.usecases.personal import Personal, find_hash, seal_personal, seal_text
 from service.usecases.policies import policies_of
+from service.usecases.webhook_messages import message_of
 from service.vault.vault import Prepared
 
 DEFAULT_NAME = "document.pdf"
@@ -245,11 +246,13 @@ def record(session: Session, admissions: Sequence[Admission], *, with_submission
         for each, row in zip(admissions, rows, strict=True)
     ]
     paths = [prepared.path for each in admissions for prepared in each.objects]
+    events = [_event(each) for each in admissions]
     deliveries.add(
         session,
         rows,
         [document for each in admissions for document in each.dossier.documents],
-        (deliveries.EVENTS, [_event(each) for each in admissions]),
+        (deliveries.EVENTS, events),
+        (webhooks.MESSAGES, [message_of(event, row) for event, row in zip(events, rows, strict=True)]),
         (jobs.PUT, jobs.rows(first)),
         with_submissions=with_submissions,
     )

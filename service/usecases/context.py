@@ -19,6 +19,7 @@ from service.domain.legal_basis import Register
 from service.inspection.inspector import Inspection
 from service.ledger.cosigning import KnownWitness
 from service.notifications.base import Notifier
+from service.outgoing import Poster
 from service.printers.wired import Printers
 from service.usecases.desk import Desk
 from service.usecases.meters import Meter
@@ -102,6 +103,7 @@ class Context:
         signers: decides whose certificates people may sign with; None where signing by people is not set up.
         consent: the remote service where people sign by their consent; None where none is set.
         tsa: makes the time-stamps of people's signatures.
+        poster: sends webhooks.
         register: the legal-basis register that deliveries are sent under.
     """
 
@@ -134,6 +136,7 @@ class Context:
     signers: SignerCheck | None = None
     consent: ConsentService | None = None
     tsa: TimeStampAuthority | None = None
+    poster: Poster = field(default_factory=Poster, repr=False)
     register: Register = field(default_factory=legal_bases.load, repr=False)
     desk: Desk = field(default_factory=Desk, repr=False, compare=False)
     meter: Meter = field(default_factory=Meter, repr=False, compare=False)

@@ -14,7 +14,7 @@ from typing import Final
 from sqlalchemy.orm import Session
 
 from printing.numbers import NumberRange
-from service.db import archive, printing, queues, vitals
+from service.db import archive, printing, queues, vitals, webhooks
 from service.db import ledger_cosignatures as cosignatures
 from service.db.jobs import JobKind, Lane
 from service.db.operations import Heartbeat
@@ -106,7 +106,7 @@ def disk_samples(places: Mapping[str, Path]) -> list[Sample]:
 def measure(context: Context, promises: Promises) -> list[Sample]:
     """Everything that rows tell."""
     with context.database.transaction() as session:
-        # Notices that bounced stand in rows with tenants; only their number is asked for.
+        # Notices that bounced, and webhooks, stand in rows with tenants; only their number is asked for.
         widen(session, printing.every_organisation(session))
         lags = vitals.lags(session)
         return [
@@ -115,6 +115,7 @@ def measure(context: Context, promises: Promises) -> list[Sample]:
             *_witnesses(session, context.witnesses, lags.now),
             *numbers.samples(session, _ranges(context)),
             Sample("zending_notices_bounced", vitals.bounced(session)),
+            *_webhooks(session),
             *reconciliation.samples(session, context),
             *print_waiting.samples(session, context),
             Sample("zending_seals_not_renewed", archive.overdue(session, before=context.clock() - LATE)),
@@ -158,6 +159,13 @@ def _witnesses(session: Session, witnesses: Sequence[KnownWitness], now: datetim
         since = cosignatures.waiting_since(session, witness.key_texts)
         waited = 0.0 if since is None else max(0.0, (now - since).total_seconds())
         yield Sample("zending_ledger_uncosigned_seconds", waited, {"witness": witness.name})
+
+
+def _webhooks(session: Session) -> Iterable[Sample]:
+    failing, disabled, longest = webhooks.troubles(session)
+    yield Sample("zending_webhooks_failing", failing)
+    yield Sample("zending_webhooks_failing_seconds", longest)
+    yield Sample("zending_webhooks_disabled", disabled)
 
 
 def _life(session: Session, now: datetime) -> Iterable[Sample]:

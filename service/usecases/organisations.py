@@ -3,7 +3,7 @@
 import uuid
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import select, update
 from sqlalchemy.dialects.postgresql import insert
@@ -11,9 +11,21 @@ from sqlalchemy.orm import Session
 
 from service.db.ids import new_id
 from service.db.models import Client, Organisation, Staff
-from service.domain.errors import Conflict, NotFound
+from service.domain.errors import Conflict, Invalid, NotFound
 from service.identity.clients import hash_secret
 from service.identity.scopes import Scope
+
+PROGRAM_SCOPES: Final = frozenset(
+    {
+        Scope.DELIVERIES_WRITE,
+        Scope.DELIVERIES_READ,
+        Scope.RECIPIENTS_LOOKUP,
+        Scope.VALIDATIONS_WRITE,
+        Scope.SIGNATURES_WRITE,
+        Scope.WEBHOOKS_WRITE,
+    }
+)
+"""What programs of senders may be given; the rest is for persons."""
 
 
 @dataclass(frozen=True)
@@ -119,6 +131,27 @@ def set_keys(session: Session, client_id: str, jwks: dict[str, Any] | None) -> N
     )
     if changed is None:
         raise NotFound("There is no program by this id.")
+
+
+def change_scopes(
+    session: Session, client_id: str, *, more: Collection[Scope] = (), fewer: Collection[Scope] = ()
+) -> list[str]:
+    """Let a program ask for further scopes, or for some no more; those it may ask for then.
+
+    Tokens that it has keep theirs until they end.
+
+    Raises:
+        NotFound: there is no such program.
+        Invalid: ``scope_not_of_senders``, the scope is not for programs of senders.
+    """
+    if not PROGRAM_SCOPES.issuperset(more):
+        raise Invalid("This scope is not for programs of senders.", code="scope_not_of_senders")
+    row = session.get(Client, client_id, with_for_update=True)
+    if row is None:
+        raise NotFound("There is no program by this id.")
+    row.scopes = sorted(set(row.scopes) - {each.value for each in fewer} | {each.value for each in more})
+    session.flush()
+    return row.scopes
 
 
 def ensure_staff(session: Session, organisation_id: uuid.UUID, *, issuer: str, subject: str, role: str) -> None:

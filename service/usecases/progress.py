@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from printing.errors import Problem
 from service import tracing
-from service.db import deliveries, jobs
+from service.db import deliveries, jobs, webhooks
 from service.db.ids import new_id
 from service.db.jobs import JobKind, Lane, NewJob
 from service.db.models import DeliveryRow, LegRow
@@ -30,6 +30,7 @@ from service.domain.transitions import BY_EVENT, SCOPES, Transition
 from service.usecases import evidence
 from service.usecases.context import Context
 from service.usecases.dossiers import Dossier
+from service.usecases.webhook_messages import message_of
 
 MOST_NOTED: Final = 60
 """Problems of one letter that its sender is told."""
@@ -89,6 +90,7 @@ class Progress:
         self._new_legs: dict[tuple[uuid.UUID, int], LegRow] = {}
         self._changed_legs: dict[tuple[uuid.UUID, int], LegRow] = {}
         self._events: list[dict[str, Any]] = []
+        self._messages: list[dict[str, Any]] = []
         self._evidence: list[evidence.Draft] = []
         self._jobs: list[NewJob] = []
 
@@ -183,6 +185,7 @@ class Progress:
             session,
             (deliveries.LEGS, [values_of(leg, deliveries.LEGS) for leg in self._new_legs.values()]),
             (deliveries.EVENTS, self._events),
+            (webhooks.MESSAGES, self._messages),
             (jobs.PUT, jobs.rows(self._jobs)),
         )
         evidence.write(session, self._context, self._evidence)
@@ -201,19 +204,19 @@ class Progress:
         self, dossier: Dossier, row: Transition, leg: LegRow | None, cause: Cause, *, at: datetime | None = None
     ) -> None:
         delivery = dossier.delivery
-        self._events.append(
-            {
-                "delivery_id": dossier.id,
-                "id": new_id(),
-                "organisation_id": delivery.organisation_id,
-                "event": row.event.value,
-                "at": at or self._now,
-                "status": delivery.status,
-                "channel": None if leg is None else _CHANNELS[LegKind(leg.kind)],
-                "actor": cause.actor.value,
-                "reason": cause.reasons[0] if cause.reasons else None,
-            }
-        )
+        event = {
+            "delivery_id": dossier.id,
+            "id": new_id(),
+            "organisation_id": delivery.organisation_id,
+            "event": row.event.value,
+            "at": at or self._now,
+            "status": delivery.status,
+            "channel": None if leg is None else _CHANNELS[LegKind(leg.kind)],
+            "actor": cause.actor.value,
+            "reason": cause.reasons[0] if cause.reasons else None,
+        }
+        self._events.append(event)
+        self._messages.append(message_of(event, delivery, leg))
         self._evidence += [
             evidence.Draft(
                 dossier=dossier,

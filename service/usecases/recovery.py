@@ -36,7 +36,7 @@ from service.vault.errors import ObjectMissing, VaultIntegrityError
 
 log = structlog.get_logger()
 
-OUTGOING: Final = (JobKind.HAND_OVER, JobKind.NOTIFY, JobKind.ASK)
+OUTGOING: Final = (JobKind.HAND_OVER, JobKind.NOTIFY, JobKind.ASK, JobKind.WEBHOOK)
 NUMBERS_SKIPPED: Final = 1000
 SETS_SKIPPED: Final = 1_000_000
 """More than are queued between two copies of the database."""

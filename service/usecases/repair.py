@@ -16,7 +16,17 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from service.db import jobs, queues
-from service.db.ids import BATCH, DELIVERY, ORGANISATION, SIGNATURE_REQUEST, SUBMISSION, new_id, parse_id, public_id
+from service.db.ids import (
+    BATCH,
+    DELIVERY,
+    ORGANISATION,
+    SIGNATURE_REQUEST,
+    SUBMISSION,
+    WEBHOOK,
+    new_id,
+    parse_id,
+    public_id,
+)
 from service.db.jobs import JobKind
 from service.db.models import Job
 from service.db.operations import EndProposal
@@ -93,6 +103,7 @@ _SUBJECTS: Final = {
     JobKind.ADMIT: SUBMISSION,
     JobKind.ASK: SIGNATURE_REQUEST,
     JobKind.FINISH: SIGNATURE_REQUEST,
+    JobKind.WEBHOOK: WEBHOOK,
 }
 
 
@@ -288,6 +299,8 @@ def _why_not(kind: JobKind) -> str:
         return "A closed batch can't be ended, only mended and retried: the print house may have it already."
     if kind in (JobKind.ASK, JobKind.FINISH):
         return "Work on a signature request can't be ended here: its sender can cancel it while not all have signed."
+    if kind is JobKind.WEBHOOK:
+        return "This work can't be ended here: its sender can disable or remove the webhook."
     return "This work can't be ended here: stop its submission."
 
 

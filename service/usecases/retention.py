@@ -15,7 +15,7 @@ from typing import Final
 import structlog
 from sqlalchemy.orm import Session
 
-from service.db import archive, mandates, post_reports, signatures
+from service.db import archive, mandates, post_reports, signatures, webhooks
 from service.db import deliveries as rows
 from service.db import retention as due
 from service.db.models import DeliveryRow, LegRow, VaultObject
@@ -67,6 +67,7 @@ class Periods:
         ended_days: documents of deliveries that were cancelled or rejected; mandates that nobody accepted.
         mailbox_days: a mailbox that was given up and the proofs of its consents, from the revocation; mandates too.
         lookup_days: look-ups, and the access log that citizens see.
+        webhook_days: messages to webhooks and how each attempt went, from the event.
     """
 
     window: timedelta
@@ -75,6 +76,7 @@ class Periods:
     ended_days: int = 30
     mailbox_days: int = 3653
     lookup_days: int = 730
+    webhook_days: int = 30
 
 
 def run(context: Context, periods: Periods, *, chunks: int = 50) -> int:
@@ -369,7 +371,10 @@ def _end_others(session: Session, _context: Context, periods: Periods, now: date
             unused=now - timedelta(days=periods.ended_days),
             limit=CHUNK,
         ),
+        webhooks.forget(session, before=now - timedelta(days=periods.webhook_days), limit=CHUNK),
+        webhooks.empty(session, limit=CHUNK),
     )
+    due.forget_keys(session, webhooks.end(session, before=now - LATER))
     emptied = due.end_submissions(session, year=calendar.local_date(now).year, limit=SUBMISSIONS, now=now)
     return max(counts) == CHUNK or emptied == SUBMISSIONS
 

@@ -14,6 +14,7 @@ from service.usecases import (
     submission_admit,
     submission_recall,
     submission_unpack,
+    webhook_sending,
 )
 from service.usecases.context import Context
 from service.usecases.signatures import finishing, renewing
@@ -37,5 +38,6 @@ def all_steps(context: Context) -> dict[JobKind, Step[Any, Any]]:
         by_leg(archive.step(context), {archive.REQUESTS: renewing.step(context)}),
         asking.step(context),
         finishing.step(context),
+        webhook_sending.step(context),
     ]
     return {step.kind: step for step in made}

@@ -14,6 +14,7 @@ from tests.mandate_support import give_over_http as given
 from tests.service_support import RunningService, delivery_for
 from tests.signatures_support import ask_over_http as ask
 from tests.signatures_support import person
+from tests.webhook_support import subscribe_over_http as hooked
 
 CONTRACT = Path(__file__).parents[2] / "docs" / "api" / "openapi.json"
 OWN = "the sender's program"
@@ -37,6 +38,7 @@ class World:
     submission_id: str
     request_id: str
     mandate_id: str
+    webhook_id: str
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +61,10 @@ def world(service: RunningService) -> Iterator[World]:
     evidence = service.until_evidence(delivery_id, "SubmissionAcceptance")["SubmissionAcceptance"]
     request_id = ask(service, person(READER))
     mandate_id = given(everyone[OWNER])["mandate"]["id"]
-    yield World(everyone, delivery_id, evidence["record"]["evidence_id"], submission_id, request_id, mandate_id)
+    webhook_id = hooked(everyone[OWN])
+    own = (delivery_id, evidence["record"]["evidence_id"], submission_id, request_id, mandate_id, webhook_id)
+    yield World(everyone, *own)
+    everyone[OWN]("DELETE", f"/v1/webhooks/{webhook_id}")
     for caller in everyone.values():
         caller.close()
 
@@ -69,6 +74,11 @@ def sender(good: int, other: int = 404) -> dict[str, int]:
     return (
         {OWN: good, STAFF: good, OTHER: other} | dict.fromkeys((BARE, OWNER, STRANGER, OPERATOR), 403) | {NOBODY: 401}
     )
+
+
+def programs(good: int, other: int = 404) -> dict[str, int]:
+    """A call about the sender's own things that only programs make."""
+    return dict.fromkeys(ALL, 403) | {OWN: good, OTHER: other, NOBODY: 401}
 
 
 def recipient(good: int, stranger: int = 404) -> dict[str, int]:
@@ -90,6 +100,7 @@ def everybody(status: int = 200) -> dict[str, int]:
 DELIVERY, MESSAGE = "/v1/deliveries/{delivery_id}", "/v1/mailbox/messages/{delivery_id}"
 ACTIVATION, SUBMISSION = "/v1/mailbox/activation", "/v1/submissions/{submission_id}"
 REQUEST, MANDATES = "/v1/signature-requests/{request_id}", "/v1/mailbox/mandates"
+WEBHOOK = "/v1/webhooks/{webhook_id}"
 TABLE: Mapping[str, Mapping[str, int]] = {
     "POST /oauth/token": everybody(400),
     "GET /.well-known/jwks.json": everybody(),
@@ -166,6 +177,19 @@ TABLE: Mapping[str, Mapping[str, int]] = {
     f"POST {SUBMISSION}/pause": sender(409) | {OWN: 200},
     f"POST {SUBMISSION}/resume": sender(409) | {OWN: 200},
     f"POST {SUBMISSION}/stop": sender(409),
+    # Programs only: clerks see them on their page.
+    "POST /v1/webhooks": programs(400, 400),
+    "GET /v1/webhooks": programs(200, 200),
+    f"GET {WEBHOOK}": programs(200),
+    f"POST {WEBHOOK}/disable": programs(200),
+    f"POST {WEBHOOK}/enable": programs(200),
+    f"GET {WEBHOOK}/messages": programs(200),
+    f"POST {WEBHOOK}/messages/{{message_id}}/replay": programs(404),
+    f"POST {WEBHOOK}/replay": programs(400, 400),
+    f"POST {WEBHOOK}/rotate-secret": programs(200),
+    f"POST {WEBHOOK}/test": programs(202),
+    # Not called by its owner: the other calls need it.
+    f"DELETE {WEBHOOK}": {who: status for who, status in programs(204).items() if who != OWN},
     "GET /v1/ops/status": operator(200),
     "GET /v1/ops/audit": operator(200),
     "GET /v1/ops/parked": operator(200),
@@ -215,7 +239,7 @@ def test_the_table_has_every_call_of_the_contract() -> None:
 def test_everybody_gets_exactly_what_is_theirs(world: World, call: str) -> None:
     method, path = call.split(" ", 1)
     names = {"delivery_id": world.delivery_id, "evidence_id": world.evidence_id, "submission_id": world.submission_id}
-    names |= {"request_id": world.request_id, "mandate_id": world.mandate_id}
+    names |= {"request_id": world.request_id, "mandate_id": world.mandate_id, "webhook_id": world.webhook_id}
     path = path.format(
         **names,
         number=1,
@@ -225,6 +249,7 @@ def test_everybody_gets_exactly_what_is_theirs(world: World, call: str) -> None:
         job_id="job_" + "0" * 32,
         pause_id="pau_" + "0" * 32,
         scan_id="scn_" + "0" * 32,
+        message_id="msg_" + "0" * 32,
         batch_number=10**9,
         printer="nobody",
         letter="x",

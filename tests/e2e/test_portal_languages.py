@@ -2,9 +2,11 @@
 
 import pytest
 
+from tests import api_e2e_support as callers
 from tests.portal_walk_support import Walk
 from tests.service_support import RunningService
 from tests.signatures_support import ask_over_http
+from tests.webhook_support import subscribe_over_http
 
 pytestmark = pytest.mark.browser
 
@@ -60,6 +62,14 @@ def test_a_clerks_pages(walk: Walk, service: RunningService, language: str) -> N
     tine.page.locator("a.row-title").first.click()
     tine.page.locator("#progress").wait_for()
     tine.look(f"letter-{language}")
+    program = callers.program(service, callers.SENDER)
+    hook = f"/v1/webhooks/{subscribe_over_http(program, types=['delivery.returned'])}"
+    assert program("POST", f"{hook}/test").status_code == 202
+    tine.go("/webhooks")
+    tine.page.locator("ul.rows").first.wait_for()
+    tine.look(f"webhooks-{language}")
+    assert program("DELETE", hook).status_code == 204
+    program.close()
     tine.go("/letters/new")
     tine.page.locator("button.send").click()
     tine.page.locator("#summary").wait_for()

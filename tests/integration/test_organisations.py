@@ -2,7 +2,7 @@
 
 import pytest
 
-from service.domain.errors import Conflict
+from service.domain.errors import Conflict, Invalid, NotFound
 from service.identity.clients import check_secret
 from service.identity.scopes import Scope
 from service.usecases import organisations
@@ -50,6 +50,19 @@ def test_a_program_of_another_organisation_is_not_taken_over(
         organisations.ensure_client(session, organisation(), NewClient("p", "P", "second-secret"))
     assert caught.value.code == "client_taken"
     assert execute(database, "SELECT * FROM client") == before
+
+
+def test_scopes_are_given_to_a_program_and_taken_away_and_none_that_is_for_persons(
+    pipeline: Pipeline, organisation: Sender, database: TestDatabase
+) -> None:
+    with pipeline.context.database.transaction() as session:
+        organisations.ensure_client(session, organisation(), NewClient("p", "P", "secret", [Scope.DELIVERIES_READ]))
+        left = organisations.change_scopes(session, "p", more=[Scope.WEBHOOKS_WRITE], fewer=[Scope.DELIVERIES_READ])
+    assert left == ["webhooks:write"]
+    for client, scope, error in (("q", Scope.WEBHOOKS_WRITE, NotFound), ("p", Scope.OPERATIONS_WRITE, Invalid)):
+        with pytest.raises(error), pipeline.context.database.transaction() as session:
+            organisations.change_scopes(session, client, more=[scope])
+    assert execute(database, "SELECT scopes FROM client") == [(["webhooks:write"],)]
 
 
 def test_staff_is_named_once_and_can_come_back(

@@ -74,6 +74,10 @@ SAYS = {
     "DiskFilling": "On h, 14% of the store disk is free.",
     "SealsNotRenewed": "The seals of 1 delivery(ies) or signature request(s) could not be renewed in time.",
     "NoticesBounced": "21 notices of the last day could not be brought to anybody.",
+    "WebhooksDisabled": (
+        "1 webhook(s) are disabled: their receivers took nothing for days, or said that they are gone."
+    ),
+    "WebhooksFailing": "A receiver of webhooks has taken nothing for 1d 0h 0m 1s.",
     "ReturnedMailAside": "On h, 1 mail(s) that came back were not understood and wait for a person.",
     "ReturnedMailUnread": "On h, a mail that came back has waited for 15m 1s to be read.",
     "PrintExceptions": "1 thing(s) that print houses said do not fit and wait for somebody's look.",

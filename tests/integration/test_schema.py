@@ -15,6 +15,7 @@ from service.db import deliveries, ids, ledger, mailbox_models, mailboxes, model
 from service.db import mandates as _mandates  # noqa: F401  its tables must be known
 from service.db import reindex as _reindex  # noqa: F401  its tables must be known
 from service.db import retention as _retention  # noqa: F401  its tables must be known
+from service.db import webhooks as _webhooks  # noqa: F401  its tables must be known
 from service.db.base import Base
 from service.db.writing import values_of, write
 from service.domain.errors import NotFound

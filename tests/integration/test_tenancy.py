@@ -29,13 +29,13 @@ ACROSS = {
 }
 # Columns whose bytes are encrypted, or identify a person by their hash.
 PERSONAL = {"personal", "recipient_hash", "filename", "record", "salt", "data", "answer", "proof", "secret_hash",
-            "code_hash", "id_hash", "prepared", "outcome"}  # fmt: skip
+            "code_hash", "id_hash", "prepared", "outcome", "secrets"}  # fmt: skip
 APPEND_ONLY = ("evidence", "delivery_event", "activation", "ledger_leaf", "lookup", "lookup_recipient", "audit_entry",
                "signature_evidence", "mandate_act")  # fmt: skip
 # About a delivery, and no business of who receives it.
 SENDERS_ONLY = {
     "archive", "legal_hold", "retention_later", "submission_row", "signature_document", "signature_hold",
-    "signature_renewal", "signature_request", "verification_code",
+    "signature_renewal", "signature_request", "verification_code", "webhook_message",
 }  # fmt: skip
 # About a delivery in somebody's mailbox, and seen with the mandate only; see test_mandate_walls.
 BY_MANDATE = {"mandate_act"}

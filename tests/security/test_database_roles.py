@@ -25,7 +25,7 @@ _APPLICATION = {
         " organisation"
         " organisation_limit outage print_batch_report print_forecast print_exception print_report print_scan"
         " print_series recovery"
-        " signature_evidence signature_hold staff verification_code"
+        " signature_evidence signature_hold staff verification_code webhook_attempt"
     ),
     TAKE: "invitation ledger_pending print_hold quota_use",
     CHANGE: (
@@ -36,7 +36,7 @@ _APPLICATION = {
     EVERYTHING: (
         "activation_code archive client_assertion heartbeat idempotency_key job pause print_letter retention_later"
         " retention_rule retention_walk signature_renewal submission_part submission_row term vault_object"
-        " vault_removal web_session"
+        " vault_removal web_session webhook webhook_message"
     ),
     ("usage",): "print_batch_number print_set",
 }

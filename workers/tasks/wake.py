@@ -9,6 +9,7 @@ from service.bootstrap import Application
 from service.db.jobs import JobKind
 from service.engine.tallies import Tallies
 from service.engine.turns import Pace, run_until_idle
+from service.engine.turnstile import Turnstile
 from service.engine.wakeups import WAKE_TASK
 from service.usecases.context import Context
 from service.usecases.steps import all_steps
@@ -28,6 +29,7 @@ FOLLOWERS = {
     JobKind.UNPACK: (JobKind.UNPACK, JobKind.CHECK, JobKind.ADMIT),
     JobKind.CHECK: (JobKind.ADMIT,),
     JobKind.ADMIT: (JobKind.SEAL,),
+    JobKind.WEBHOOK: (JobKind.WEBHOOK,),
 }
 
 
@@ -36,12 +38,17 @@ PACE = Pace()
 TALLIES = Tallies()
 
 
-def register(app: Celery, application: Callable[[], Application]) -> None:
-    """Make the task known to Celery."""
+def register(app: Celery, application: Callable[[], Application], calls: Turnstile) -> None:
+    """Make the task known to Celery; ``calls`` bounds the processes that call senders' systems."""
 
     @app.task(name=WAKE_TASK)
     def wake(kind: str) -> None:
-        if kind in _KNOWN:
+        if kind == JobKind.WEBHOOK.value:
+            with calls.entered() as free:
+                # Who finds no place leaves it to those inside, and to the next sweep.
+                if free:
+                    work(application(), JobKind.WEBHOOK)
+        elif kind in _KNOWN:
             work(application(), JobKind(kind))
         else:
             # A newer release's: its own workers find the rows, and this message was only a wake-up.
