@@ -124,7 +124,7 @@ def scan(context: Context, organisation_id: uuid.UUID, delivery_id: str, scan_id
 def _envelope(session: Session, sent: Sequence[SentLetter]) -> list[EnvelopedView]:
     """Whose letters lie in the envelope of the newest printing; all of one organisation, as envelopes are."""
     number = sent[-1].envelope_set if sent else None
-    inside = [] if number is None else rows.of_set(session, number)
+    inside = [] if number is None else rows.of_sets(session, [number]).get(number, [])
     known = deliveries.by_ids(session, {each.delivery_id for each in inside})
     return [
         EnvelopedView(public_id(DELIVERY, each.delivery_id), known[each.delivery_id].reference)

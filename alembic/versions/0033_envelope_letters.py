@@ -1,0 +1,16 @@
+"""Expand: An index by which an envelope finds the letters in it, whichever of their rows are still there."""
+
+from service.db.index_builds import build_index
+
+revision = "0033"
+down_revision = "0031"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    build_index("ix_print_letter_envelope", "print_letter", "(envelope_set) WHERE envelope_set IS NOT NULL")
+
+
+def downgrade() -> None:
+    raise RuntimeError("Schemas only grow: restore a backup instead.")
