@@ -278,6 +278,9 @@ def test_what_is_said_of_an_envelope_is_not_said_of_a_letter_that_was_taken_out_
     take(pipeline, encode(answer), name="answer.json")
     assert report(pipeline, posted).effects == {"taken": 2}
     assert [status(pipeline, sender, each) for each in (first, second, third)] == ["posted", "undeliverable", "posted"]
+    # Its sender sees who lies in the envelope, and none beside the one that was taken out.
+    shown = [paper.of(pipeline.context, sender, each)[0].envelope for each in (first, second, third)]
+    assert [[one.delivery for one in each] for each in shown] == [[first, third], [], [first, third]]
     (balance, *_) = reconciliation.newest(pipeline.context, limit=1)
     assert (balance.posted, balance.pulled, balance.missing, balance.sheets_posted) == (2, 1, 0, left)
     assert balance.postage_cents == 101
