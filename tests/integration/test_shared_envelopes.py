@@ -3,6 +3,7 @@
 import hashlib
 import uuid
 import zipfile
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from io import BytesIO
@@ -256,6 +257,45 @@ def test_a_letter_that_is_held_or_gone_while_its_run_is_open_does_not_take_the_o
         database,
         f"SELECT envelope_set, envelope_product FROM print_letter WHERE delivery_id = '{parse_id(DELIVERY, given[0])}'",
     ) == [(None, None)]
+
+
+@pytest.mark.parametrize("they", ["come", "leave"])
+def test_what_changes_while_it_is_counted_makes_no_forecast_fail_or_count_below_nothing(
+    pipeline: Pipeline, sharing: Sender, monkeypatch: pytest.MonkeyPatch, they: str
+) -> None:
+    sender = sharing()
+    names = [f"{to(pipeline, sender)}-1" for _ in range(2)]
+    pipeline.work()
+
+    def hold() -> None:
+        print_holds.hold_letters(pipeline.context, names, reason="looked at", actor="tester")
+
+    def release() -> None:
+        print_holds.release_letters(pipeline.context, names, actor="tester")
+
+    change = [hold if they == "leave" else release]
+    if they == "come":
+        hold()
+
+    def after(query: Callable[..., Any]) -> Callable[..., Any]:
+        def asked(*given: Any, **more: Any) -> Any:
+            found = query(*given, **more)
+            # Between the first question and the second, by somebody else.
+            while change:
+                change.pop()()
+            return found
+
+        return asked
+
+    for name in ("counted", "with_kin"):
+        monkeypatch.setattr(print_forecasts.rows, name, after(getattr(print_forecasts.rows, name)))
+    (told,) = [each.waiting for each in print_forecasts.outlook(pipeline.context) if each.product == "letter"]
+    assert (told.letters, [(part.letters, part.envelopes) for part in told.parts]) in [
+        (2, [(2, 1)]),
+        (2, [(2, 2)]),
+        (0, []),
+    ]
+    assert change == []
 
 
 def test_what_is_said_of_an_envelope_is_not_said_of_a_letter_that_was_taken_out_of_it(
