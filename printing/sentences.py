@@ -26,7 +26,10 @@ SENTENCES: Final[Mapping[str, str]] = MappingProxyType(
         "CODE_ZONE": "Something is printed where the code of the sheet must stand.",
         "MARK_IN_CONTENT": "The page has a code that machines would take for a mark of the print house or the post.",
         "FONT_NOT_EMBEDDED": "The page is set in a font that is not embedded in the document.",
-        "FIELD_HIDDEN": "A filled field of the page shows nothing once the document is sealed.",
+        "FIELD_HIDDEN": (
+            "A filled field of the page shows nothing once the document is sealed: a hand-in refuses the document"
+            " (form_values_unseen)."
+        ),
         "FONT_TYPE3": "The page has a font of Type 3, which may be printed coarsely.",
         "TRANSPARENCY": "The page has transparent parts, which may be printed differently.",
         "NOT_CMYK": "The page has colours of screens, which may be printed differently.",

@@ -168,7 +168,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def _announced(self, name: str, told: dict[str, Any]) -> None:
         batch = self.house.batches.setdefault(name, Batch("", {}))
-        if batch.complete:
+        if batch.complete or batch.sha256 not in {"", told["sha256"]}:
             self._answer(409)
             return
         batch.sha256, batch.announced, batch.about = told["sha256"], told["parts"], told["manifest"]

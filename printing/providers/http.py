@@ -3,7 +3,8 @@
 Below the print house's address (docs/printing.md has the calls):
 
 - ``GET batches/{parcel}``: what is there: absent, open or complete, what was announced and what came, by digest.
-- ``PUT batches/{parcel}``: the announcement: the parcel's digest and that of each part.
+- ``PUT batches/{parcel}``: the announcement: the parcel's digest and that of each part; an open one of another digest
+  is forgotten first.
 - ``PUT batches/{parcel}/letters/{id}-{attempt}``: a letter, sealed or in clear; ``…/file`` for what goes whole.
 - ``POST batches/{parcel}/complete``: the one step by which a parcel is handed over, where other ways rename.
 - ``DELETE batches/{parcel}``: an open one is forgotten; a complete one is not.
@@ -100,10 +101,17 @@ class HttpProvider:
             return _state(self._batch(client, parcel), parcel)
 
     def upload(self, parcel: Parcel, data: bytes | Path) -> RemoteState:
-        """As the protocol says; only what is not there is sent, so it goes on where it broke off."""
+        """As the protocol says; only what is not there is sent, so it goes on where it broke off.
+
+        What lies there of a parcel with another digest is taken away first: the batch was made anew since.
+        """
         parcel.check_name()
         with self._client() as client:
             there = self._batch(client, parcel)
+            if there.state == "open" and there.sha256 != parcel.sha256:
+                # Its letters bear the same names: a print house need not take another for one that it has.
+                self._withdraw(client, parcel)
+                there = self._batch(client, parcel)
             state = _state(there, parcel)
             if state.kind in {RemoteKind.HANDED_OVER, RemoteKind.UPLOADED}:
                 return state
@@ -143,10 +151,7 @@ class HttpProvider:
         parcel.check_name()
         with self._client() as client:
             if _state(self._batch(client, parcel), parcel).kind in {RemoteKind.PARTIAL, RemoteKind.UPLOADED}:
-                status, answer = self._ask(client, "DELETE", _path(parcel))
-                # It may have been completed by another in the meantime: then it is left alone.
-                if status != HTTPStatus.CONFLICT:
-                    _accept(status, answer)
+                self._withdraw(client, parcel)
 
     def incoming(self) -> Sequence[Incoming]:
         """As the protocol says."""
@@ -177,6 +182,12 @@ class HttpProvider:
 
     def _batch(self, client: httpx.Client, parcel: Parcel) -> _Batch:
         return _read(_accept(*self._ask(client, "GET", _path(parcel))), _Batch)
+
+    def _withdraw(self, client: httpx.Client, parcel: Parcel) -> None:
+        status, answer = self._ask(client, "DELETE", _path(parcel))
+        # It may have been completed by another in the meantime: then it is left alone.
+        if status != HTTPStatus.CONFLICT:
+            _accept(status, answer)
 
     def _announce(
         self, client: httpx.Client, parcel: Parcel, announced: dict[str, str], about: dict[str, object] | None

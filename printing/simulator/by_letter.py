@@ -73,7 +73,7 @@ class Desk:
         return Said(HTTPStatus.OK, {"state": state, **told})
 
     def announce(self, parcel: str, body: bytes) -> Said:
-        """Hear what will come; it takes the place of what was announced before."""
+        """Hear what will come; an open parcel of another digest is to be withdrawn before."""
         own = self._own(parcel)
         try:
             told = msgspec.json.decode(body, type=Announcement)
@@ -81,7 +81,8 @@ class Desk:
             return Said(HTTPStatus.BAD_REQUEST, {"code": "ANNOUNCEMENT_UNREADABLE"})
         if own is None or not all(_PART.fullmatch(name) for name in told.parts):
             return Said(HTTPStatus.BAD_REQUEST, {"code": "NAME_INVALID"})
-        if (own / _COMPLETE).exists():
+        before = _announced(own)
+        if (own / _COMPLETE).exists() or (before is not None and before.sha256 != told.sha256):
             return Said(HTTPStatus.CONFLICT)
         own.mkdir(exist_ok=True)
         _write(own, ANNOUNCED, body)

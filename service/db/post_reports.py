@@ -13,7 +13,6 @@ from sqlalchemy.orm import Session
 from service.db.base import among
 from service.db.models import PrintBatch, PrintLetter
 from service.db.post_models import PrintBatchReport, PrintException, PrintInbound, PrintReport, PrintReturn
-from service.db.printing import inside
 from service.db.writing import insertion, write
 
 _REPORTS: Final = insertion(PrintReport, conflict="ON CONFLICT (printer, statement) DO NOTHING RETURNING statement")
@@ -31,7 +30,10 @@ _EXCEPTIONS: Final = insertion(
 
 @dataclass(frozen=True, slots=True)
 class SentLetter:
-    """A letter that is in a batch: of which attempt (counted from 1), whose, and what is known of it."""
+    """A letter that is in a batch: of which attempt (counted from 1), whose, and what is known of it.
+
+    ``has_copy`` is False once its copy was let go of, and it is only known because others lie in its envelope.
+    """
 
     delivery_id: uuid.UUID
     leg: int
@@ -40,6 +42,8 @@ class SentLetter:
     sha256: bytes
     batch: PrintBatch
     envelope_set: int | None = None
+    set_number: int | None = None
+    has_copy: bool = True
 
 
 # ---------------------------------------------------------------- what came in
@@ -113,20 +117,24 @@ def ordered(session: Session, deliveries: Collection[uuid.UUID]) -> dict[tuple[u
     return {(delivery, leg): attempt for delivery, leg, attempt in rows}
 
 
-def of_set(session: Session, number: int) -> list[SentLetter]:
-    """The letters that have this number in the codes on their sheets, in their order, if they are in a batch."""
+def of_sets(session: Session, numbers: Collection[int]) -> dict[int, list[SentLetter]]:
+    """The letters whose sheets have one of these numbers in their codes, by number, in their order, if in a batch.
+
+    A letter that goes in another one's envelope has that one's number on its sheets: its own was never printed.
+    """
+    # Two indexes answer this; by coalesce(…) row-level security would let none.
+    shared = among(PrintLetter.envelope_set, numbers)
+    alone = PrintLetter.envelope_set.is_(None) & among(PrintLetter.set_number, numbers)
     query = (
         select(PrintLetter, PrintBatch)
         .join(PrintBatch, PrintBatch.id == PrintLetter.batch_id)
-        .where(PrintLetter.set_number == number)
+        .where(shared | alone)
+        .order_by(PrintLetter.sequence)
     )
-    found = session.execute(query).one_or_none()
-    if found is None or found[0].envelope_set not in {None, number}:
-        # It was never printed: the letter goes in another one's envelope.
-        return []
-    letter, batch = found
-    together = [letter] if letter.envelope_set is None else inside(session, batch.id, number)
-    return [_sent(each, batch) for each in together]
+    found: dict[int, list[SentLetter]] = {}
+    for letter, batch in session.execute(query):
+        found.setdefault(int(letter.envelope_set or letter.set_number or 0), []).append(_sent(letter, batch))
+    return found
 
 
 def shared(session: Session, batch_id: uuid.UUID) -> dict[int, list[SentLetter]]:
@@ -146,7 +154,7 @@ def shared(session: Session, batch_id: uuid.UUID) -> dict[int, list[SentLetter]]
 def _sent(letter: PrintLetter, batch: PrintBatch) -> SentLetter:
     return SentLetter(
         letter.delivery_id, letter.leg, letter.attempt + 1, letter.sheets, bytes(letter.sha256), batch,
-        letter.envelope_set,
+        letter.envelope_set, letter.set_number, bool(letter.path),
     )  # fmt: skip
 
 

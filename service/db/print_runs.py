@@ -9,6 +9,7 @@ from sqlalchemy import func, literal, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
+from service.db.base import among
 from service.db.models import PrintBatch, PrintCutoff, PrintLetter
 from service.db.print_models import PrintDeposit, PrintForecast, PrintHold
 from service.domain.print_envelopes import Envelope
@@ -58,14 +59,21 @@ def with_kin(session: Session, keys: Collection[str]) -> list[Waiting]:
     return [Waiting(*row) for row in session.execute(query)]
 
 
-def counted(session: Session, keys: Collection[str], *, held: bool = False) -> dict[str, tuple[int, int]]:
-    """How many letters and sheets of each of these kinds wait for a run; with ``held``, how many are held."""
+def counted(
+    session: Session, keys: Collection[str], *, held: bool = False, without: Collection[uuid.UUID] = ()
+) -> dict[str, tuple[int, int]]:
+    """How many letters and sheets of each of these kinds wait for a run; with ``held``, how many are held.
+
+    Those that may share an envelope of the deliveries ``without`` don't count.
+    """
     query = (
         select(PrintLetter.product, func.count(), func.sum(PrintLetter.sheets))
         .where(*_FREE, PrintLetter.product.in_(keys))
         .where(PrintLetter.held_at.is_not(None) if held else PrintLetter.held_at.is_(None))
         .group_by(PrintLetter.product)
     )
+    if without:
+        query = query.where(PrintLetter.share_key.is_(None) | (~among(PrintLetter.delivery_id, without)))
     return {key: (count, sheets) for key, count, sheets in session.execute(query)}
 
 

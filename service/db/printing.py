@@ -4,7 +4,7 @@ import uuid
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
@@ -16,6 +16,31 @@ from service.db.models import Organisation, PrintBatch, PrintCutoff, PrintLetter
 # One batch is frozen at a time: two that close at once would share letters.
 FREEZE_LOCK = 2053467748_20
 FORECAST_LOCK = 2053467748_21
+NO_COPY: Final = ""
+"""The path of a letter whose copy was let go of; its row only says who lies in an envelope with others."""
+
+
+_ENVELOPES = """
+    (batch_id, envelope_set) IN (SELECT batch_id, envelope_set FROM print_letter
+                                 WHERE delivery_id = ANY (:ids) AND envelope_set IS NOT NULL)
+"""
+_LOCK_ENVELOPES = text(
+    f"""
+    SELECT 1 FROM print_letter WHERE {_ENVELOPES} ORDER BY delivery_id, leg, attempt FOR UPDATE
+    """  # noqa: S608 - nothing of it comes from anybody
+)
+_LET_GO = text(
+    "UPDATE print_letter SET path = :none, postcode = '', mail_id = NULL"
+    " WHERE delivery_id = ANY (:ids) AND envelope_set IS NOT NULL"
+)
+_FORGET_LETTERS = text(
+    f"""
+    DELETE FROM print_letter WHERE delivery_id = ANY (:ids) AND (envelope_set IS NULL OR batch_id IS NULL)
+        OR {_ENVELOPES} AND NOT EXISTS (
+            SELECT FROM print_letter kept WHERE kept.batch_id = print_letter.batch_id
+                AND kept.envelope_set = print_letter.envelope_set AND kept.path <> :none)
+    """  # noqa: S608 - nothing of it comes from anybody
+)
 
 
 def every_organisation(session: Session) -> list[uuid.UUID]:
@@ -220,8 +245,9 @@ def take_cutoff(session: Session, provider: str, *, now: datetime, next_at: date
 
 
 def newest(session: Session, delivery: uuid.UUID, leg: int) -> PrintLetter | None:
-    """The last attempt at a letter, locked until the transaction ends."""
+    """The last attempt at a letter whose copy is kept, locked until the transaction ends."""
     query = select(PrintLetter).where(PrintLetter.delivery_id == delivery, PrintLetter.leg == leg)
+    query = query.where(PrintLetter.path != NO_COPY)
     return session.scalar(
         query.order_by(PrintLetter.attempt.desc()).limit(1).with_for_update().execution_options(populate_existing=True)
     )
@@ -252,3 +278,16 @@ def numbered(session: Session, number: int) -> PrintBatch | None:
     """A batch by its number, locked until the transaction ends."""
     query = select(PrintBatch).where(PrintBatch.number == number)
     return session.scalar(query.with_for_update().execution_options(populate_existing=True))
+
+
+def forget(session: Session, deliveries: Collection[uuid.UUID]) -> None:
+    """Remove the rows of letters that were handed over, and whose copies go.
+
+    Where another letter that is kept lies in the same envelope the row stays as long as that one, for what is said of
+    the envelope: without copy, postcode and the post's number. The last one's end is the end of all.
+    """
+    ids = list(deliveries)
+    # Locked before anything is looked at: of two that end at the same time each would else think the other is kept.
+    session.execute(_LOCK_ENVELOPES, {"ids": ids})
+    session.execute(_LET_GO, {"ids": ids, "none": NO_COPY})
+    session.execute(_FORGET_LETTERS, {"ids": ids, "none": NO_COPY})

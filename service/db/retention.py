@@ -11,7 +11,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from service.db.base import Base
-from service.db.models import DeliveryRow, DocumentRow, PrintBatch, PrintLetter, Submission, VaultObject
+from service.db.models import DeliveryRow, DocumentRow, PrintBatch, Submission, VaultObject
 
 NOBODY: Final = uuid.UUID(int=0)
 """Before every delivery's id: where a walk begins."""
@@ -287,13 +287,6 @@ def removed(session: Session, rows: Sequence[VaultRemoval]) -> None:
         delete(VaultObject)
         .where(VaultObject.subject_id.in_(subjects), VaultObject.path.in_(paths))
         .execution_options(synchronize_session=False)
-    )
-
-
-def forget_letters(session: Session, deliveries: Collection[uuid.UUID]) -> None:
-    """Remove the rows of letters that were handed over."""
-    session.execute(
-        delete(PrintLetter).where(PrintLetter.delivery_id.in_(deliveries)).execution_options(synchronize_session=False)
     )
 
 

@@ -5,6 +5,7 @@ transaction open; ``record`` writes everything that follows in the one transacti
 be safe to repeat: a worker can die between any two lines.
 """
 
+import contextlib
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -20,6 +21,7 @@ from service.db import jobs, pauses
 from service.db.jobs import JobKind, Lane, Leased
 from service.db.session import Database
 from service.domain.errors import Final, Retryable, ZendingError
+from service.engine.prolonging import prolonged
 from service.engine.tallies import Account
 
 log = structlog.get_logger()
@@ -63,6 +65,8 @@ class Step(Generic[WorkT, ResultT]):
         perform: outside work for the chunk; one outcome per work, errors inside outcomes, never raised for one of them.
         record: results into rows; called only with outcomes that have a result and a job that is still held.
         fail: the evidenced end of a job that can never succeed; None parks it instead.
+        prolonged: leases are prolonged while it performs. Only for what may take longer than one and surely ends:
+            whoever is never done keeps its jobs from all others.
     """
 
     kind: JobKind
@@ -71,6 +75,7 @@ class Step(Generic[WorkT, ResultT]):
     perform: Callable[[Sequence[tuple[Leased, WorkT]]], Sequence[Outcome[WorkT, ResultT]]]
     record: Callable[[Session, Sequence[Outcome[WorkT, ResultT]]], None]
     fail: Callable[[Session, Leased, Final], None] | None = None
+    prolonged: bool = False
 
 
 def each(
@@ -110,7 +115,8 @@ def by_leg(usual: Step[Any, Any], others: Mapping[int, Step[Any, Any]]) -> Step[
         end(session, job, error)
 
     assert all(each.fail is not None for each in (usual, *others.values())), "either all end by themselves or none"
-    return Step(usual.kind, usual.chunk, read, perform, record, fail)
+    longer = any(each.prolonged for each in (usual, *others.values()))
+    return Step(usual.kind, usual.chunk, read, perform, record, fail, longer)
 
 
 def attempt(job: Leased, work: WorkT, function: Callable[[WorkT], ResultT]) -> Outcome[WorkT, ResultT]:
@@ -158,7 +164,7 @@ def run_chunk(
     account = Account(step.kind)
     origins = {job.subject_id: job.trace for job in taken}
     with tracing.work(f"step {step.kind.value}", origins, jobs=len(taken), lane=taken[0].lane.name.lower()) as span:
-        _take_through(database, step, taken, account, alone=alone)
+        _take_through(database, step, taken, account, lease_seconds=lease_seconds, alone=alone)
         span.tell(failed=account.outcomes["done"] < len(taken), attributes=account.outcomes)
     account.seconds = time.monotonic() - began
     watch(account)
@@ -168,14 +174,20 @@ def run_chunk(
 
 
 def _take_through(
-    database: Database, step: Step[Any, Any], taken: Sequence[Leased], account: Account, *, alone: bool
+    database: Database,
+    step: Step[Any, Any],
+    taken: Sequence[Leased],
+    account: Account,
+    *,
+    lease_seconds: int,
+    alone: bool,
 ) -> None:
     if alone and taken[0].failures > OWN_FAILURES:
         _park_lost(database, taken[0])
         account.outcomes["parked"] += 1
         return
     try:
-        going, outcomes = _do(database, step, taken)
+        going, outcomes = _do(database, step, taken, lease_seconds)
         account.outcomes["held"] += len(taken) - len(going)
         _settle(database, step, going, outcomes, account)
     except Exception as error:  # noqa: BLE001  the chunk as a whole failed: each of its jobs is tried again
@@ -190,7 +202,7 @@ def _park_lost(database: Database, job: Leased) -> None:
 
 
 def _do(
-    database: Database, step: Step[Any, Any], taken: Sequence[Leased]
+    database: Database, step: Step[Any, Any], taken: Sequence[Leased], lease_seconds: int
 ) -> tuple[Sequence[Leased], Sequence[Outcome[Any, Any]]]:
     """Do the work of a chunk; what falls under a pause is held, and is not among the jobs that come back."""
     with database.transaction(organisations={job.organisation_id for job in taken}) as session:
@@ -199,7 +211,8 @@ def _do(
         works = step.read(session, going) if going else ()
     if not works:
         return going, ()
-    outcomes = step.perform(works)
+    with prolonged(database, going, seconds=lease_seconds) if step.prolonged else contextlib.nullcontext():
+        outcomes = step.perform(works)
     if {outcome.job.id for outcome in outcomes} != {job.id for job, _ in works}:
         # What has no outcome would be taken for done, and be lost.
         raise RuntimeError("a step gave no outcome for one of its works")

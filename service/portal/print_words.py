@@ -152,6 +152,9 @@ OTHERS: Final[Mapping[str, Act]] = MappingProxyType(
             N_("Yes, order it"),
             N_("The proof is with the print house."),
         ),
+        "proof_running": Act(
+            "", "", "", "", N_("This proof was ordered already, and is being brought to the print house.")
+        ),
     }
 )
 """What is done to all that waits, to batches, products and deliveries."""

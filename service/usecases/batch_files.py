@@ -38,7 +38,6 @@ class BatchWork:
     batch: PrintBatch
     letters: Sequence[PrintLetter]
     dossiers: dict[uuid.UUID, Dossier]
-    renew: Callable[[], None]
     held: Callable[[Session], None]
 
 

@@ -6,9 +6,7 @@ anything tells that it was uploaded; "uploaded" is committed before the rename. 
 """
 
 import hashlib
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import NoReturn
 
@@ -38,10 +36,6 @@ from service.usecases.receipts import BatchReceipt, LetterReceipt
 
 log = structlog.get_logger()
 
-# Short, so that a batch whose worker died is taken up soon, and prolonged by a heartbeat for as long as one is alive.
-LEASE_SECONDS = 60
-HEARTBEAT_SECONDS = 15.0
-
 
 def step(context: Context) -> Step[BatchWork, bool]:
     """The step ``hand_over``, wired."""
@@ -55,7 +49,7 @@ def step(context: Context) -> Step[BatchWork, bool]:
                 continue
             letters = rows.letters(session, batch.id)
             found = dossiers.load(session, context, [letter.delivery_id for letter in letters])
-            works.append((job, BatchWork(batch, letters, found, *_lease(context, job))))
+            works.append((job, BatchWork(batch, letters, found, _lease(job))))
         return works
 
     def perform(works: Sequence[tuple[Leased, BatchWork]]) -> list[Outcome[BatchWork, bool]]:
@@ -69,50 +63,23 @@ def step(context: Context) -> Step[BatchWork, bool]:
                 _record(session, context, outcome.work)
 
     # One batch at a time: it is long, and its lease is prolonged on the way.
-    return Step(JobKind.HAND_OVER, 1, read, perform, record)
+    return Step(JobKind.HAND_OVER, 1, read, perform, record, prolonged=True)
 
 
-def _lease(context: Context, job: Leased) -> tuple[Callable[[], None], Callable[[Session], None]]:
-    def renew() -> None:
-        with context.database.transaction() as session:
-            jobs.renew(session, [job], seconds=LEASE_SECONDS)
-
+def _lease(job: Leased) -> Callable[[Session], None]:
     def held(session: Session) -> None:
         if job.id not in jobs.confirm(session, [job]):
             raise Conflict("Somebody else hands this batch over.", code="lease_lost")
 
-    return renew, held
-
-
-@contextmanager
-def _kept(work: BatchWork) -> Iterator[None]:
-    """Hold on to the batch while the block runs, however long its merging and uploading take."""
-    ended = threading.Event()
-
-    def beat() -> None:
-        while not ended.wait(HEARTBEAT_SECONDS):
-            try:
-                work.renew()
-            except Exception as error:  # noqa: BLE001  the next beat tries again; a lease that is lost is found out
-                log.warning("lease_not_renewed", batch=str(work.batch.id), error=type(error).__name__)
-
-    work.renew()
-    heart = threading.Thread(target=beat, name="heartbeat", daemon=True)
-    heart.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        heart.join()
+    return held
 
 
 def _hand_over(context: Context, work: BatchWork) -> bool:
     batch = work.batch
-    with _kept(work):
-        if batch.emptied_at is not None or (batch.held_at is not None and batch.fixed_at is None):
-            _keep_back(context, work)
-            return False
-        return _bring(context, work)
+    if batch.emptied_at is not None or (batch.held_at is not None and batch.fixed_at is None):
+        _keep_back(context, work)
+        return False
+    return _bring(context, work)
 
 
 def _keep_back(context: Context, work: BatchWork) -> None:

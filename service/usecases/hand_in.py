@@ -166,9 +166,13 @@ def _foreseen(
     """
     if all(each.kind is not RecipientKind.POSTAL for each in personal):
         return ()
-    claims.go_on(context, claim)
-    documents = [each.content for each in inspected]
-    return letter_checks.foreseen(context, documents, asked.print, registered=asked.registered)
+    return letter_checks.foreseen(
+        context,
+        [each.content for each in inspected],
+        asked.print,
+        registered=asked.registered,
+        go_on=lambda: claims.go_on(context, claim),
+    )
 
 
 def _stored(

@@ -1,7 +1,8 @@
 """A document looked at as the letter it would become, for whoever asks; nothing of it is kept or logged."""
 
 import base64
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,7 +16,7 @@ from printing.errors import Problem
 from printing.pictures import Language
 from printing.profiles import Profile
 from printing.zones import Mode
-from service.domain.errors import Invalid
+from service.domain.errors import Invalid, Retryable
 from service.usecases.context import Context
 from service.usecases.looking import look
 from service.usecases.products import LETTER, REGISTERED_LETTER
@@ -24,6 +25,8 @@ from service.usecases.views import ProblemView
 
 MOST_PICTURES: Final = 10
 MOST_FORESEEN: Final = 20
+FORESEEN_SECONDS: Final = 30.0
+"""After this no further document of a hand-in is looked at: somebody waits for the answer."""
 _UNSURE: Final = ("CHECK_", "WINDOW_", "ADDR_")
 
 
@@ -104,26 +107,43 @@ def check(context: Context, pdf: bytes, asked: LetterQuestion) -> LetterCheckVie
 
 
 def foreseen(
-    context: Context, documents: Sequence[bytes], wish: PrintPart, *, registered: bool
+    context: Context,
+    documents: Sequence[bytes],
+    wish: PrintPart,
+    *,
+    registered: bool,
+    go_on: Callable[[], object] = lambda: None,
 ) -> list[dict[str, str | int | None]]:
     """What will keep documents from being printed that will surely be a letter, as problems of a delivery.
 
     Pages are those of the document. What cannot be looked at just now, and what the window will show, is judged with
-    the letter alone.
+    the letter alone; so is all that comes after a document for which nobody had time, or after half a minute.
+
+    Args:
+        context: the wired parts.
+        documents: the PDFs, the main one first.
+        wish: how they are to be printed.
+        registered: whether by registered letter.
+        go_on: called before each look, for whoever holds something meanwhile.
     """
     profile = context.printers.of(REGISTERED_LETTER if registered else LETTER).profile
-    # Attachments lie behind the document, wherever the address stands.
-    looks = [
-        (Asked("document", profile, wish.duplex, mode="page" if place else wish.address, unsealed=True), pdf)
-        for place, pdf in enumerate(documents)
-    ]
-    return [
-        {"code": each.code, "detail": each.detail, "page": each.page}
-        for found in context.letters.check(looks)
-        if isinstance(found, Findings)
-        for each in found.problems[:MOST_FORESEEN]
-        if not each.code.startswith(_UNSURE)
-    ]
+    problems: list[dict[str, str | int | None]] = []
+    until = time.monotonic() + FORESEEN_SECONDS
+    for place, pdf in enumerate(documents):
+        if place and time.monotonic() > until:
+            break
+        go_on()
+        # Attachments lie behind the document, wherever the address stands.
+        asked = Asked("document", profile, wish.duplex, mode="page" if place else wish.address, unsealed=True)
+        (found,) = context.letters.check([(asked, pdf)])
+        if isinstance(found, Retryable):
+            break
+        problems += [
+            {"code": each.code, "detail": each.detail, "page": each.page}
+            for each in found.problems[:MOST_FORESEEN]
+            if not each.code.startswith(_UNSURE)
+        ]
+    return problems
 
 
 def _profile(context: Context, name: str | None) -> Profile:

@@ -85,7 +85,8 @@ def step(context: Context) -> Step[LetterWork, Composed]:
                 progress.happen(dossier, Event.RELAY_TO_NON_ERDS_FAILURE, cause, leg=leg)
                 progress.write(session)
 
-    return Step(JobKind.LETTER, CHUNK, read, perform, record, fail)
+    # Looked at in groups, each of which may be waited for, and each of its letters after that alone.
+    return Step(JobKind.LETTER, CHUNK, read, perform, record, fail, prolonged=True)
 
 
 def _compose(context: Context, work: LetterWork) -> Looking[Composed]:

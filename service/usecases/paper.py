@@ -16,6 +16,7 @@ from service.db.post_reports import SentLetter
 from service.domain.addresses import ReturnReason
 from service.domain.errors import NotFound
 from service.domain.states import LegKind
+from service.usecases import post_envelopes
 from service.usecases.context import Context
 from service.usecases.post_scans import SCAN, file_name, file_of
 from service.usecases.post_statements import ACCEPTED
@@ -123,8 +124,13 @@ def scan(context: Context, organisation_id: uuid.UUID, delivery_id: str, scan_id
 
 def _envelope(session: Session, sent: Sequence[SentLetter]) -> list[EnvelopedView]:
     """Whose letters lie in the envelope of the newest printing; all of one organisation, as envelopes are."""
-    number = sent[-1].envelope_set if sent else None
-    inside = [] if number is None else rows.of_set(session, number)
+    newest = sent[-1] if sent else None
+    if newest is None or newest.envelope_set is None:
+        return []
+    inside = post_envelopes.inside(session, newest.envelope_set)
+    if newest not in inside or len(inside) == 1:
+        # It was taken out, or all others were.
+        return []
     known = deliveries.by_ids(session, {each.delivery_id for each in inside})
     return [
         EnvelopedView(public_id(DELIVERY, each.delivery_id), known[each.delivery_id].reference)

@@ -146,10 +146,10 @@ class _Taking:
 
     def _why_not(self, each: Statement, leg: LegRow, sent: Sequence[SentLetter]) -> tuple[str, str] | None:
         """Why a statement can't be true; None where it can."""
-        if not sent:
+        letter = next((letter for letter in sent if letter.attempt == each.attempt), None)
+        if letter is None and not any(other.has_copy for other in sent):
             # Copies are let go of after their period; what is said of a letter then still counts.
             return None if leg.handed_over_at is not None else ("LETTER_UNKNOWN", "There is no such letter.")
-        letter = next((letter for letter in sent if letter.attempt == each.attempt), None)
         if letter is None:
             return "ATTEMPT_UNKNOWN", f"Attempt {each.attempt} of this letter was never sent."
         batch = letter.batch

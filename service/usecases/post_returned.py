@@ -27,7 +27,7 @@ from service.usecases.context import Context
 from service.usecases.dossiers import Dossier
 from service.usecases.personal import seal_personal
 from service.usecases.post_returns import ASKED, ENDED, SENT_AGAIN
-from service.usecases.post_statements import GIVEN_UP, OURS, Effect, Statement, named, place, unknown
+from service.usecases.post_statements import GIVEN_UP, OURS, Effect, Odd, Statement, named, place, unknown
 from service.usecases.progress import Cause, Progress
 
 MOST: Final = 5_000
@@ -105,10 +105,12 @@ def _take(context: Context, given: Returned, actor: str) -> Effect:
     now = context.clock()
     with context.database.transaction() as session:
         widen(session, printing.every_organisation(session))
-        found = _letters(session, given.letter)
+        found, part = _letters(session, given.letter)
         if not found:
             return Effect.ODD
         printer = found[0][2]
+        if part is not None:
+            letters.note(session, printer, [part], received_at=now, inbound=None)
         statements = [
             Statement(
                 f"{OURS}returned:{name}:{attempt}",
@@ -150,7 +152,7 @@ def give_up(context: Context, names: Sequence[str], *, actor: str) -> int:
         widen(session, printing.every_organisation(session))
         done = 0
         for name in names:
-            found, at = _letters(session, name), place(name)
+            (found, _), at = _letters(session, name), place(name)
             if at is None:
                 raise unknown(name)
             if not found:
@@ -173,17 +175,22 @@ def _not_there(name: str) -> Invalid:
     return Invalid(f"The letter {name} is not with the print house.", code="not_with_the_print_house")
 
 
-def _letters(session: Session, given: str) -> list[tuple[str, int, str]]:
+def _letters(session: Session, given: str) -> tuple[list[tuple[str, int, str]], Odd | None]:
     """A letter's name, the attempt that was sent last, and the print house that has it; by a sheet code the envelope's.
 
-    All letters that share one are with the same print house.
+    All letters that share one are with the same print house. Beside them what operators are told where not all of that
+    envelope are known.
     """
     code = read_payload(given)
     if code is not None:
-        return [(*named(each), each.batch.provider) for each in post_envelopes.inside(session, int(code.set))]
+        found = post_envelopes.opened(session, [int(code.set)]).get(int(code.set))
+        if found is None:
+            return [], None
+        part = found.part(f"{OURS}returned:{code.set}", code.of)
+        return [(*named(each), each.batch.provider) for each in found.letters], part
     at = place(given)
     sent = [] if at is None else rows.sent(session, [at[0]]).get(at, [])
-    return [(given, sent[-1].attempt, sent[-1].batch.provider)] if sent else []
+    return ([(given, sent[-1].attempt, sent[-1].batch.provider)] if sent else []), None
 
 
 def send_again(context: Context, organisation_id: uuid.UUID, delivery: uuid.UUID, address: PostalAddress) -> int:

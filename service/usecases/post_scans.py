@@ -92,11 +92,12 @@ def _take(context: Context, row: PrintInbound, scan: Scan, package: zipfile.ZipF
     media_type = next((kind for head, (kind, _) in TYPES.items() if content.startswith(head)), None)
     if media_type is None:
         return [_refused(context, row, Odd("SCAN_UNREADABLE", name, "It is no PDF, PNG, JPEG or TIFF.", scan.id))]
-    found = _places(context, scan)
+    found, part = _places(context, scan, name)
     if not found:
         odd = Odd("LETTER_UNKNOWN", name, "There is no such letter.", scan.id or scan.sheet_code)
         return [_refused(context, row, odd)]
-    return [_keep(context, row, replace_letter(scan, each), content, media_type, name) for each in found]
+    effects = [_keep(context, row, replace_letter(scan, each), content, media_type, name) for each in found]
+    return effects if part is None else [*effects, _refused(context, row, part)]
 
 
 def replace_letter(scan: Scan, found: tuple[uuid.UUID, int, int]) -> Scan:
@@ -113,18 +114,23 @@ def replace_letter(scan: Scan, found: tuple[uuid.UUID, int, int]) -> Scan:
     )
 
 
-def _places(context: Context, scan: Scan) -> list[tuple[uuid.UUID, int, int]]:
-    """Which letters a picture is of: one by its name, or all in the envelope that the code on a sheet says."""
+def _places(context: Context, scan: Scan, name: str) -> tuple[list[tuple[uuid.UUID, int, int]], Odd | None]:
+    """Which letters a picture is of: one by its name, or all in the envelope that the code on a sheet says.
+
+    And what there is to be told where not all of that envelope are known.
+    """
     if scan.id is not None:
         place = place_of(scan.id)
-        return [] if place is None else [(*place, scan.attempt)]
+        return ([] if place is None else [(*place, scan.attempt)]), None
     code = None if scan.sheet_code is None else read_payload(scan.sheet_code)
     if code is None:
-        return []
+        return [], None
     with context.database.transaction() as session:
         widen(session, every_organisation(session))
-        inside = post_envelopes.inside(session, int(code.set))
-    return [(letter.delivery_id, letter.leg, letter.attempt) for letter in inside]
+        found = post_envelopes.opened(session, [int(code.set)]).get(int(code.set))
+    if found is None:
+        return [], None
+    return [(each.delivery_id, each.leg, each.attempt) for each in found.letters], found.part(name, code.of)
 
 
 def _keep(context: Context, row: PrintInbound, scan: Scan, content: bytes, media_type: str, name: str) -> Effect:

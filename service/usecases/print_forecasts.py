@@ -110,19 +110,15 @@ def _tell(context: Context, schedule: Schedule, product: Product) -> bool:
 
 def _counts(session: Session, keys: Sequence[str], printer: Printer, product: str) -> dict[BatchKey, Count]:
     """What waits by kind, as if it were all cut now: letters that will share an envelope are of its kind."""
-    counts = {
-        read_product(key): Count(letters, sheets, letters)
-        for key, (letters, sheets) in rows.counted(session, keys).items()
-    }
-    for envelope in enveloped(rows.with_kin(session, keys), fits(printer, product)):
-        key = key_of(envelope)
-        if key is None:
-            continue
-        for letter in envelope.letters:
-            own = read_product(letter.kind)
-            counts[own] = counts[own].plus(Count(-1, -letter.sheets, -1))
+    takes = fits(printer, product)
+    kin = [] if takes is None else rows.with_kin(session, keys)
+    # Those are left out here by their names: letters come and go between both questions.
+    alone = rows.counted(session, keys, without=[letter.delivery_id for letter in kin])
+    counts = {read_product(key): Count(letters, sheets, letters) for key, (letters, sheets) in alone.items()}
+    for envelope in enveloped(kin, takes):
+        key = read_product(key_of(envelope) or envelope.letters[0].kind)
         together = Count(len(envelope.letters), sum(letter.sheets for letter in envelope.letters), 1)
-        counts[read_product(key)] = counts.get(read_product(key), Count(0, 0, 0)).plus(together)
+        counts[key] = counts.get(key, Count(0, 0, 0)).plus(together)
     return counts
 
 

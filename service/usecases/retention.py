@@ -15,11 +15,10 @@ from typing import Final
 import structlog
 from sqlalchemy.orm import Session
 
-from service.db import archive, mandates, post_reports, signatures, webhooks
+from service.db import archive, mandates, post_reports, printing, signatures, webhooks
 from service.db import deliveries as rows
 from service.db import retention as due
 from service.db.models import DeliveryRow, LegRow, VaultObject
-from service.db.printing import every_organisation
 from service.db.retention import Removal, RetentionLater, RetentionRule, RetentionWalk, RetentionYear
 from service.db.session import widen
 from service.domain import calendar
@@ -131,7 +130,7 @@ def set_periods(
 
 
 def _widened(session: Session) -> None:
-    widen(session, every_organisation(session))
+    widen(session, printing.every_organisation(session))
 
 
 def _walk(session: Session, context: Context, periods: Periods, now: datetime) -> bool:
@@ -263,14 +262,14 @@ def _originals(session: Session, _context: Context, chunk: Sequence[DeliveryRow]
 def _copies(session: Session, _context: Context, chunk: Sequence[DeliveryRow], now: datetime) -> None:
     ids = {row.id for row in chunk}
     _let_go(session, ids, now, lambda role, _: role.startswith("print-"))
-    due.forget_letters(session, ids)
+    printing.forget(session, ids)
 
 
 def _contents(session: Session, context: Context, chunk: Sequence[DeliveryRow], now: datetime) -> None:
     years = {row.id: row.retention_year for row in chunk}
     # Pictures prove what evidence says: they go with it.
     _let_go(session, years.keys(), now, lambda role, _: not role.startswith("scan-"))
-    due.forget_letters(session, years.keys())
+    printing.forget(session, years.keys())
     archive.DELIVERIES.forget(session, years.keys())
     for row in due.documents(session, years.keys()):
         if row.erased_at is None:

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from io import BytesIO
 from zipfile import ZipFile
 
+import httpx
 import pytest
 from PIL import ImageChops
 from pyrage import x25519
@@ -14,10 +15,11 @@ from printing.encryption import is_sealed, name_sealed, open_with, seal_for
 from printing.errors import BatchRefused, ProviderRefused, ProviderUnavailable
 from printing.manifest import read_manifest
 from printing.providers.base import Parcel, RemoteKind, hand_over
+from printing.providers.http import HttpProvider
 from printing.providers.parts import WHOLE
 from printing.sealed_letters import seal_each
 from tests.contract.test_print_http import DATA, LETTERS, package
-from tests.print_http_support import Batch, HttpRemote, http_house
+from tests.print_http_support import TOKEN, Batch, HttpRemote, http_house
 from tests.print_way_support import NAME
 from tests.printing_support import picture, texts_of
 
@@ -102,20 +104,44 @@ def test_after_a_broken_connection_the_same_bytes_go_on_where_it_was(remote: Htt
     assert len(puts) == len(LETTERS) + (cut == "before")
 
 
-def test_a_letter_that_is_there_already_is_a_success_and_another_one_is_not(remote: HttpRemote, data: bytes) -> None:
+@pytest.mark.parametrize("arrived", [1, len(LETTERS)])
+def test_a_batch_that_was_sealed_anew_takes_the_place_of_what_arrived_of_it(
+    remote: HttpRemote, data: bytes, arrived: int
+) -> None:
+    # A print house that keeps what it has: another letter in the place of one is an error to it.
     remote.house.conflicts = True
-    remote.provider().upload(parcel(data), data)
+    remote.house.cut_after = arrived
+    with pytest.raises(ProviderUnavailable):
+        remote.provider().upload(parcel(data), data)
+    assert len(batch(remote).parts) == arrived
     again = seal_each([str(OWN.to_public())], DATA)
     assert again != data
-    # Sealed anew it is another parcel: what lies there of the first is not taken for it.
-    with pytest.raises(ProviderRefused) as refused:
-        remote.provider().upload(parcel(again), again)
-    assert refused.value.code == "REMOTE_DIFFERS"
-    remote.house.conflicts = False
-    assert remote.provider().upload(parcel(again), again).kind is RemoteKind.UPLOADED
-    for _ in range(2):
-        remote.provider().publish(parcel(again))
+    assert remote.provider().state(parcel(again)).kind is RemoteKind.PARTIAL
+    side = Side(remote, again)
+    side.hand_over()
+    assert (batch(remote).sha256, remote.house.printed) == (parcel(again).sha256, LETTERS)
+    assert [path for method, path in remote.house.calls if method == "DELETE"] == [f"batches/{SEALED_NAME}"]
+    # The same parcel goes on where it was, and nobody asks for one that is complete to be forgotten.
+    for each in (again, data):
+        assert remote.provider().upload(parcel(each), each).kind is RemoteKind.HANDED_OVER
+    assert sum(method == "DELETE" for method, _ in remote.house.calls) == 1
     assert remote.house.printed == LETTERS
+
+
+def test_one_that_is_completed_while_it_is_to_be_forgotten_stays(remote: HttpRemote, data: bytes) -> None:
+    remote.provider().upload(parcel(data), data)
+    again = seal_each([str(OWN.to_public())], DATA)
+
+    class Overtaken(HttpProvider):
+        """Between its question and its wish the parcel is completed by another process."""
+
+        def _withdraw(self, client: httpx.Client, parcel_: Parcel) -> None:
+            remote.provider().publish(parcel(data))
+            super()._withdraw(client, parcel_)
+
+    late = Overtaken(remote.url, TOKEN, lambda: httpx.Client(timeout=3, trust_env=False), seconds=3)
+    assert late.upload(parcel(again), again).kind is RemoteKind.HANDED_OVER
+    assert (batch(remote).sha256, remote.house.printed) == (parcel(data).sha256, LETTERS)
 
 
 def test_what_was_sealed_whole_goes_whole(remote: HttpRemote) -> None:

@@ -107,6 +107,19 @@ def test_nothing_is_printed_before_all_is_there_and_a_parcel_can_be_withdrawn(se
     assert served.days(1).letters == 3
 
 
+def test_a_batch_that_was_sealed_anew_takes_the_place_of_what_arrived_of_it(served: Served) -> None:
+    (own, data), (anew, other) = parcel("sealed"), parcel("sealed")
+    assert own.sha256 != anew.sha256
+    served.provider().upload(own, data)
+    # Another announcement alone does not do it: letters of two sealings must never lie side by side.
+    body = {"sha256": anew.sha256, "size": anew.size, "parts": {}}
+    with httpx.Client(base_url=served.url, headers={"Authorization": f"Bearer {TOKEN}"}) as client:
+        assert client.put(f"/batches/{own.name}", json=body).status_code == 409
+    assert served.provider().state(own).kind is RemoteKind.UPLOADED
+    hand_over(served.provider(), anew, other, uploaded=False, commit_uploaded=lambda: None)
+    assert served.days(1).letters == 3
+
+
 def test_letters_that_it_cannot_open_are_refused_whole(served: Served) -> None:
     served.place.manner["identity"] = str(x25519.Identity.generate())
     own, data = parcel("sealed")

@@ -2,15 +2,19 @@
 
 import contextlib
 import threading
+import time
 import uuid
 from collections import Counter
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from service.db import jobs, queues
 from service.db.ids import new_id
-from service.db.jobs import JobKind, Lane, NewJob
+from service.db.jobs import JobKind, Lane, Leased, NewJob
+from service.engine.steps import Outcome, Step, run_chunk
+from service.engine.tallies import Account
 from tests.engine_support import (
     LEASE,
     end_leases,
@@ -355,3 +359,24 @@ def test_what_was_settled_or_taken_over_is_not_settled_again(database: TestDatab
         jobs.finish(session, [])
         jobs.finish(session, [new.id])
     assert row(database, subject) is None
+
+
+@pytest.mark.parametrize(("prolonged", "becomes"), [(True, "done"), (False, "lost")])
+def test_work_that_is_longer_than_its_lease_stays_its_worker_s_where_the_step_says_so(
+    database: TestDatabase, *, prolonged: bool, becomes: str
+) -> None:
+    (sender,) = organisations(database, 1)
+    put(database, sender, 2)
+
+    def perform(works: Sequence[tuple[Leased, None]]) -> list[Outcome[None, bool]]:
+        time.sleep(1.3)
+        return [Outcome(job, work, result=True) for job, work in works]
+
+    step = Step(
+        JobKind.SEAL, 2, lambda _, taken: [(job, None) for job in taken], perform, lambda *_: None, prolonged=prolonged
+    )
+    seen: list[Account] = []
+    before = threading.active_count()
+    assert run_chunk(database.database, step, lease_seconds=1, watch=seen.append) == 2
+    assert seen[0].outcomes[becomes] == 2
+    assert threading.active_count() == before

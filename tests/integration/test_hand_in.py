@@ -28,7 +28,7 @@ from service.domain.errors import (
     ZendingError,
 )
 from service.inspection.inspector import Inspection
-from service.usecases import deliveries
+from service.usecases import deliveries, letter_checks
 from service.usecases.admission import Sender, Upload
 from service.usecases.claims import SECONDS as CLAIM_SECONDS
 from service.usecases.context import Limits
@@ -286,3 +286,33 @@ def test_a_hand_in_does_not_wait_for_what_can_be_said_of_its_letter(
     for answer in (Retryable("Too many at the moment."), crashed):
         monkeypatch.setattr(pipeline.context.letters, "check", lambda looks, told=answer: [told for _ in looks])
         assert noted(pipeline, organisation(), "abroad", main(UNPRINTABLE)) == []
+
+
+def test_looking_ahead_never_outlives_the_key_of_the_hand_in(
+    pipeline: Pipeline, organisation: MakeSender, database: TestDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uploads = [main(), *(Upload("attachment", f"{name}.pdf", PDF) for name in "ab")]
+    left_over: list[bool] = []
+    answers: list[Findings | Retryable] = []
+
+    def check(looks: Sequence[Look]) -> list[Findings | Retryable]:
+        ((whole,),) = execute(database, "SELECT lease_until > now() + interval '80 s' FROM idempotency_key")
+        left_over.append(whole)
+        # Each look takes most of what the key's claim lasts.
+        execute(database, "UPDATE idempotency_key SET lease_until = now() + interval '15 s' WHERE status IS NULL")
+        return [answers.pop(0) for _ in looks]
+
+    def looks(*given: Findings | Retryable) -> list[bool]:
+        execute(database, "DELETE FROM idempotency_key")
+        answers[:] = given
+        left_over.clear()
+        noted(pipeline, sender, "abroad", *uploads)
+        return list(left_over)
+
+    sender = organisation()
+    monkeypatch.setattr(pipeline.context.letters, "check", check)
+    assert looks(*[Findings()] * 3) == [True] * 3
+    # Whoever is told that the machine is busy does not ask again, and nobody is waited for without end.
+    assert looks(Findings(), Retryable("Too many at the moment.")) == [True] * 2
+    monkeypatch.setattr(letter_checks, "FORESEEN_SECONDS", 0.0)
+    assert looks(Findings()) == [True]

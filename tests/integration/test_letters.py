@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import time
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -21,7 +22,9 @@ from service.db.jobs import JobKind
 from service.domain.errors import Retryable
 from service.domain.evidence import REASONS, EvidenceEvent
 from service.engine.patience import patience
-from service.usecases import composing, deliveries, dossiers, personal
+from service.engine.steps import run_chunk
+from service.engine.tallies import Account
+from service.usecases import composing, deliveries, dossiers, letters, personal
 from service.usecases.admission import Upload
 from service.usecases.progress import MOST_NOTED, Progress
 from tests.engine_support import execute
@@ -29,6 +32,7 @@ from tests.letter_check_support import code, ink, pages, text
 from tests.pipeline_support import Pipeline, TestDatabase
 from tests.usecase_support import (
     Sender,
+    change,
     deliver,
     events,
     evidence,
@@ -218,6 +222,27 @@ def test_what_was_cancelled_while_it_was_composed_is_not_queued(
     assert execute(database, "SELECT 1 FROM print_letter") == []
     assert orphans(database) == 1
     assert waiting(database) == []
+
+
+def test_letters_that_are_looked_at_for_longer_than_a_lease_are_not_lost(
+    pipeline: Pipeline, organisation: Sender
+) -> None:
+    delivery = pipeline.hand_in(organisation(), "jan").delivery_id
+    pipeline.work(JobKind.SEAL, JobKind.ROUTE)
+    real = pipeline.context.letters
+
+    class Slow:
+        """Each look takes a good part of a lease."""
+
+        def check(self, looks: Sequence[Look]) -> Sequence[Findings | Retryable]:
+            time.sleep(1.3)
+            return real.check(looks)
+
+    context = change(pipeline, letters=Slow())
+    seen: list[Account] = []
+    step = letters.step(context)
+    assert run_chunk(context.database, step, lease_seconds=1, watch=seen.append) == 1
+    assert (seen[0].outcomes["done"], seen[0].outcomes["lost"]) == (1, 0), delivery
 
 
 def test_a_problem_is_noted_once(pipeline: Pipeline, organisation: Sender) -> None:

@@ -1,12 +1,8 @@
 """Letters of one sender to one addressee in one envelope: made, handed over, posted and returned together."""
 
 import hashlib
-import uuid
-import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
-from pathlib import Path
-from typing import Any
 
 import psycopg
 import pytest
@@ -14,8 +10,7 @@ from click.testing import CliRunner
 from pypdf import PdfReader
 
 from printing.codes import SheetCode
-from printing.exchange import OUTCOMES, LetterEvent, PostalEvent, PullAnswer, PulledLetter, encode
-from printing.manifest import Manifest, ManifestLetter, read_manifest
+from printing.exchange import PostalEvent, PullAnswer, PulledLetter, encode
 from service.cli.main import zending
 from service.db.ids import DELIVERY, parse_id
 from service.usecases import (
@@ -34,57 +29,15 @@ from service.usecases.post_returned import Returned
 from service.usecases.print_runs import cut_all
 from tests.embedded_support import until
 from tests.engine_support import execute
+from tests.envelope_support import OTHER, entries, of_set, packages, print_all, sharing_senders, to
 from tests.pipeline_support import Pipeline, TestDatabase
 from tests.post_support import exceptions, report, said, scans_file, take
 from tests.usecase_support import Sender, status
 
-HOME = {"name": "Jan Claes", "street": "Dorp", "number": "1", "postcode": "9000", "municipality": "Gent"}
-OTHER = HOME | {"name": "Ann Claes"}
-
 
 @pytest.fixture
 def sharing(organisation: Sender, database: TestDatabase) -> Sender:
-    """Makes organisations whose letters may share envelopes."""
-
-    def made() -> uuid.UUID:
-        sender = organisation()
-        execute(database, f"UPDATE organisation SET share_envelopes = true WHERE id = '{sender}'")
-        return sender
-
-    return made
-
-
-def to(pipeline: Pipeline, sender: uuid.UUID, address: dict[str, str] = HOME, **fields: Any) -> str:
-    return pipeline.hand_in(sender, "jan", postal_address=address, **fields).delivery_id
-
-
-def packages(pipeline: Pipeline) -> list[tuple[Manifest, dict[str, bytes]]]:
-    found = []
-    for file in sorted(Path(pipeline.application.settings.print_folder).glob("*_0RQ.ZIP")):
-        with zipfile.ZipFile(file) as package:
-            files = {name: package.read(name) for name in package.namelist()}
-        found.append((read_manifest(BytesIO(file.read_bytes())), files))
-    return found
-
-
-def entries(pipeline: Pipeline) -> dict[str, ManifestLetter]:
-    """Every printing in its newest manifest, by delivery and attempt."""
-    return {
-        f"{entry.id.removesuffix('-1')}/{entry.attempt}": entry
-        for manifest, _ in packages(pipeline)
-        for entry in manifest.letters
-    }
-
-
-def print_all(pipeline: Pipeline) -> None:
-    pipeline.work()
-    pipeline.close_batches()
-    pipeline.work()
-
-
-def of_set(number: str, event: PostalEvent, pipeline: Pipeline, **fields: Any) -> LetterEvent:
-    given = {"event_id": uuid.uuid4().hex, "outcome": OUTCOMES[event], "at": pipeline.now} | fields
-    return LetterEvent(set=number, event=event, **given)
+    return sharing_senders(organisation, database)
 
 
 def test_two_letters_of_one_sender_to_one_addressee_are_one_envelope(
@@ -271,6 +224,9 @@ def test_what_is_said_of_an_envelope_is_not_said_of_a_letter_that_was_taken_out_
     take(pipeline, encode(answer), name="answer.json")
     assert report(pipeline, posted).effects == {"taken": 2}
     assert [status(pipeline, sender, each) for each in (first, second, third)] == ["posted", "undeliverable", "posted"]
+    # Its sender sees who lies in the envelope, and none beside the one that was taken out.
+    shown = [paper.of(pipeline.context, sender, each)[0].envelope for each in (first, second, third)]
+    assert [[one.delivery for one in each] for each in shown] == [[first, third], [], [first, third]]
     (balance, *_) = reconciliation.newest(pipeline.context, limit=1)
     assert (balance.posted, balance.pulled, balance.missing, balance.sheets_posted) == (2, 1, 0, left)
     assert balance.postage_cents == 101

@@ -1,6 +1,7 @@
 """A document as it would lie in its envelope: each rule with what it allows and what it does not, to the edge."""
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from io import BytesIO
 
 import msgspec
@@ -13,6 +14,8 @@ from printing.checks import Findings, check_document, check_letter
 from printing.ink import check_page
 from printing.profiles import Box, Profile
 from printing.zones import First, Mode
+from service.inspection.fields import check_values
+from service.inspection.opening import Refused
 from signing.seal import Sealer
 from tests.letter_check_support import STRICT, Draw, ink, page, pages, text
 from tests.printing_support import ADDRESS, document, form, letter
@@ -266,6 +269,11 @@ def test_a_form_that_is_yet_to_be_sealed_is_judged_as_it_is_then(pdf: bytes, *, 
     found = check_document(pdf, PROFILE, "page", unsealed=True)
     assert (found.problems, found.pages, found.sheets) == (sealed.problems, sealed.pages, sealed.sheets)
     assert [(each.code, each.page) for each in found.warnings] == ([("FIELD_HIDDEN", 1)] if hidden else [])
+    # Whoever asks before the hand-in reads that it takes no such form, and it takes all others.
+    with pikepdf.open(BytesIO(pdf)) as opened, pytest.raises(Refused) if hidden else nullcontext() as refused:
+        check_values(opened)
+    if refused is not None:
+        assert refused.value.code in found.warnings[0].detail
     if hidden:
         assert found.problems == ()
         assert codes(check_document(pdf, PROFILE, "page")) == [("FONT_NOT_EMBEDDED", 1)]

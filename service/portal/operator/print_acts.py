@@ -220,7 +220,7 @@ def proof(request: AnyRequest, portal: NamedDependency[Portal], form: NamedDepen
     """Ask whether a proof of this delivery's letter shall be printed; once that is confirmed, order it."""
     delivery = form.text("delivery")
     try:
-        if not form.text(CONFIRMED):
+        if not (form.text(CONFIRMED) and form.text("key")):
             proofs.check(portal.context, delivery)
             hidden = (("delivery", delivery), ("key", uuid.uuid4().hex))
             return ask(request, portal, Question("proof", PROOFS, PROOFS, delivery, hidden))
@@ -234,7 +234,8 @@ def proof(request: AnyRequest, portal: NamedDependency[Portal], form: NamedDepen
             lambda: proofs.send(portal.context, delivery, actor=by),
         )
     except IdempotencyRunning:
-        return done(request, PROOFS, "proof")
+        # What becomes of the first press is not known yet: its proof stands in the list, acknowledged or not.
+        return done(request, PROOFS, "proof_running")
     except REFUSED as error:
         return _proofs_page(request, portal, delivery, error)
     return done(request, PROOFS, "proof")
