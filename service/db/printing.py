@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import func, select, text, update
+from sqlalchemy import delete, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -18,29 +18,6 @@ FREEZE_LOCK = 2053467748_20
 FORECAST_LOCK = 2053467748_21
 NO_COPY: Final = ""
 """The path of a letter whose copy was let go of; its row only says who lies in an envelope with others."""
-
-
-_ENVELOPES = """
-    (batch_id, envelope_set) IN (SELECT batch_id, envelope_set FROM print_letter
-                                 WHERE delivery_id = ANY (:ids) AND envelope_set IS NOT NULL)
-"""
-_LOCK_ENVELOPES = text(
-    f"""
-    SELECT 1 FROM print_letter WHERE {_ENVELOPES} ORDER BY delivery_id, leg, attempt FOR UPDATE
-    """  # noqa: S608 - nothing of it comes from anybody
-)
-_LET_GO = text(
-    "UPDATE print_letter SET path = :none, postcode = '', mail_id = NULL"
-    " WHERE delivery_id = ANY (:ids) AND envelope_set IS NOT NULL"
-)
-_FORGET_LETTERS = text(
-    f"""
-    DELETE FROM print_letter WHERE delivery_id = ANY (:ids) AND (envelope_set IS NULL OR batch_id IS NULL)
-        OR {_ENVELOPES} AND NOT EXISTS (
-            SELECT FROM print_letter kept WHERE kept.batch_id = print_letter.batch_id
-                AND kept.envelope_set = print_letter.envelope_set AND kept.path <> :none)
-    """  # noqa: S608 - nothing of it comes from anybody
-)
 
 
 def every_organisation(session: Session) -> list[uuid.UUID]:
@@ -286,8 +263,24 @@ def forget(session: Session, deliveries: Collection[uuid.UUID]) -> None:
     Where another letter that is kept lies in the same envelope the row stays as long as that one, for what is said of
     the envelope: without copy, postcode and the post's number. The last one's end is the end of all.
     """
-    ids = list(deliveries)
+    if not deliveries:
+        return
+    mine, shared = among(PrintLetter.delivery_id, deliveries), PrintLetter.envelope_set
+    alone = shared.is_(None) | PrintLetter.batch_id.is_(None)
+    session.execute(delete(PrintLetter).where(mine, alone).execution_options(synchronize_session=False))
+    envelopes = set(session.scalars(select(shared).where(mine)))
+    if not envelopes:
+        return
     # Locked before anything is looked at: of two that end at the same time each would else think the other is kept.
-    session.execute(_LOCK_ENVELOPES, {"ids": ids})
-    session.execute(_LET_GO, {"ids": ids, "none": NO_COPY})
-    session.execute(_FORGET_LETTERS, {"ids": ids, "none": NO_COPY})
+    in_order = (PrintLetter.delivery_id, PrintLetter.leg, PrintLetter.attempt)
+    session.execute(select(*in_order).where(among(shared, envelopes)).order_by(*in_order).with_for_update())
+    session.execute(
+        update(PrintLetter)
+        .where(mine)
+        .values(path=NO_COPY, postcode="", mail_id=None)
+        .execution_options(synchronize_session=False)
+    )
+    kept = set(session.scalars(select(shared).where(among(shared, envelopes), PrintLetter.path != NO_COPY)))
+    session.execute(
+        delete(PrintLetter).where(among(shared, envelopes - kept)).execution_options(synchronize_session=False)
+    )
