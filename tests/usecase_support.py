@@ -75,10 +75,10 @@ def change(pipeline: Pipeline, **parts: Any) -> Context:
     return pipeline.context
 
 
-def change_way(pipeline: Pipeline, provider: object) -> None:
-    """Put another way to the print house in the place of the real one."""
+def change_way(pipeline: Pipeline, provider: object, **told: str) -> None:
+    """Put another way to the print house in the place of the real one; ``place``: where it leads, if elsewhere."""
     printers = pipeline.context.printers.values()
-    change(pipeline, printers=Printers([dataclasses.replace(each, provider=provider) for each in printers]))
+    change(pipeline, printers=Printers([dataclasses.replace(each, provider=provider, **told) for each in printers]))
 
 
 def reader(pipeline: Pipeline, key: str = "an", assurance: str | None = "substantial") -> Reader:

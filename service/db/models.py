@@ -267,6 +267,7 @@ class PrintBatch(Base):
     pages: Mapped[int | None] = mapped_column(Integer)
     sheets: Mapped[int | None] = mapped_column(Integer)
     uploaded_at: Mapped[datetime | None]
+    place: Mapped[str | None]
     handed_over_at: Mapped[datetime | None]
     deposit_id: Mapped[uuid.UUID | None]
     fixed_at: Mapped[datetime | None]

@@ -190,13 +190,19 @@ def inside(session: Session, batch_id: uuid.UUID, number: int) -> Sequence[Print
     return session.scalars(query.order_by(PrintLetter.sequence)).all()
 
 
-def mark(session: Session, batch_id: uuid.UUID, state: str, *, now: datetime) -> None:
-    """Say that a batch was uploaded, or handed over."""
+def mark(session: Session, batch_id: uuid.UUID, state: str, *, now: datetime, place: str | None = None) -> None:
+    """Say that a batch was uploaded, and where, or handed over."""
     column = {"uploaded": PrintBatch.uploaded_at, "handed_over": PrintBatch.handed_over_at}[state]
     session.execute(
         update(PrintBatch)
         .where(PrintBatch.id == batch_id)
-        .values({PrintBatch.state: state, column: func.coalesce(column, now)})
+        .values(
+            {
+                PrintBatch.state: state,
+                PrintBatch.place: func.coalesce(PrintBatch.place, place),
+                column: func.coalesce(column, now),
+            }
+        )
         .execution_options(synchronize_session=False)
     )
 

@@ -66,6 +66,7 @@ def open_all(folder: Path, *, encrypted: bool, closing: contextlib.ExitStack, ne
                 sender=each.sender,
                 profile=profiles.load(each.profile, folder / description.PROFILES),
                 provider=open_way(each.way, folder, file=file, closing=closing),
+                place=place_of(each.way, folder),
                 products={product.name: _product(product) for product in each.products},
                 presort=presort.load() if each.presort is None else description.read_presort(each, folder),
                 files_per_batch=each.files_per_batch,
@@ -126,6 +127,17 @@ def _by_calls(way: description.HttpWay, folder: Path, *, file: str) -> HttpProvi
     return HttpProvider(way.url, token, client, seconds=way.seconds)
 
 
+def place_of(way: Way, folder: Path) -> str:
+    """Where a way leads, as an address that stays the same while only keys, names or time limits change."""
+    if isinstance(way, description.DirectoryWay):
+        return (folder / way.folder).absolute().as_uri()
+    if isinstance(way, description.SftpWay):
+        return f"sftp://{way.host}:{way.port}/{way.folder.strip('/')}"
+    if isinstance(way, description.S3Way):
+        return f"{way.endpoint.rstrip('/')}/{way.bucket}/{way.folder.strip('/')}"
+    return way.url.rstrip("/")
+
+
 def only(
     *,
     name: str,
@@ -144,6 +156,7 @@ def only(
                 sender=sender,
                 profile=profiles.load(),
                 provider=DirectoryProvider(folder, incoming),
+                place=folder.absolute().as_uri(),
                 products={product: Product(product, period=period) for product in products},
                 presort=presort.load(),
                 numbers=numbers,

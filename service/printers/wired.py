@@ -44,6 +44,7 @@ class Printer:
     Attributes:
         sender: the eight capitals or digits by which it knows us.
         provider: the way there.
+        place: where that leads: scheme, host and folder, without who we are there; None, and it is not watched.
         products: by their names.
         recipients: the keys that can open what we hand over; empty, and it goes in clear.
         shares_envelopes: its machines close an envelope by the sheet codes, however many letters are in it.
@@ -57,6 +58,7 @@ class Printer:
     provider: PrintProvider
     products: Mapping[str, Product]
     presort: Table
+    place: str | None = None
     files_per_batch: int = 1
     recipients: tuple[str, ...] = ()
     by_letter: bool = False

@@ -118,7 +118,12 @@ def _bring(context: Context, work: BatchWork) -> bool:
         raise Retryable("The print house of this batch is not described any more.", code="printer_missing")
     content = content_of(context, work)
     # Uploaded before a restore of a database that did not know it yet: the receipt stands in for the lost commit.
-    uploaded = batch.state == "uploaded" or context.receipts.batch(batch.frozen_at, batch.id) is not None
+    receipt = context.receipts.batch(batch.frozen_at, batch.id)
+    uploaded = batch.state == "uploaded" or receipt is not None
+    place = batch.place or (None if receipt is None else receipt.place)
+    if uploaded and place is not None and place != printer.place:
+        # It is not where we would look, which is how one that was fetched looks.
+        raise Retryable("The batch was brought to another place of this print house.", code="print_way_changed")
     if not uploaded and batch.fixed_at is None and not printer.takes(batch.file_name, content):
         _make_anew(context, work, printer)
     parcel = Parcel(batch.file_name, len(content), hashlib.sha256(content).hexdigest())
@@ -132,10 +137,10 @@ def _bring(context: Context, work: BatchWork) -> bool:
             _discard(context, work, printer.provider)
             raise Retryable("Letters were taken out of the batch, or it is held back.", code="batch_changed")
         # First outside the database: a restore must not forget what the print house may have.
-        context.receipts.uploaded(_receipt(context, work, parcel))
+        context.receipts.uploaded(_receipt(context, work, parcel, printer.place))
         with context.database.transaction() as session:
             work.held(session)
-            rows.mark(session, batch.id, "uploaded", now=context.clock())
+            rows.mark(session, batch.id, "uploaded", now=context.clock(), place=printer.place)
 
     try:
         hand_over(
@@ -162,7 +167,7 @@ def _make_anew(context: Context, work: BatchWork, printer: Printer) -> NoReturn:
     raise Retryable("The print house gets its letters in another form now.", code="batch_changed")
 
 
-def _receipt(context: Context, work: BatchWork, parcel: Parcel) -> BatchReceipt:
+def _receipt(context: Context, work: BatchWork, parcel: Parcel, place: str | None) -> BatchReceipt:
     batch = work.batch
     assert batch.path is not None, "its content was made and kept before it was uploaded"
     return BatchReceipt(
@@ -188,6 +193,7 @@ def _receipt(context: Context, work: BatchWork, parcel: Parcel) -> BatchReceipt:
             )
             for letter in work.letters
         ),
+        place=place,
     )
 
 

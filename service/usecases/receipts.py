@@ -38,7 +38,10 @@ class LetterReceipt(msgspec.Struct, frozen=True):
 
 
 class BatchReceipt(msgspec.Struct, frozen=True):
-    """A batch that was uploaded whole: from here on it may have been handed over. Times in UTC, sizes in bytes."""
+    """A batch that was uploaded whole: from here on it may have been handed over. Times in UTC, sizes in bytes.
+
+    ``place`` is where, as print houses have it (`Printer.place`); None in one that was written before places were.
+    """
 
     id: uuid.UUID
     number: int
@@ -53,6 +56,7 @@ class BatchReceipt(msgspec.Struct, frozen=True):
     pages: int
     sheets: int
     letters: tuple[LetterReceipt, ...]
+    place: str | None = None
 
 
 class NoticesReceipt(msgspec.Struct, frozen=True):

@@ -211,6 +211,7 @@ def _learn(session: Session, batch: BatchReceipt) -> None:
             pages=batch.pages,
             sheets=batch.sheets,
             uploaded_at=batch.at,
+            place=batch.place,
             handed_over_at=batch.at,
         )
     )

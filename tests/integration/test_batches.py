@@ -16,6 +16,7 @@ from printing import profiles
 from printing.errors import Problem, ProviderUnavailable
 from printing.manifest import Manifest, read_manifest
 from printing.providers.base import Parcel, RemoteState
+from printing.providers.directory import DirectoryProvider
 from service.db.ids import DELIVERY, parse_id
 from service.db.jobs import JobKind
 from service.domain.errors import Conflict
@@ -23,7 +24,7 @@ from service.printers.wired import Printers
 from service.usecases import deliveries
 from service.usecases.admission import Upload
 from service.usecases.personal import PLATFORM
-from tests.engine_support import end_leases, execute
+from tests.engine_support import end_leases, execute, make_due
 from tests.pipeline_support import Pipeline, TestDatabase
 from tests.service_support import DOCUMENTS
 from tests.usecase_support import (
@@ -258,6 +259,34 @@ def test_a_file_that_the_print_house_took_before_we_knew_is_not_sent_again(
     pipeline.work()
     assert files(pipeline) == []
     assert status(pipeline, sender, delivery) == "handed_over"
+
+
+@pytest.mark.parametrize("known_by", ["its row", "its receipt"])
+def test_a_batch_whose_way_was_changed_before_its_rename_is_not_taken_for_fetched(
+    pipeline: Pipeline, organisation: Sender, database: TestDatabase, tmp_path: Path, known_by: str
+) -> None:
+    sender = organisation()
+    delivery = letter(pipeline, sender)
+    pipeline.work()
+    pipeline.close_batches()
+    former = pipeline.context.printers.first
+    change_way(pipeline, Deadly(former.provider, "publish", after=False))
+    until_it_dies(pipeline, database)
+    if known_by == "its receipt":
+        # A restore brought the database back to the moment before: only the receipt knows.
+        execute(database, "UPDATE print_batch SET state = 'frozen', uploaded_at = NULL, place = NULL")
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    change_way(pipeline, DirectoryProvider(elsewhere), place=elsewhere.as_uri())
+    pipeline.work(JobKind.HAND_OVER)
+    assert waiting(database) == [("hand_over", "print_way_changed")]
+    assert (list(elsewhere.iterdir()), status(pipeline, sender, delivery)) == ([], "batched")
+    # The former way is described again: only now it is renamed there.
+    change_way(pipeline, former.provider, place=former.place or "")
+    make_due(database)
+    pipeline.work()
+    assert [file.suffix for file in files(pipeline)] == [".ZIP"]
+    assert (status(pipeline, sender, delivery), parked(database)) == ("handed_over", [])
 
 
 def test_a_death_before_the_bytes_were_named_makes_the_same_bytes_again(

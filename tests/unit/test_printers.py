@@ -172,6 +172,11 @@ def opened(folder: Path) -> PrintProvider:
         return opening.open_all(folder, encrypted=False, closing=closing).named("alpha").provider
 
 
+def place(folder: Path) -> str | None:
+    with contextlib.ExitStack() as closing:
+        return opening.open_all(folder, encrypted=False, closing=closing).named("alpha").place
+
+
 SFTP = {"host": "sftp.example", "user": "zending", "key_file": "client.key", "folder": "/out", "incoming": "/in"}
 S3 = {"endpoint": "https://s3.example", "bucket": "b", "region": "eu-west-1", "key_file": "s3.key", "folder": "out"}
 
@@ -259,6 +264,23 @@ def test_a_way_by_calls_that_cannot_be_used_is_refused_with_its_key(
         opened(tmp_path)
     assert refused.value.key == key
     assert "secret" not in str(refused.value)
+
+
+def test_a_way_leads_to_one_place_whoever_we_are_there_and_to_another_from_another_host(tmp_path: Path) -> None:
+    places = {
+        "directory": (tmp_path / "out").as_uri(),
+        "sftp": "sftp://sftp.example:22/out",
+        "s3": "https://s3.example/b/out",
+        "http": "https://print.example/zending",
+    }
+    other = {"folder": "other"}, {"user": "we", "seconds": 5.0}, {"region": "eu-west-3"}, {"seconds": 5.0}
+    same = (False, True, True, True)
+    found = files_of_ways(tmp_path)
+    for (kind, values), change, stays in zip(found.items(), other, same, strict=True):
+        way(tmp_path, kind, values)
+        assert place(tmp_path) == places[kind]
+        way(tmp_path, kind, {**values, **change})
+        assert (place(tmp_path) == places[kind]) is stays
 
 
 def test_each_way_is_opened_without_a_call(tmp_path: Path) -> None:
