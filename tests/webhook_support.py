@@ -1,5 +1,6 @@
 """A receiver of webhooks on loopback, and subscriptions to it."""
 
+import dataclasses
 import threading
 import time
 import uuid
@@ -13,11 +14,13 @@ import msgspec
 from standardwebhooks.webhooks import Webhook as Verifier
 
 from service.db.jobs import JobKind
+from service.outgoing import Poster
 from service.usecases import webhook_log, webhook_sending, webhooks
 from service.usecases.webhook_log import WebhookMessageView
 from service.usecases.webhooks import Asked, Caller, WebhookSecretView
 from tests.api_e2e_support import Caller as HttpCaller
-from tests.pipeline_support import Pipeline
+from tests.engine_support import execute
+from tests.pipeline_support import Pipeline, TestDatabase
 
 HOST = "127.0.0.1"
 
@@ -114,6 +117,24 @@ def send(pipeline: Pipeline) -> int:
     put = webhook_sending.put_due(pipeline.context)
     pipeline.work(JobKind.WEBHOOK)
     return put
+
+
+def trusting(pipeline: Pipeline, *hosts: str, seconds: float = 0.5) -> None:
+    """Let calls go to these hosts, wherever they are, and last so long at most."""
+    pipeline.context = dataclasses.replace(pipeline.context, poster=Poster(hosts, seconds=seconds))
+
+
+def ask(pipeline: Pipeline, sender: uuid.UUID, webhook: str, count: int = 1) -> list[str]:
+    """Let a webhook have messages, without any delivery."""
+    caller = Caller(sender, "client:test")
+    return [webhook_log.send_test(pipeline.context, caller, webhook).id for _ in range(count)]
+
+
+def again(pipeline: Pipeline, database: TestDatabase) -> int:
+    """Let the next time come at which something is to be tried, and send."""
+    execute(database, "UPDATE webhook_message SET next_at = clock_timestamp() WHERE next_at IS NOT NULL")
+    execute(database, "UPDATE webhook SET rest_until = clock_timestamp() - interval '1 second'")
+    return send(pipeline)
 
 
 def log_of(pipeline: Pipeline, sender: uuid.UUID, webhook: str) -> list[WebhookMessageView]:

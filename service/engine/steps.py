@@ -67,6 +67,8 @@ class Step(Generic[WorkT, ResultT]):
         fail: the evidenced end of a job that can never succeed; None parks it instead.
         prolonged: leases are prolonged while it performs. Only for what may take longer than one and surely ends:
             whoever is never done keeps its jobs from all others.
+        together: its jobs go side by side and it bounds itself by time: a chunk takes no longer for having more of
+            them, so it is always asked to be full.
     """
 
     kind: JobKind
@@ -76,6 +78,7 @@ class Step(Generic[WorkT, ResultT]):
     record: Callable[[Session, Sequence[Outcome[WorkT, ResultT]]], None]
     fail: Callable[[Session, Leased, Final], None] | None = None
     prolonged: bool = False
+    together: bool = False
 
 
 def each(

@@ -2,7 +2,8 @@
 
 Between two chunks of anything the worker looks whether the interactive lane of *any* kind has something due, and does
 that first: a clerk's letter goes through all its steps in the gaps of a large sender's, even with a single worker. And
-a chunk is only as large as can be done in a few seconds, by what the last ones took.
+a chunk is only as large as can be done in a few seconds, by what the last ones took. Where jobs go side by side their
+number says nothing of that: such a step bounds itself.
 """
 
 import threading
@@ -31,6 +32,10 @@ class Pace:
         self._seconds = seconds
         self._lock = threading.Lock()
         self._each: dict[JobKind, float] = {}
+
+    def size(self, step: Step[Any, Any]) -> int:
+        """How many jobs of a step to take together."""
+        return step.chunk if step.together else self.fits(step.kind, step.chunk)
 
     def fits(self, kind: JobKind, most: int) -> int:
         """How many jobs to take together: at least one, at most ``most``, and few as long as nothing is known."""
@@ -84,7 +89,7 @@ def run_until_idle(
     ends = time.monotonic() + most_seconds
     while time.monotonic() < ends:
         turn.interactive({step.kind: step, **(others or {})})
-        asked = known.fits(step.kind, step.chunk)
+        asked = known.size(step)
         done = turn.chunk(step)
         # A chunk that was not full took all that was due. What has come since has a wake-up of its own, or the next
         # sweep's: running after it row by row would cost many times as much as waiting for a few more.
@@ -115,7 +120,7 @@ class _Turn:
             lease_seconds=self._lease_seconds,
             alone=alone,
             lanes=lanes,
-            most=self._pace.fits(step.kind, step.chunk),
+            most=self._pace.size(step),
             watch=self._seen,
         )
         if done:

@@ -129,7 +129,7 @@ def step(context: Context) -> Step[Turn, Sequence[Tried]]:
                 job_rows.finish(session, [outcome.job.id])
                 job_rows.put(session, [NewJob(JobKind.WEBHOOK, row.organisation_id, row.id)])
 
-    return Step(JobKind.WEBHOOK, CHUNK, read, perform, record)
+    return Step(JobKind.WEBHOOK, CHUNK, read, perform, record, together=True)
 
 
 def _turn(session: Session, webhook: Webhook | None, now: datetime) -> Turn | None:

@@ -6,7 +6,6 @@ import hashlib
 import socket
 import threading
 import time
-import uuid
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
@@ -29,7 +28,7 @@ from tests.engine_support import execute
 from tests.pipeline_support import Pipeline, TestDatabase
 from tests.post_support import handed_over, report, said
 from tests.usecase_support import Sender, activate, deliver, reader, with_post
-from tests.webhook_support import HOST, Receiver, log_of, receiving, send, subscribe
+from tests.webhook_support import HOST, Receiver, again, ask, log_of, receiving, send, subscribe, trusting
 
 
 @pytest.fixture
@@ -37,23 +36,6 @@ def receiver(pipeline: Pipeline) -> Iterator[Receiver]:
     trusting(pipeline, HOST)
     with receiving() as made:
         yield made
-
-
-def trusting(pipeline: Pipeline, *hosts: str) -> None:
-    pipeline.context = dataclasses.replace(pipeline.context, poster=Poster(hosts, seconds=0.5))
-
-
-def ask(pipeline: Pipeline, sender: uuid.UUID, webhook: str, count: int = 1) -> list[str]:
-    """Let a webhook have messages, without any delivery."""
-    caller = Caller(sender, "client:test")
-    return [webhook_log.send_test(pipeline.context, caller, webhook).id for _ in range(count)]
-
-
-def again(pipeline: Pipeline, database: TestDatabase) -> int:
-    """Let the next time come at which something is to be tried, and send."""
-    execute(database, "UPDATE webhook_message SET next_at = clock_timestamp() WHERE next_at IS NOT NULL")
-    execute(database, "UPDATE webhook SET rest_until = clock_timestamp() - interval '1 second'")
-    return send(pipeline)
 
 
 def test_a_letter_that_comes_back_is_told_once_however_often_it_is_scanned(
