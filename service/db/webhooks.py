@@ -89,14 +89,16 @@ MESSAGES: Final = Part(
 )
 """A message of each event for each subscription of its organisation that wants it; most organisations have none."""
 
-# For each subscription one look at the index of what is due; its job is put once, however much that is.
+# For each subscription its first entry in the index of what waits, as no comparison with the clock, which moves, reads
+# an index; its job is put once, however much is due.
 _PUT_DUE = text(
     """
     INSERT INTO job (id, kind, organisation_id, lane, subject_id, leg, due_at, wanted_at)
     SELECT gen_random_uuid(), :kind, w.organisation_id, 1, w.id, 0, clock_timestamp(), clock_timestamp()
     FROM webhook w
     WHERE w.state = 'active' AND (w.rest_until IS NULL OR w.rest_until <= clock_timestamp())
-      AND EXISTS (SELECT FROM webhook_message m WHERE m.webhook_id = w.id AND m.next_at <= clock_timestamp())
+      AND (SELECT m.next_at FROM webhook_message m WHERE m.webhook_id = w.id AND m.next_at IS NOT NULL
+           ORDER BY m.next_at LIMIT 1) <= clock_timestamp()
     ON CONFLICT (kind, subject_id, leg) DO NOTHING
     """
 )
@@ -145,7 +147,7 @@ def by_ids(session: Session, ids: Collection[uuid.UUID], *, lock: bool = False) 
 def due(session: Session, webhook: uuid.UUID, *, limit: int) -> Sequence[WebhookMessage]:
     """A subscription's messages that are to be tried now, those that waited longest first."""
     query = select(WebhookMessage).where(
-        WebhookMessage.webhook_id == webhook, WebhookMessage.next_at <= func.clock_timestamp()
+        WebhookMessage.webhook_id == webhook, WebhookMessage.next_at <= func.statement_timestamp()
     )
     return session.scalars(query.order_by(WebhookMessage.next_at).limit(limit)).all()
 
@@ -207,13 +209,34 @@ def standing(session: Session, webhook: uuid.UUID) -> Standing:
     return Standing(waiting, failed)
 
 
+# Whoever began a message anew while it was sent wants another try, whatever became of this one. One that is gone by now
+# is left out, and one that is found stays until the transaction ends: its attempt has something to refer to.
+_SAME: Final = "m.tries = given.tries AND m.next_at IS NOT DISTINCT FROM given.next_at"
+_TRIED = Part(
+    "webhook_messages_tried",
+    f"""
+    UPDATE webhook_message m SET attempts = m.attempts + 1,
+        tries = CASE WHEN {_SAME} THEN m.tries + 1 ELSE m.tries END,
+        state = CASE WHEN {_SAME} THEN given.state ELSE m.state END,
+        next_at = CASE WHEN {_SAME} THEN clock_timestamp() + make_interval(secs => given.wait) ELSE m.next_at END
+    FROM {GIVEN} WHERE m.webhook_id = given.webhook_id AND m.id = given.message_id
+    RETURNING m.webhook_id, m.id, m.organisation_id, m.attempts
+    """,  # noqa: S608  no value is ever put into the text
+    (
+        ("webhook_id", "uuid"),
+        ("message_id", "uuid"),
+        ("tries", "integer"),
+        ("next_at", "timestamptz"),
+        ("state", "text"),
+        ("wait", "double precision"),
+    ),
+)
 _ATTEMPTS = Part(
     "webhook_attempts_added",
     f"""
     INSERT INTO webhook_attempt (webhook_id, message_id, number, organisation_id, at, milliseconds, status, error)
-    SELECT m.webhook_id, m.id, m.attempts + 1, m.organisation_id, given.at, given.milliseconds, given.status,
-           given.error
-    FROM {GIVEN} JOIN webhook_message m ON m.webhook_id = given.webhook_id AND m.id = given.message_id
+    SELECT m.webhook_id, m.id, m.attempts, m.organisation_id, given.at, given.milliseconds, given.status, given.error
+    FROM {GIVEN} JOIN webhook_messages_tried m ON m.webhook_id = given.webhook_id AND m.id = given.message_id
     """,  # noqa: S608  no value is ever put into the text
     (
         ("webhook_id", "uuid"),
@@ -224,26 +247,14 @@ _ATTEMPTS = Part(
         ("error", "text"),
     ),
 )
-_TRIED = Part(
-    "webhook_messages_tried",
-    f"""
-    UPDATE webhook_message m SET attempts = m.attempts + 1, tries = m.tries + 1, state = given.state,
-        next_at = clock_timestamp() + make_interval(secs => given.wait)
-    FROM {GIVEN} WHERE m.webhook_id = given.webhook_id AND m.id = given.message_id
-    """,  # noqa: S608  no value is ever put into the text
-    (
-        ("webhook_id", "uuid"),
-        ("message_id", "uuid"),
-        ("state", "text"),
-        ("wait", "double precision"),
-    ),
-)
 
 
 def tried(session: Session, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write down attempts, and what becomes of their messages: ``state``, and ``wait`` seconds until the next try."""
-    # The attempt's number is read from the message as it was before, whatever the order within the statement.
-    write(session, (_ATTEMPTS, rows), (_TRIED, rows))
+    """Write down attempts, and what becomes of their messages: ``state``, and ``wait`` seconds until the next try.
+
+    Where a message has other ``tries`` or another ``next_at`` than it was read with, the attempt is only counted.
+    """
+    write(session, (_TRIED, rows), (_ATTEMPTS, rows))
 
 
 _REPLAY = text(

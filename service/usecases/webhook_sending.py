@@ -180,6 +180,8 @@ def _keep(session: Session, tried: Sequence[Tried], now: datetime) -> None:
             {
                 "webhook_id": each.message.webhook_id,
                 "message_id": each.message.id,
+                "tries": each.message.tries,
+                "next_at": each.message.next_at,
                 "at": each.at,
                 "milliseconds": int(each.reply.seconds * 1000),
                 "status": each.reply.status,

@@ -1,18 +1,24 @@
 """Who is sent webhooks when: receivers that fail or are slow, and what changes while a call is under way."""
 
+import threading
 import time
 from collections.abc import Iterator
 
+import psycopg
 import pytest
 
+from service.db.ids import WEBHOOK, parse_id
 from service.db.jobs import JobKind
+from service.domain import webhooks as rules
 from service.engine.tallies import Account
 from service.engine.turns import Pace, run_until_idle
-from service.usecases import webhook_sending
+from service.usecases import webhook_log, webhook_sending
 from service.usecases.steps import all_steps
-from tests.pipeline_support import Pipeline
+from service.usecases.webhooks import Caller
+from tests.engine_support import execute
+from tests.pipeline_support import Pipeline, TestDatabase
 from tests.usecase_support import Sender
-from tests.webhook_support import HOST, Receiver, ask, receiving, subscribe, trusting
+from tests.webhook_support import HOST, Got, Receiver, ask, log_of, receiving, send, subscribe, trusting
 
 
 @pytest.fixture
@@ -44,3 +50,47 @@ def test_slow_receivers_do_not_make_others_wait_for_another_chunk(
             )
             assert len(other.got) == 4 * number
     assert [sum(each.outcomes.values()) for each in chunks] == [6, 6, 6]
+
+
+@pytest.mark.parametrize("status", [204, 500])
+def test_a_message_that_is_replayed_while_it_is_sent_is_sent_again(
+    pipeline: Pipeline, organisation: Sender, receiver: Receiver, database: TestDatabase, status: int
+) -> None:
+    sender = organisation()
+    webhook = subscribe(pipeline, sender, receiver.url).webhook.id
+    (message,) = ask(pipeline, sender, webhook)
+    execute(database, "UPDATE webhook_message SET tries = %s, attempts = %s", rules.TRIES - 1, rules.TRIES - 1)
+    receiver.status = status
+    receiver.before = lambda _: webhook_log.replay(pipeline.context, Caller(sender, "client:test"), webhook, message)
+    send(pipeline)
+    assert execute(database, "SELECT state, attempts, tries FROM webhook_message") == [("waiting", rules.TRIES, 0)]
+    receiver.status, receiver.before = 204, lambda _: None
+    execute(database, "UPDATE webhook SET rest_until = NULL")
+    send(pipeline)
+    assert [each.id for each in receiver.got] == [message, message]
+    (logged,) = log_of(pipeline, sender, webhook)
+    assert (logged.state, [each.status for each in logged.attempts]) == ("sent", [status, 204])
+
+
+def test_a_message_that_is_gone_by_the_time_it_was_sent_spoils_no_other_receivers_record(
+    pipeline: Pipeline, organisation: Sender, receiver: Receiver, database: TestDatabase
+) -> None:
+    over, stays = organisation(), organisation()
+    with receiving() as other, psycopg.connect(database.owner_url.replace("+psycopg", "", 1)) as forgetting:
+        gone = subscribe(pipeline, over, receiver.url).webhook.id
+        kept = subscribe(pipeline, stays, other.url).webhook.id
+        ask(pipeline, over, gone)
+        ask(pipeline, stays, kept, 2)
+        timer = threading.Timer(0.8, forgetting.commit)
+
+        def forget(_: Got) -> None:
+            # Housekeeping is at it when the record is written, and commits a little later.
+            forgetting.execute("DELETE FROM webhook_message WHERE webhook_id = %s", (parse_id(WEBHOOK, gone),))
+            timer.start()
+
+        receiver.before = forget
+        send(pipeline)
+        timer.join()
+        assert len(other.got) == 2
+        assert [(each.state, len(each.attempts)) for each in log_of(pipeline, stays, kept)] == [("sent", 1)] * 2
+        assert execute(database, "SELECT count(*) FROM job WHERE kind = 'webhook'") == [(0,)]
