@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import event, text
 from sqlalchemy.orm import Session
 
-from service.db import deliveries, jobs, mailboxes
+from service.db import deliveries, jobs, mailboxes, webhooks
 from service.db.ids import new_id
 from service.db.jobs import JobKind
 from service.embedded.postgres import DATABASE
@@ -22,6 +22,7 @@ from tests.pipeline_support import TestDatabase, fresh_database
 
 JOBS = 200_000
 DELIVERIES_A_MONTH = 3_000
+MESSAGES = 60_000
 RECIPIENT = b"r" * 32
 
 # One sender's night: all of one kind and lane, a tenth of it for later.
@@ -52,6 +53,17 @@ _DELIVERIES = """
 _ITEMS = """
     INSERT INTO mailbox_item (delivery_id, organisation_id, recipient_hash, leg, deposited_at)
     SELECT id, organisation_id, recipient_hash, 1, now() FROM delivery
+"""
+_WEBHOOK = """
+    INSERT INTO webhook (id, organisation_id, url, secrets, state, state_since, created_at)
+    VALUES (%s, %s, 'https://a.example/', '', 'active', now(), now())
+"""
+# What a receiver that was down for a day has: tried once or twice, and all of it for later.
+_MESSAGES = """
+    INSERT INTO webhook_message (webhook_id, id, organisation_id, type, at, data, state, tries, next_at)
+    SELECT %s, gen_random_uuid(), %s, 'webhook.test', now(), '{}', 'waiting', 2,
+           now() + interval '1 hour' + make_interval(secs => number)
+    FROM generate_series(1, %s) AS number
 """
 
 
@@ -195,3 +207,16 @@ def test_one_delivery_is_looked_up_in_its_month_only(crowded: Crowd) -> None:
     pages = pages_read(database, lambda session: deliveries.by_ids(session, [found]), organisations=[senders[0]])
     pages |= {"legs": sum(pages_read(database, lambda s: deliveries.legs(s, [found]), organisations=senders).values())}
     assert sum(pages.values()) < 120, pages
+
+
+def test_the_look_for_webhooks_to_send_reads_little_however_many_messages_wait_for_later(crowded: Crowd) -> None:
+    database, senders = crowded
+    hooks = [new_id() for _ in senders]
+    for webhook, sender, count in zip(hooks, senders, (MESSAGES, 10), strict=True):
+        execute(database, _WEBHOOK, webhook, sender)
+        execute(database, _MESSAGES, webhook, sender, count)
+    execute(database, "VACUUM ANALYZE webhook_message")
+    for plan in ("auto", "force_generic_plan"):
+        pages = pages_read(database, webhooks.put_due, organisations=senders, plan=plan)
+        pages |= pages_read(database, lambda s: webhooks.due(s, hooks[0], limit=256), organisations=senders, plan=plan)
+        assert sum(pages.values()) < 60, (plan, pages)
