@@ -53,7 +53,7 @@ class Receiver:
     got: list[Got] = field(default_factory=list)
     status: int = 204
     headers: dict[str, str] = field(default_factory=dict)
-    before: Callable[[Got], None] = lambda _: None
+    before: Callable[[Got], object] = lambda _: None
 
     @property
     def url(self) -> str:

@@ -312,11 +312,26 @@ def end(session: Session, *, before: datetime) -> list[uuid.UUID]:
     return list(session.scalars(_END, {"before": before}))
 
 
+_CALM = text(
+    """
+    UPDATE webhook w SET failures = 0, failing_since = NULL, rest_until = NULL
+    WHERE w.state = 'active' AND w.failing_since IS NOT NULL AND w.rest_until < :before
+      AND NOT EXISTS (SELECT FROM webhook_message m WHERE m.webhook_id = w.id AND m.next_at IS NOT NULL)
+    """
+)
+
+
+def calm(session: Session, *, before: datetime) -> int:
+    """Let subscriptions count as new that failed, have nothing waiting, and were last called before a moment."""
+    return _touched(session.execute(_CALM, {"before": before}))
+
+
 _TROUBLES = text(
     """
     SELECT count(*) FILTER (WHERE state = 'active'), count(*) FILTER (WHERE state = 'disabled'),
            coalesce(max(extract(epoch FROM clock_timestamp() - failing_since)) FILTER (WHERE state = 'active'), 0)
-    FROM webhook WHERE state <> 'removed' AND (failing_since IS NOT NULL OR reason <> 'by_sender')
+    FROM webhook
+    WHERE state = 'active' AND failing_since IS NOT NULL OR state = 'disabled' AND reason IN ('gone', 'failing')
     """
 )
 

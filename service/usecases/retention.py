@@ -24,6 +24,7 @@ from service.db.session import widen
 from service.domain import calendar
 from service.domain.errors import Invalid
 from service.domain.states import DeliveryState, LegKind, LegState
+from service.domain.webhooks import QUIET
 from service.usecases.context import Context
 from service.usecases.kept_answers import erased_name, forget_file_names
 from service.usecases.personal import PLATFORM, seal_text
@@ -373,6 +374,7 @@ def _end_others(session: Session, _context: Context, periods: Periods, now: date
         webhooks.forget(session, before=now - timedelta(days=periods.webhook_days), limit=CHUNK),
         webhooks.empty(session, limit=CHUNK),
     )
+    webhooks.calm(session, before=now - QUIET)
     due.forget_keys(session, webhooks.end(session, before=now - LATER))
     emptied = due.end_submissions(session, year=calendar.local_date(now).year, limit=SUBMISSIONS, now=now)
     return max(counts) == CHUNK or emptied == SUBMISSIONS

@@ -195,6 +195,9 @@ def _keep(session: Session, tried: Sequence[Tried], now: datetime) -> None:
 
 def _settle(session: Session, row: Webhook, tried: Sequence[Tried], now: datetime) -> bool:
     """Write down how the receiver is; whether it can go on at once."""
+    if row.state != State.ACTIVE.value:
+        # Its sender was quicker, and begins anew once it enables it.
+        return False
     bad = [each for each in tried if not each.taken]
     if len(bad) < len(tried):
         row.failures, row.failing_since, row.rest_until = 0, None, None
@@ -213,8 +216,6 @@ def _settle(session: Session, row: Webhook, tried: Sequence[Tried], now: datetim
 
 
 def _disable(session: Session, row: Webhook, reason: Reason, now: datetime) -> None:
-    if row.state != State.ACTIVE.value:
-        return
     row.state, row.reason, row.state_since = State.DISABLED.value, reason.value, now
     webhook = public_id(WEBHOOK, row.id)
     log.warning("webhook_disabled", webhook=webhook, code=reason.value)

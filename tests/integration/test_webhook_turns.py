@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Iterator
+from datetime import timedelta
 
 import psycopg
 import pytest
@@ -12,7 +13,7 @@ from service.db.jobs import JobKind
 from service.domain import webhooks as rules
 from service.engine.tallies import Account
 from service.engine.turns import Pace, run_until_idle
-from service.usecases import webhook_log, webhook_sending
+from service.usecases import operations, retention, webhook_log, webhook_sending, webhooks
 from service.usecases.steps import all_steps
 from service.usecases.webhooks import Caller
 from tests.engine_support import execute
@@ -94,3 +95,51 @@ def test_a_message_that_is_gone_by_the_time_it_was_sent_spoils_no_other_receiver
         assert len(other.got) == 2
         assert [(each.state, len(each.attempts)) for each in log_of(pipeline, stays, kept)] == [("sent", 1)] * 2
         assert execute(database, "SELECT count(*) FROM job WHERE kind = 'webhook'") == [(0,)]
+
+
+def troubles(pipeline: Pipeline) -> dict[str, float]:
+    samples = operations.measure(pipeline.context, pipeline.application.promises)
+    return {
+        each.metric.removeprefix("zending_webhooks_"): each.value for each in samples if "_webhooks_" in each.metric
+    }
+
+
+def test_a_receiver_that_failed_and_is_sent_nothing_any_more_rings_no_longer_than_a_few_days(
+    pipeline: Pipeline, organisation: Sender, receiver: Receiver, database: TestDatabase
+) -> None:
+    sender = organisation()
+    webhook = subscribe(pipeline, sender, receiver.url).webhook.id
+    ask(pipeline, sender, webhook)
+    receiver.status = 500
+    send(pipeline)
+    later = """UPDATE webhook SET failing_since = failing_since - make_interval(hours => %s),
+                                  rest_until = rest_until - make_interval(hours => %s)"""
+    execute(database, later, 72, 72)
+    retention.run(pipeline.context, retention.Periods(timedelta(days=7)))
+    # Its message still waits for a try, which is late: whoever sends is to blame, and it is told.
+    assert troubles(pipeline)["failing"] == 1
+    execute(database, "UPDATE webhook_message SET tries = %s, next_at = clock_timestamp()", rules.TRIES - 1)
+    send(pipeline)
+    execute(database, later, 24, 24)
+    retention.run(pipeline.context, retention.Periods(timedelta(days=7)))
+    assert troubles(pipeline)["failing"] == 1
+    execute(database, later, 25, 25)
+    retention.run(pipeline.context, retention.Periods(timedelta(days=7)))
+    assert troubles(pipeline) == {"failing": 0, "failing_seconds": 0, "disabled": 0}
+    found = webhooks.get(pipeline.context, sender, webhook)
+    assert (found.state, found.failing_since, found.failed) == ("active", None, 1)
+
+
+def test_a_webhook_that_its_sender_disables_while_a_call_fails_is_no_alarm(
+    pipeline: Pipeline, organisation: Sender, receiver: Receiver
+) -> None:
+    sender = organisation()
+    caller = Caller(sender, "client:test")
+    webhook = subscribe(pipeline, sender, receiver.url).webhook.id
+    ask(pipeline, sender, webhook)
+    receiver.status = 500
+    receiver.before = lambda _: webhooks.disable(pipeline.context, caller, webhook)
+    send(pipeline)
+    found = webhooks.get(pipeline.context, sender, webhook)
+    assert (found.state, found.reason, found.failing_since) == ("disabled", "by_sender", None)
+    assert troubles(pipeline) == {"failing": 0, "failing_seconds": 0, "disabled": 0}
