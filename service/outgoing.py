@@ -11,11 +11,13 @@ import contextlib
 import functools
 import socket
 import ssl
+import threading
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from concurrent.futures import Future
 from contextvars import ContextVar
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -26,7 +28,14 @@ SECONDS: Final = 5.0
 _CONNECTIONS: Final = httpx.Limits(max_connections=20, max_keepalive_connections=5)
 # Prefixes by which an IPv6 address carries an IPv4 one that a translator on the way would go to.
 _NAT64: Final = int(IPv6Address("64:ff9b::")) >> 32
+# No networks that anybody should be called in, whatever Python's tables say: 6to4's relays, which hand packets on to
+# wherever they like; an older kind of private addresses; addresses for documents.
+_MORE: Final = (ip_network("192.88.99.0/24"), ip_network("fec0::/10"), ip_network("3fff::/20"))
 _BODY: Final = 16 * 1024
+_LOOKUPS: Final = threading.BoundedSemaphore(32)
+"""Names that a process looks up at a time; a look-up can't be told to stop: one that nobody waits for counts too."""
+REFUSED: Final = "address_refused"
+"""What is wrong with a call to an address inside; for our own eyes, as it says what there is in our network."""
 _ENDS: ContextVar[float | None] = ContextVar("ends", default=None)
 """When the exchange that runs in this context must be over, by the monotonic clock."""
 
@@ -42,7 +51,12 @@ def is_public(address: str) -> bool:
         carried = _carried(found)
         if carried is not None:
             return is_public(str(carried))
-    return found.is_global and not found.is_multicast and not found.is_reserved
+    return (
+        found.is_global
+        and not found.is_multicast
+        and not found.is_reserved
+        and not any(found.version == each.version and found in each for each in _MORE)
+    )
 
 
 def _carried(address: IPv6Address) -> IPv4Address | None:
@@ -65,21 +79,49 @@ class Destinations:
     def __init__(self, trusted: Collection[str] = ()) -> None:
         self._trusted = frozenset(host.lower() for host in trusted)
 
-    def addresses(self, host: str, port: int) -> list[str]:
+    def addresses(self, host: str, port: int, *, seconds: float = SECONDS) -> list[str]:
         """The addresses to connect to, all of them judged.
 
         Raises:
             DestinationRefused: one of them is not public, and the host is not trusted.
             httpcore.ConnectError: the name has none.
+            httpcore.ConnectTimeout: that was not known within ``seconds``.
         """
-        try:
-            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        except (OSError, UnicodeError):
-            raise httpcore.ConnectError("the name can't be resolved") from None
-        addresses = list(dict.fromkeys(str(each[4][0]) for each in found))
+        addresses = _looked_up(host, port, seconds)
         if host.lower() not in self._trusted and not all(is_public(each) for each in addresses):
             raise DestinationRefused("the address is not one that calls may go to")
         return addresses
+
+
+def _looked_up(host: str, port: int, seconds: float) -> list[str]:
+    """The addresses of a name; the system's resolver takes its own time, so it is asked by a thread of its own."""
+    ends = time.monotonic() + seconds
+    answer: Future[list[str]] = Future()
+    lookups = _LOOKUPS
+
+    def ask() -> None:
+        try:
+            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            answer.set_result(list(dict.fromkeys(str(each[4][0]) for each in found)))
+        except Exception as error:  # noqa: BLE001  raised again for whoever waits
+            answer.set_exception(error)
+        finally:
+            lookups.release()
+
+    if not lookups.acquire(timeout=seconds):
+        raise httpcore.ConnectTimeout("too many names are looked up")
+    try:
+        # A daemon: no process waits for a resolver to end.
+        threading.Thread(target=ask, name="lookup", daemon=True).start()
+    except RuntimeError:
+        lookups.release()
+        raise
+    try:
+        return answer.result(max(0.0, ends - time.monotonic()))
+    except TimeoutError:
+        raise httpcore.ConnectTimeout("the name took too long") from None
+    except (OSError, UnicodeError):
+        raise httpcore.ConnectError("the name can't be resolved") from None
 
 
 class _GuardedBackend(httpcore.SyncBackend):
@@ -95,7 +137,8 @@ class _GuardedBackend(httpcore.SyncBackend):
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.NetworkStream:
         failed: Exception = httpcore.ConnectError("the name has no address")
-        for address in self._destinations.addresses(host, port):
+        left = _left(timeout, httpcore.ConnectTimeout)
+        for address in self._destinations.addresses(host, port, seconds=SECONDS if left is None else left):
             try:
                 left = _left(timeout, httpcore.ConnectTimeout)
                 return _Bounded(super().connect_tcp(address, port, left, local_address, socket_options))
@@ -145,7 +188,7 @@ def _left(timeout: float | None, late: type[Exception]) -> float | None:
 
 @contextlib.contextmanager
 def within(seconds: float) -> Iterator[None]:
-    """Bound what goes over the network inside, all steps together; only the resolver takes its own time."""
+    """Bound what goes over the network inside, all steps together."""
     token = _ENDS.set(time.monotonic() + seconds)
     try:
         yield
@@ -201,7 +244,7 @@ class Reply:
 
     Attributes:
         status: of the answer; None when there was none.
-        error: ``address_refused``, ``timeout``, ``unreachable`` or ``broken``; None when there was an answer.
+        error: ``REFUSED``, ``timeout``, ``unreachable`` or ``broken``; None when there was an answer.
         retry_after: the header of that name.
         seconds: how long it took.
     """
@@ -228,8 +271,8 @@ class Poster:
         """Whether nothing would be sent there today: the name is nobody's, or leads to an address inside."""
         parts = urlsplit(url)
         try:
-            Destinations(self.trusted).addresses(parts.hostname or "", parts.port or 443)
-        except httpcore.ConnectError:
+            Destinations(self.trusted).addresses(parts.hostname or "", parts.port or 443, seconds=self._seconds)
+        except (httpcore.ConnectError, httpcore.ConnectTimeout):
             return True
         return False
 
@@ -275,8 +318,18 @@ def _let_by(answer: httpx.Response) -> None:
 
 
 def _class_of(failure: httpx.HTTPError) -> str:
-    if isinstance(failure.__cause__, DestinationRefused):
-        return "address_refused"
+    causes = list(_causes(failure))
+    if any(isinstance(each, DestinationRefused) for each in causes):
+        return REFUSED
     if isinstance(failure, httpx.TimeoutException):
         return "timeout"
+    if any(isinstance(each, ssl.SSLError) for each in causes):
+        # Somebody is there, and it is not whom we may speak to, or speaks no TLS.
+        return "broken"
     return "unreachable" if isinstance(failure, httpx.ConnectError) else "broken"
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__

@@ -1,6 +1,7 @@
 """A receiver of webhooks on loopback, and subscriptions to it."""
 
 import dataclasses
+import ssl
 import threading
 import time
 import uuid
@@ -54,10 +55,11 @@ class Receiver:
     status: int = 204
     headers: dict[str, str] = field(default_factory=dict)
     before: Callable[[Got], object] = lambda _: None
+    scheme: str = "http"
 
     @property
     def url(self) -> str:
-        return f"http://{HOST}:{self.port}/hook"
+        return f"{self.scheme}://{HOST}:{self.port}/hook"
 
     @property
     def types(self) -> list[str]:
@@ -72,8 +74,8 @@ class Receiver:
 
 
 @contextmanager
-def receiving() -> Iterator[Receiver]:
-    """A receiver that listens until the block ends."""
+def receiving(tls: ssl.SSLContext | None = None) -> Iterator[Receiver]:
+    """A receiver that listens until the block ends, by TLS where it is given a context for it."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -96,7 +98,9 @@ def receiving() -> Iterator[Receiver]:
         daemon_threads = True
 
     with Server((HOST, 0), Handler) as server:
-        receiver = Receiver(server.server_port)
+        receiver = Receiver(server.server_port, scheme="https" if tls else "http")
+        if tls is not None:
+            server.socket = tls.wrap_socket(server.socket, server_side=True)
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
         thread.start()
         try:

@@ -114,7 +114,6 @@ ANSWERS: Final[Mapping[str, str]] = MappingProxyType(
         "timeout": N_("no answer in time"),
         "unreachable": N_("could not be reached"),
         "broken": N_("the connection failed"),
-        "address_refused": N_("its address leads into a private network"),
     }
 )
 """Why an attempt to send to a webhook got no answer."""

@@ -28,7 +28,7 @@ from service.db.webhooks import Webhook, WebhookMessage
 from service.domain import webhooks as rules
 from service.domain.webhooks import MessageState, Reason, State
 from service.engine.steps import Outcome, Step, attempt
-from service.outgoing import Line, Reply
+from service.outgoing import REFUSED, Line, Reply
 from service.usecases import audit, recovery
 from service.usecases.context import Context
 from service.usecases.webhook_messages import body_of
@@ -42,7 +42,8 @@ CALLS: Final = 4
 """Calls to one receiver at a time, once it is known to answer."""
 MOST: Final = 256
 SECONDS: Final = 2.0
-"""No call begins later than this after the first one; each lasts as long as ``outgoing.SECONDS`` at most."""
+"""No call begins later than this after the first one; each lasts as long as ``outgoing.SECONDS`` at most, its look-up
+included. So a chunk surely ends, and its leases are prolonged where they are shorter than it."""
 
 
 @dataclass(frozen=True)
@@ -129,7 +130,7 @@ def step(context: Context) -> Step[Turn, Sequence[Tried]]:
                 job_rows.finish(session, [outcome.job.id])
                 job_rows.put(session, [NewJob(JobKind.WEBHOOK, row.organisation_id, row.id)])
 
-    return Step(JobKind.WEBHOOK, CHUNK, read, perform, record, together=True)
+    return Step(JobKind.WEBHOOK, CHUNK, read, perform, record, prolonged=True, together=True)
 
 
 def _turn(session: Session, webhook: Webhook | None, now: datetime) -> Turn | None:
@@ -167,6 +168,8 @@ def _work(
         body, at = body_of(message), context.clock()
         headers = rules.headers(keys, public_id(MESSAGE, message.id), at, body)
         reply = calls.post(webhook.url, body, {**headers, "content-type": "application/json"})
+        if reply.error == REFUSED:
+            log.warning("webhook_address_refused", webhook=public_id(WEBHOOK, webhook.id))
         line.done(Tried(message, at, reply))
 
 
@@ -185,7 +188,8 @@ def _keep(session: Session, tried: Sequence[Tried], now: datetime) -> None:
                 "at": each.at,
                 "milliseconds": int(each.reply.seconds * 1000),
                 "status": each.reply.status,
-                "error": each.reply.error,
+                # Its sender learns as much of a name that leads inside as of one that is nobody's.
+                "error": "unreachable" if each.reply.error == REFUSED else each.reply.error,
                 "state": state.value,
                 "wait": None if wait is None else wait.total_seconds(),
             }

@@ -11,6 +11,7 @@ import pytest
 from service.db.ids import WEBHOOK, parse_id
 from service.db.jobs import JobKind
 from service.domain import webhooks as rules
+from service.engine.steps import run_chunk
 from service.engine.tallies import Account
 from service.engine.turns import Pace, run_until_idle
 from service.usecases import operations, retention, webhook_log, webhook_sending, webhooks
@@ -143,3 +144,16 @@ def test_a_webhook_that_its_sender_disables_while_a_call_fails_is_no_alarm(
     found = webhooks.get(pipeline.context, sender, webhook)
     assert (found.state, found.reason, found.failing_since) == ("disabled", "by_sender", None)
     assert troubles(pipeline) == {"failing": 0, "failing_seconds": 0, "disabled": 0}
+
+
+def test_a_chunk_that_outlasts_its_lease_keeps_its_jobs_and_is_recorded(
+    pipeline: Pipeline, organisation: Sender, receiver: Receiver
+) -> None:
+    trusting(pipeline, HOST, seconds=5.0)
+    sender = organisation()
+    webhook = subscribe(pipeline, sender, receiver.url).webhook.id
+    ask(pipeline, sender, webhook)
+    receiver.before = lambda _: time.sleep(1.4)
+    webhook_sending.put_due(pipeline.context)
+    run_chunk(pipeline.context.database, all_steps(pipeline.context)[JobKind.WEBHOOK], lease_seconds=1)
+    assert [each.state for each in log_of(pipeline, sender, webhook)] == ["sent"]
