@@ -84,7 +84,8 @@ class Webhooks(Controller):
                 name="Idempotency-Key",
                 required=False,
                 description="Required, 1–255 printable ASCII characters. The same request with the same key makes no"
-                " second webhook; within a day it is answered with the same secret, later with none.",
+                " second webhook; within a day it is answered with the same secret, later with none, and with 409"
+                " (`webhook_removed`) once that webhook was removed.",
             ),
         ] = None,
     ) -> Response[WebhookSecretView]:
@@ -149,7 +150,7 @@ class Webhooks(Controller):
         **scoped(Scope.WEBHOOKS_WRITE, 404),
     )
     def enable(self, request: ApiRequest, webhook_id: FromPath[str]) -> WebhookView:
-        """Send again, whoever disabled it; safe to repeat."""
+        """Send again, whoever disabled it; messages that wait for a later try go at once. Safe to repeat."""
         context = context_of(request)
         view = webhooks.enable(context, _caller(request), webhook_id)
         webhooks.wake(context)
@@ -162,12 +163,13 @@ class Webhooks(Controller):
         operation_id="rotateWebhookSecret",
         response_description="The new secret, shown this once.",
         sync_to_thread=True,
-        **scoped(Scope.WEBHOOKS_WRITE, 404),
+        **scoped(Scope.WEBHOOKS_WRITE, 404, 409),
     )
     def rotate(self, request: ApiRequest, webhook_id: FromPath[str]) -> WebhookSecretView:
         """Sign with a new secret; for 24 hours with the ones before as well, so that no message is refused.
 
-        Takes no Idempotency-Key: whoever loses the answer rotates again. At most five secrets stand at a time.
+        Takes no Idempotency-Key: whoever loses the answer rotates again. At most five secrets stand at a time; a sixth
+        is refused (`webhook_secrets_too_many`).
         """
         return webhooks.rotate(context_of(request), _caller(request), webhook_id)
 
@@ -181,7 +183,10 @@ class Webhooks(Controller):
         **scoped(Scope.WEBHOOKS_WRITE, 404, 409),
     )
     def test(self, request: ApiRequest, webhook_id: FromPath[str]) -> WebhookMessageView:
-        """Send a message of type `webhook.test`, whatever types the webhook is for."""
+        """Send a message of type `webhook.test`, whatever types the webhook is for.
+
+        A receiver that was left alone after failures is called now; what has waited longest goes first.
+        """
         context = context_of(request)
         view = webhook_log.send_test(context, _caller(request), webhook_id)
         webhooks.wake(context)
@@ -222,7 +227,10 @@ class Webhooks(Controller):
         **scoped(Scope.WEBHOOKS_WRITE, 404, 409),
     )
     def replay(self, request: ApiRequest, webhook_id: FromPath[str], message_id: FromPath[str]) -> WebhookMessageView:
-        """Send a message once more, also one that was taken: receivers that remember its id do nothing."""
+        """Send a message once more, also one that was taken: receivers that remember its id do nothing.
+
+        A receiver that was left alone after failures is called now; what has waited longest goes first.
+        """
         context = context_of(request)
         view = webhook_log.replay(context, _caller(request), webhook_id, message_id)
         webhooks.wake(context)

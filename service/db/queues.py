@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import select, text
+from sqlalchemy import delete, select, text
 from sqlalchemy.orm import Session
 
 from service.db.jobs import JobKind, Lane
@@ -127,6 +127,11 @@ def parked(
     if kind is not None:
         query = query.where(Job.kind == kind.value)
     return session.scalars(query).all()
+
+
+def drop_parked(session: Session, kind: JobKind, subject: uuid.UUID) -> None:
+    """Remove the parked job of a kind about a subject, if there is one; only where it is put again by itself."""
+    session.execute(delete(Job).where(Job.kind == kind.value, Job.subject_id == subject, Job.parked_at.is_not(None)))
 
 
 def lock_parked(session: Session, job_id: uuid.UUID) -> Job | None:

@@ -275,6 +275,23 @@ def replay(session: Session, webhook: uuid.UUID, *, since: datetime, most: int) 
     return _touched(session.execute(_REPLAY, {"webhook": webhook, "since": since, "most": most}))
 
 
+_HASTEN = text(
+    """
+    WITH chosen AS (
+        SELECT m.webhook_id, m.id FROM webhook_message m
+        WHERE m.webhook_id = :webhook AND m.next_at > statement_timestamp() ORDER BY m.next_at LIMIT :most FOR UPDATE
+    )
+    UPDATE webhook_message m SET next_at = clock_timestamp()
+    FROM chosen WHERE m.webhook_id = chosen.webhook_id AND m.id = chosen.id
+    """
+)
+
+
+def hasten(session: Session, webhook: uuid.UUID, *, most: int) -> int:
+    """Let messages go now that wait for a later try, those that would come soonest; how many."""
+    return _touched(session.execute(_HASTEN, {"webhook": webhook, "most": most}))
+
+
 _FORGET = text(
     """
     DELETE FROM webhook_message m USING (

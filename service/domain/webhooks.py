@@ -22,9 +22,11 @@ SECRET_BYTES: Final = 32
 OVERLAP: Final = timedelta(hours=24)
 """So long the secret before a new one is still signed with, too."""
 MOST_SECRETS: Final = 5
-"""More would make a header that receivers refuse; the oldest goes first."""
+"""More would make a header that receivers refuse."""
 MOST_SUBSCRIPTIONS: Final = 10
 """Of one organisation: each makes a message of every event, so each costs as much as the events themselves."""
+MOST_AGAIN: Final = 10_000
+"""Messages that one call lets go again at most."""
 URL_LENGTH: Final = 2048
 DESCRIPTION_LENGTH: Final = 200
 

@@ -300,7 +300,9 @@ def _why_not(kind: JobKind) -> str:
     if kind in (JobKind.ASK, JobKind.FINISH):
         return "Work on a signature request can't be ended here: its sender can cancel it while not all have signed."
     if kind is JobKind.WEBHOOK:
-        return "This work can't be ended here: its sender can disable or remove the webhook."
+        return (
+            "This work needs no end: it goes when its sender enables or removes the webhook, and messages keep waiting."
+        )
     return "This work can't be ended here: stop its submission."
 
 

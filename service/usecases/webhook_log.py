@@ -17,8 +17,6 @@ from service.usecases.context import Context
 from service.usecases.webhooks import Caller, WebhookView, note, own, view
 
 MOST: Final = 200
-REPLAYED: Final = 10_000
-"""Messages that one call replays at most; it says when there are more."""
 
 
 class AttemptView(msgspec.Struct, frozen=True):
@@ -58,7 +56,7 @@ def send_test(context: Context, caller: Caller, webhook_id: str) -> WebhookMessa
     """
     now = context.clock()
     with context.database.transaction(organisations=[caller.organisation_id]) as session:
-        row = _active(session, caller.organisation_id, webhook_id)
+        row = _awake(session, caller.organisation_id, webhook_id, context.clock())
         message = WebhookMessage(
             webhook_id=row.id,
             id=new_id(),
@@ -128,7 +126,7 @@ def replay(context: Context, caller: Caller, webhook_id: str, message_id: str) -
     """
     wanted = parse_id(MESSAGE, message_id)
     with context.database.transaction(organisations=[caller.organisation_id]) as session:
-        row = _active(session, caller.organisation_id, webhook_id)
+        row = _awake(session, caller.organisation_id, webhook_id, context.clock())
         message = rows.message(session, row.id, wanted, lock=True)
         if message is None:
             raise NotFound("There is no such message.")
@@ -138,23 +136,27 @@ def replay(context: Context, caller: Caller, webhook_id: str, message_id: str) -
 
 
 def replay_since(context: Context, caller: Caller, webhook_id: str, since: datetime) -> int:
-    """Send again what was given up since a moment, at most ``REPLAYED`` messages, the oldest first; how many.
+    """Send again what was given up since a moment, at most ``MOST_AGAIN`` messages, the oldest first; how many.
 
     Raises:
         NotFound: there is no subscription by this id.
         Conflict: ``webhook_disabled``.
     """
     with context.database.transaction(organisations=[caller.organisation_id]) as session:
-        row = _active(session, caller.organisation_id, webhook_id)
-        done = rows.replay(session, row.id, since=since, most=REPLAYED)
+        row = _awake(session, caller.organisation_id, webhook_id, context.clock())
+        done = rows.replay(session, row.id, since=since, most=rules.MOST_AGAIN)
         note(session, caller, "webhook.replay", row, messages=done)
     return done
 
 
-def _active(session: Session, organisation: uuid.UUID, webhook_id: str) -> Webhook:
+def _awake(session: Session, organisation: uuid.UUID, webhook_id: str, now: datetime) -> Webhook:
+    """A subscription that is active; whoever wants something sent ends the rest that a failure gave its receiver."""
     row = own(session, organisation, webhook_id, lock=True)
     if row.state != State.ACTIVE.value:
         raise Conflict("The webhook is disabled. Enable it first.", code="webhook_disabled")
+    if row.rest_until is not None:
+        # It says when the receiver was called last, too.
+        row.rest_until = min(row.rest_until, now)
     return row
 
 

@@ -8,6 +8,7 @@ from datetime import datetime
 import msgspec
 
 from service.db.webhooks import Webhook
+from service.domain.errors import Conflict
 from service.domain.webhooks import MOST_SECRETS, OVERLAP, SECRET_BYTES
 from service.usecases.context import Context
 from service.usecases.personal import PLATFORM, PLATFORM_YEAR, open_value, seal_value
@@ -28,10 +29,18 @@ def first(context: Context, webhook: uuid.UUID) -> tuple[bytes, bytes]:
 
 
 def rotated(context: Context, row: Webhook, now: datetime) -> tuple[bytes, bytes]:
-    """A further secret: the key, and the column; the one before is signed with for ``OVERLAP``."""
+    """A further secret: the key, and the column; the one before is signed with for ``OVERLAP``.
+
+    Raises:
+        Conflict: ``webhook_secrets_too_many``: one that may be the one in use would have to go.
+    """
+    standing = _standing(context, row, now)
+    if len(standing) >= MOST_SECRETS:
+        detail = f"{MOST_SECRETS} secrets sign already. Each older one ends a day after the next one came."
+        raise Conflict(detail, code="webhook_secrets_too_many")
     key = secrets.token_bytes(SECRET_BYTES)
-    before = [Secret(each.key, each.until or now + OVERLAP) for each in _standing(context, row, now)]
-    return key, _sealed(context, row.id, [Secret(key), *before][:MOST_SECRETS])
+    before = [Secret(each.key, each.until or now + OVERLAP) for each in standing]
+    return key, _sealed(context, row.id, [Secret(key), *before])
 
 
 def keys_of(context: Context, row: Webhook) -> list[bytes]:

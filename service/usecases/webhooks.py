@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 from sqlalchemy.orm import Session
 
-from service.db import idempotency
+from service.db import idempotency, queues
 from service.db import webhooks as rows
 from service.db.ids import WEBHOOK, new_id, parse_id, public_id
 from service.db.jobs import JobKind
@@ -86,8 +86,7 @@ def subscribe(context: Context, caller: Caller, asked: Asked, *, key: str | None
     Raises:
         IdempotencyMissing, IdempotencyMismatch, IdempotencyRunning: about the key.
         Invalid: ``webhook_url_invalid``, ``webhook_types_invalid``, ``webhook_invalid``.
-        Conflict: ``webhooks_too_many``.
-        NotFound: what was asked for with this key was removed since.
+        Conflict: ``webhooks_too_many``; ``webhook_removed``: what was asked for with this key was removed since.
     """
     key = claims.checked(key)
     organisation = caller.organisation_id
@@ -144,7 +143,10 @@ def _again(context: Context, organisation: uuid.UUID, seen: idempotency.Seen, fi
     if seen.status is None or seen.subject_id is None:
         raise IdempotencyRunning
     with context.database.transaction(organisations=[organisation]) as session:
-        row = own(session, organisation, public_id(WEBHOOK, seen.subject_id))
+        row = rows.one(session, organisation, seen.subject_id)
+        if row is None:
+            detail = "What this request made was removed since. Ask with another Idempotency-Key for another one."
+            raise Conflict(detail, code="webhook_removed")
         keys = webhook_secrets.keys_of(context, row)
         # Later, or once there is another, nobody learns it from here any more.
         new = len(keys) == 1 and row.created_at + rules.OVERLAP > context.clock()
@@ -174,18 +176,22 @@ def disable(context: Context, caller: Caller, webhook_id: str) -> WebhookView:
 
 
 def enable(context: Context, caller: Caller, webhook_id: str) -> WebhookView:
-    """Send again, what waits first; safe to repeat."""
+    """Send again, and what waits at once, also what was tried before; safe to repeat."""
     return _turn(context, caller, webhook_id, State.ACTIVE, None)
 
 
 def _turn(context: Context, caller: Caller, webhook_id: str, state: State, reason: Reason | None) -> WebhookView:
     with context.database.transaction(organisations=[caller.organisation_id]) as session:
         row = own(session, caller.organisation_id, webhook_id, lock=True)
+        if state is State.ACTIVE:
+            queues.drop_parked(session, JobKind.WEBHOOK, row.id)
         if row.state != state.value:
             row.state, row.state_since = state.value, context.clock()
             row.reason = None if reason is None else reason.value
             row.failures, row.failing_since, row.rest_until = 0, None, None
             session.flush()
+            if state is State.ACTIVE:
+                rows.hasten(session, row.id, most=rules.MOST_AGAIN)
             note(session, caller, "webhook.enable" if state is State.ACTIVE else "webhook.disable", row)
         return view(session, row)
 
@@ -202,6 +208,7 @@ def remove(context: Context, caller: Caller, webhook_id: str) -> None:
         # What says most of a receiver goes at once, the messages with housekeeping.
         row.url, row.description, row.secrets = "", "", webhook_secrets.none(context, row)
         session.flush()
+        queues.drop_parked(session, JobKind.WEBHOOK, row.id)
         note(session, caller, "webhook.remove", row)
 
 
@@ -210,6 +217,7 @@ def rotate(context: Context, caller: Caller, webhook_id: str) -> WebhookSecretVi
 
     Raises:
         NotFound: there is none by this id.
+        Conflict: ``webhook_secrets_too_many``.
     """
     with context.database.transaction(organisations=[caller.organisation_id]) as session:
         row = own(session, caller.organisation_id, webhook_id, lock=True)

@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import hashlib
 import socket
 import threading
 import time
@@ -11,20 +10,17 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import text
 from structlog.testing import capture_logs
 
 from printing.exchange import PostalEvent
-from service.db import jobs
-from service.db.ids import WEBHOOK, parse_id
 from service.db.jobs import JobKind
 from service.domain import webhooks as rules
-from service.domain.errors import Conflict, IdempotencyMismatch, Invalid, NotFound
+from service.domain.errors import Conflict, Invalid, NotFound
 from service.engine.steps import run_chunk
 from service.outgoing import Poster
 from service.usecases import deliveries, mailbox, operations, retention, webhook_log, webhook_sending, webhooks
 from service.usecases.steps import all_steps
-from service.usecases.webhooks import Asked, Caller
+from service.usecases.webhooks import Caller
 from tests.engine_support import execute
 from tests.pipeline_support import Pipeline, TestDatabase
 from tests.post_support import handed_over, report, said
@@ -364,26 +360,3 @@ def test_another_organisations_webhooks_do_not_exist_and_there_are_ten_at_most(
     pipeline.hand_in(mine, "jan")
     assert send(pipeline) == 1
     assert [each.id for each in receiver.got] == [message]
-
-
-def test_the_same_request_makes_one_webhook_and_its_secret_is_kept_in_the_clear_nowhere(
-    pipeline: Pipeline, organisation: Sender, receiver: Receiver, database: TestDatabase
-) -> None:
-    sender = organisation()
-    caller, asked, context = Caller(sender, "client:test"), Asked(receiver.url), pipeline.context
-    first, second = (webhooks.subscribe(context, caller, asked, key="k").view for _ in range(2))
-    assert first == second
-    with pytest.raises(IdempotencyMismatch):
-        webhooks.subscribe(context, caller, Asked(receiver.url, ["delivery.returned"]), key="k")
-    assert first.secret is not None
-    (column,) = execute(database, "SELECT secrets FROM webhook")[0]
-    assert hashlib.sha256(bytes(column)).digest()
-    assert first.secret.removeprefix(rules.SECRET_PREFIX).encode() not in bytes(column)
-    pipeline.skew = timedelta(hours=25)
-    assert webhooks.subscribe(pipeline.context, caller, asked, key="k").view.secret is None
-    acts = execute(database, "SELECT act, actor, subject FROM audit_entry WHERE act LIKE 'webhook.%%'")
-    assert acts == [("webhook.make", "client:test", first.webhook.id)]
-    with pipeline.context.database.transaction() as session:
-        assert jobs.due_kinds(session) == []
-        assert session.scalar(text("SELECT count(*) FROM webhook")) == 0
-    assert parse_id(WEBHOOK, first.webhook.id)
