@@ -1,18 +1,25 @@
 """Rules of webhooks: signatures that receivers' library believes, a schedule that ends, addresses to call."""
 
 import base64
+import re
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from standardwebhooks.webhooks import Webhook as Verifier
 from standardwebhooks.webhooks import WebhookVerificationError
 
+from service.db.ids import DELIVERY, MESSAGE, SUBMISSION, parse_id
+from service.db.webhooks import WebhookMessage
 from service.domain import webhooks as rules
 from service.domain.errors import Invalid
 from service.domain.states import Event
+from service.usecases.post_statements import name_of
+from service.usecases.webhook_messages import body_of
+from tests.embedded_support import CHECKOUT
 from tests.signing_support import now
 
 NOW = now()
@@ -143,3 +150,25 @@ def test_every_event_of_a_timeline_has_its_type() -> None:
     for wrong in ([], ["returned"], ["delivery.*"]):
         with pytest.raises(Invalid):
             rules.checked_types(wrong)
+
+
+def test_the_example_of_the_documentation_is_a_message_as_it_is_sent() -> None:
+    text = (CHECKOUT / "docs" / "webhooks.md").read_text("utf-8")
+    head, _, rest = text.partition("```http\n")[2].partition("\n\n")
+    body = rest.partition("\n```")[0].encode()
+    sent = dict(line.split(": ", 1) for line in head.splitlines()[1:])
+    (secret,) = re.findall(r"`(whsec_[\w+/=]+)`", text)
+    message = msgspec.json.decode(body)
+    happened = datetime.fromisoformat(message["timestamp"])
+    row = WebhookMessage(type=message["type"], at=happened, data=message["data"])
+    assert body_of(row) == body
+    at = datetime.fromtimestamp(int(sent["webhook-timestamp"]), UTC)
+    key = base64.b64decode(secret.removeprefix(rules.SECRET_PREFIX))
+    assert len(key) == rules.SECRET_BYTES
+    assert sent == {"content-type": "application/json", **rules.headers([key], sent["webhook-id"], at, body)}
+    assert timedelta(0) < at - happened < timedelta(seconds=5)
+    data = message["data"]
+    parse_id(MESSAGE, sent["webhook-id"])
+    parse_id(SUBMISSION, data["submission_id"])
+    assert data["letter"] == name_of(parse_id(DELIVERY, data["delivery_id"]), data["leg"])
+    assert message["type"] == rules.type_of(Event(data["event"]).value)
