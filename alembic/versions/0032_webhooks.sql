@@ -42,6 +42,7 @@ CREATE TABLE webhook_message (
     FOREIGN KEY (organisation_id, webhook_id) REFERENCES webhook (organisation_id, id)
 );
 CREATE INDEX ix_webhook_message_due ON webhook_message (webhook_id, next_at) WHERE next_at IS NOT NULL;
+CREATE INDEX ix_webhook_message_page ON webhook_message (webhook_id, state, id);
 CREATE INDEX ix_webhook_message_failed ON webhook_message (webhook_id, written_at) WHERE state = 'failed';
 CREATE INDEX ix_webhook_message_old ON webhook_message (written_at);
 
