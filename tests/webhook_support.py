@@ -123,7 +123,7 @@ def send(pipeline: Pipeline) -> int:
     return put
 
 
-def trusting(pipeline: Pipeline, *hosts: str, seconds: float = 0.5) -> None:
+def trusting(pipeline: Pipeline, *hosts: str, seconds: float = 3.0) -> None:
     """Let calls go to these hosts, wherever they are, and last so long at most."""
     pipeline.context = dataclasses.replace(pipeline.context, poster=Poster(hosts, seconds=seconds))
 

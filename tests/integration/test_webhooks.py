@@ -249,6 +249,7 @@ def test_what_happens_while_disabled_waits_and_a_removed_one_hears_nothing_more(
 def test_a_slow_receiver_keeps_no_other_waiting(pipeline: Pipeline, organisation: Sender, receiver: Receiver) -> None:
     slow, quick = organisation(), organisation()
     with receiving() as other:
+        trusting(pipeline, HOST, seconds=0.8)
         receiver.before = lambda _: time.sleep(1.5)
         hooks = {
             each: subscribe(pipeline, each, where.url).webhook.id for each, where in ((slow, receiver), (quick, other))
