@@ -222,7 +222,7 @@ ALARMS: Final[tuple[Alarm, ...]] = (
           "{value} notices of the last day could not be brought to anybody.",
           "See whether the mail server or one large mail provider refuses us.", PROVIDER),
     Alarm("WebhooksDisabled", _WARN, "zending_webhooks_disabled", 0,
-          "{value} webhook(s) were disabled: their receivers took nothing for days, or said that they are gone.",
+          "{value} webhook(s) are disabled: their receivers took nothing for days, or said that they are gone.",
           "Tell the senders, who enable or remove them; the audit trail names the webhooks (webhook.disable).",
           PROVIDER),
     Alarm("WebhooksFailing", _WARN, "zending_webhooks_failing_seconds", DAY,
