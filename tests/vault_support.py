@@ -56,7 +56,7 @@ class OneKey:
         return self.only
 
     def destroy(self, key_id: str) -> None:
-        raise NotImplementedError
+        raise NotImplementedError  # no test with one key lets it be destroyed
 
     def destroy_year(self, organisation: UUID, year: int) -> None:
         raise NotImplementedError
