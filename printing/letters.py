@@ -1,13 +1,14 @@
 """One letter: the address page, the document, its attachments, as they go onto paper."""
 
 import hashlib
+import zlib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from typing import Literal
 
 import pikepdf
-from pikepdf import Array, Dictionary, Name
+from pikepdf import Array, Dictionary, Name, StreamDecodeLevel
 
 from printing.checks import check_address
 from printing.cover import Cover, Extras, Invitation, Language, Sender, Undeliverable, draw, own_place, texts
@@ -36,6 +37,8 @@ __all__ = [
 
 AddressMode = Literal["page", "stamp", "adopt"]
 """The address stands on a page of its own in front, is printed into the free window of the document, or is there."""
+_WORTH_PACKING = 256
+"""Bytes of a stream below which packing gains less than the words that say so."""
 
 
 @dataclass(frozen=True)
@@ -128,8 +131,7 @@ def compose(
                 )
                 letter.append_own(form.content, letter.fonts_of(form.repertoire, front.repertoire, fonts))
             letter.write_layers()
-            saved = BytesIO()
-            pdf.save(saved, min_version="1.7", deterministic_id=True)
+            data = _saved(pdf)
             pages = len(pdf.pages)
     except (pikepdf.PdfError, TypeError, ValueError, ArithmeticError, AttributeError, KeyError) as error:
         # What qpdf could open but whose pages are not what the standard says.
@@ -137,7 +139,6 @@ def compose(
     finally:
         for part in parts:
             part.close()
-    data = saved.getvalue()
     sheets = pages // 2 if duplex else pages
     envelope = profile.envelope_for(sheets)
     return Letter(
@@ -151,6 +152,20 @@ def compose(
         notes=tuple(letter.notes),
         own_place=own_place(profile) if mode == "page" else None,
     )
+
+
+def _saved(pdf: pikepdf.Pdf) -> bytes:
+    """The letter's bytes. What came packed stays as it is: packing it anew would be most of what a letter costs."""
+    for each in pdf.objects:
+        if isinstance(each, pikepdf.Stream) and not each.get("/Filter"):
+            content = each.read_raw_bytes()
+            if len(content) >= _WORTH_PACKING:
+                each.write(zlib.compress(content), filter=Name.FlateDecode)
+    out = BytesIO()
+    pdf.save(
+        out, min_version="1.7", deterministic_id=True, compress_streams=False, stream_decode_level=StreamDecodeLevel.none
+    )
+    return out.getvalue()
 
 
 def _front(

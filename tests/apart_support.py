@@ -46,13 +46,21 @@ class Apart(Service):
         return next(machine for machine in self.installation.of("worker") if machine.address == row[0])
 
     def end_claims(self) -> None:
-        """Let the five minutes pass for which a hand-in's key waits for the machine that claimed it."""
+        """Let the five minutes pass for which a hand-in's key waits for the machine that claimed it.
+
+        A lost machine may have held the row of a key, and its transaction ends only when the server no longer believes
+        in its connection: each key is waited for, on its own, so that no other waits meanwhile.
+        """
         with truth.owner(self.running) as connection:
-            connection.execute(
-                "UPDATE idempotency_key SET lease_until = clock_timestamp() WHERE (organisation_id, route, key) IN"
-                " (SELECT organisation_id, route, key FROM idempotency_key WHERE lease_until > clock_timestamp()"
-                " FOR UPDATE SKIP LOCKED)"
-            )
+            claimed = connection.execute(
+                "SELECT organisation_id, route, key FROM idempotency_key WHERE lease_until > clock_timestamp()"
+            ).fetchall()
+            for row in claimed:
+                connection.execute(
+                    "UPDATE idempotency_key SET lease_until = clock_timestamp()"
+                    " WHERE organisation_id = %s AND route = %s AND key = %s AND lease_until > clock_timestamp()",
+                    row,
+                )
 
     def past_leases(self) -> None:
         """Wait until every lease that was held at this moment has ended."""

@@ -26,10 +26,14 @@ class Service:
     running: Running
     answers: list[Answer] = field(default_factory=list)
 
-    def hand_in(self, count: int, *, seed: int) -> list[Answer]:
+    def hand_in(self, count: int, *, seed: int, patience: float = 60.0) -> list[Answer]:
         """Hand in; what is acknowledged counts from that moment on, whatever happens to the others."""
         return hand_in(
-            self.running, requests(self.running, count, seed=seed), sender=SENDERS[0], done=self.answers.append
+            self.running,
+            requests(self.running, count, seed=seed),
+            sender=SENDERS[0],
+            patience=patience,
+            done=self.answers.append,
         )
 
     def comes_to_its_end(self, *, seconds: float = PATIENCE) -> truth.Found:

@@ -148,3 +148,17 @@ def test_real_documents_become_sound_letters(path: Path, tmp_path: Path) -> None
     assert made.pages == 2 + count + count % 2
     assert made.sheets * 2 == made.pages
     check_with_qpdf(made.pdf, tmp_path)
+
+
+def test_what_comes_packed_stays_as_it_is_and_what_comes_unpacked_is_packed() -> None:
+    twice = document("over and over " * 6)
+    with pikepdf.open(BytesIO(twice)) as opened:
+        (packed,) = opened.pages[0].obj.Contents.wrap_in_array().as_list()
+        assert packed.Filter == pikepdf.Array([pikepdf.Name.ASCII85Decode, pikepdf.Name.FlateDecode])
+        raw = packed.read_raw_bytes()
+        out = BytesIO()
+        opened.save(out, compress_streams=False, stream_decode_level=pikepdf.StreamDecodeLevel.generalized)
+    assert raw in letter(twice).pdf
+    bare, made = out.getvalue(), letter(out.getvalue())
+    assert len(bare) - len(twice) > 10_000 > len(made.pdf) - len(letter(twice).pdf)
+    assert picture(made.pdf, 1).tobytes() == picture(letter(twice).pdf, 1).tobytes()
