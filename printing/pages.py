@@ -149,7 +149,7 @@ def place(
 
 # Each alternative begins with a letter of its own, so that the expression runs from one of them to the next.
 _STRING_OR_STATE: Final = re.compile(
-    rb"\((?:[^\\()]|\\.)*\)|<[0-9A-Fa-f\s]*>|%[^\r\n]*"
+    rb"\((?:[^\\()]++|\\.)*\)|<[0-9A-Fa-f\s]*+>|%[^\r\n]*"
     rb"|q(?<![^\s\[\]()<>/]q)(?![^\s\[\]()<>/%])|Q(?<![^\s\[\]()<>/]Q)(?![^\s\[\]()<>/%])"
     rb"|BT(?<![^\s\[\]()<>/]BT)(?![^\s\[\]()<>/%])|ET(?<![^\s\[\]()<>/]ET)(?![^\s\[\]()<>/%])",
     re.DOTALL,
