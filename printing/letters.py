@@ -163,7 +163,11 @@ def _saved(pdf: pikepdf.Pdf) -> bytes:
                 each.write(zlib.compress(content), filter=Name.FlateDecode)
     out = BytesIO()
     pdf.save(
-        out, min_version="1.7", deterministic_id=True, compress_streams=False, stream_decode_level=StreamDecodeLevel.none
+        out,
+        min_version="1.7",
+        deterministic_id=True,
+        compress_streams=False,
+        stream_decode_level=StreamDecodeLevel.none,
     )
     return out.getvalue()
 

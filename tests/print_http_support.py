@@ -251,7 +251,7 @@ def _tls() -> ssl.SSLContext:
 
 
 def _client() -> httpx.Client:
-    return httpx.Client(verify=_tls(), timeout=3, trust_env=False)
+    return httpx.Client(verify=_tls(), timeout=10, trust_env=False)
 
 
 class HttpRemote:
@@ -265,7 +265,7 @@ class HttpRemote:
         self.url = f"http://127.0.0.1:{server.server_port}/zending"
 
     def provider(self) -> PrintProvider:
-        return HttpProvider(self.url, TOKEN, _client, seconds=3)
+        return HttpProvider(self.url, TOKEN, _client, seconds=10)
 
     def _named(self, name: str) -> str:
         """The batch that a ``.TMP`` name means."""

@@ -35,7 +35,7 @@ class S3Remote:
                 folder="out",
                 incoming="in",
                 allow_http=True,
-                seconds=3,
+                seconds=10,
             )
         )
 

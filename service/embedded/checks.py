@@ -89,9 +89,8 @@ def steps() -> tuple[Step, ...]:
 
 
 def pytest_command(arguments: Sequence[str]) -> tuple[str, ...]:
-    """How the tests run: as asked for, or all of them, side by side, with their branches counted."""
-    everything = ("-n", str(WORKERS), "--cov", "--cov-branch")
-    return (sys.executable, "-m", "pytest", *(arguments or everything))
+    """How the tests run: as asked for, or all of them, side by side."""
+    return (sys.executable, "-m", "pytest", *(arguments or ("-n", str(WORKERS))))
 
 
 def missing_packages(path: str | None = None) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ import structlog
 from celery import Celery
 
 from service.db.jobs import JobKind
+from service.engine import redis_transport
 
 log = structlog.get_logger()
 
@@ -59,6 +60,7 @@ def make_celery(broker_url: str) -> Celery:
 
     Deadlines are rows, so there is no ETA; the job's lease decides, so a message that is delivered twice does no harm.
     """
+    redis_transport.install()
     app = Celery("zending", broker=broker_url, set_as_current=False)
     app.conf.update(
         task_ignore_result=True,

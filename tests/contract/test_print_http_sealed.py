@@ -139,7 +139,7 @@ def test_one_that_is_completed_while_it_is_to_be_forgotten_stays(remote: HttpRem
             remote.provider().publish(parcel(data))
             super()._withdraw(client, parcel_)
 
-    late = Overtaken(remote.url, TOKEN, lambda: httpx.Client(timeout=3, trust_env=False), seconds=3)
+    late = Overtaken(remote.url, TOKEN, lambda: httpx.Client(timeout=10, trust_env=False), seconds=10)
     assert late.upload(parcel(again), again).kind is RemoteKind.HANDED_OVER
     assert (batch(remote).sha256, remote.house.printed) == (parcel(data).sha256, LETTERS)
 

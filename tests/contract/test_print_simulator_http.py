@@ -43,7 +43,7 @@ class Served:
     heard: list[bytes] = field(default_factory=list)
 
     def provider(self, token: str = TOKEN) -> PrintProvider:
-        return HttpProvider(self.url, token, lambda: httpx.Client(timeout=5, trust_env=False), seconds=5)
+        return HttpProvider(self.url, token, lambda: httpx.Client(timeout=10, trust_env=False), seconds=10)
 
     def days(self, count: float, *, hears: bool = True) -> Counts:
         """Let it work for so many days; every round in a house of its own, as after a restart."""

@@ -165,7 +165,7 @@ def test_letters_of_one_envelope_that_leave_at_the_same_moment_leave_an_ordinary
             # Both have read their letters when they wait for the batch: the second one's has another number by then.
             gone = [pool.submit(deliveries.cancel, pipeline.context, sender, each) for each in (first, second)]
             until(lambda: len(execute(database, waiting)) == 2)
-        assert [each.result(timeout=10).status for each in gone] == ["cancelled", "cancelled"]
+        assert [each.result(timeout=60).status for each in gone] == ["cancelled", "cancelled"]
     assert execute(database, "SELECT envelope_set FROM print_letter") == [(None,)]
     pipeline.work()
     last = entries(pipeline)[f"{third}/1"]

@@ -134,7 +134,7 @@ def test_letters_of_an_envelope_that_end_at_the_same_time_leave_nothing(
             late = other.submit(let_go, second)
             with pytest.raises(TimeoutError):
                 late.result(timeout=0.3)
-        late.result(timeout=10)
+        late.result(timeout=60)
     assert execute(database, "SELECT count(*) FROM print_letter") == [(0,)]
 
 
