@@ -1,5 +1,6 @@
 """Queries over letters and print batches. A transaction that handles letters sees all senders: a batch mixes them."""
 
+import time
 import uuid
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from service.db.models import Organisation, PrintBatch, PrintCutoff, PrintLetter
 # One batch is frozen at a time: two that close at once would share letters.
 FREEZE_LOCK = 2053467748_20
 FORECAST_LOCK = 2053467748_21
+_AGAIN: Final = 0.02  # seconds; whoever freezes lets go between two batches
 NO_COPY: Final = ""
 """The path of a letter whose copy was let go of; its row only says who lies in an envelope with others."""
 
@@ -25,9 +27,14 @@ def every_organisation(session: Session) -> list[uuid.UUID]:
     return list(session.scalars(select(Organisation.id)))
 
 
-def lock_freezing(session: Session) -> bool:
-    """Be the one that freezes batches, until the transaction ends; False when somebody else is."""
-    return bool(session.scalar(select(func.pg_try_advisory_xact_lock(FREEZE_LOCK))))
+def lock_freezing(session: Session, *, seconds: float = 0.0) -> bool:
+    """Be the one that freezes batches, until the transaction ends; False when somebody else is, for so long."""
+    ends = time.monotonic() + seconds
+    while not session.scalar(select(func.pg_try_advisory_xact_lock(FREEZE_LOCK))):
+        if time.monotonic() >= ends:
+            return False
+        time.sleep(_AGAIN)
+    return True
 
 
 def lock_forecasts(session: Session) -> bool:

@@ -9,7 +9,7 @@ from service.domain.states import Actor
 from service.printers.wired import Printer
 from service.usecases import audit, recovery
 from service.usecases.context import Context
-from service.usecases.print_runs import cut_all, keys_of, most_of, room, write_run
+from service.usecases.print_runs import PATIENCE, cut_all, keys_of, most_of, room, write_run
 
 
 def check(
@@ -46,14 +46,14 @@ def move(context: Context, source: str, target: str, *, product: str | None = No
 
     Raises:
         NotFound, Invalid, Conflict: as of ``check``.
-        Conflict: ``product_held`` at the other; ``run_under_way``: try again.
+        Conflict: ``product_held`` at the other; ``run_under_way``: one is being planned for long; try again.
     """
     recovery.guard(context)
     giver, taker, both = check(context, source, target, product=product)
     now, moved = context.clock(), 0
     with context.database.transaction() as session:
         widen(session, printing.every_organisation(session))
-        if not printing.lock_freezing(session):
+        if not printing.lock_freezing(session, seconds=PATIENCE):
             raise Conflict("A run is being planned; try again.", code="run_under_way")
         held = {(hold.printer, hold.product) for hold in rows.held(session)}
         for name in both:

@@ -8,7 +8,7 @@ import dataclasses
 import uuid
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 import structlog
@@ -42,6 +42,9 @@ from service.usecases.progress import Cause, Progress
 
 log = structlog.get_logger()
 
+PATIENCE: Final = 10.0
+"""Seconds for which an operator's run waits for one that is being planned or cut."""
+
 
 def close_due(context: Context) -> int:
     """Begin the runs whose cut-off has come, once each, and cut what is planned; the number of batches."""
@@ -64,7 +67,7 @@ def close(context: Context, *, actor: str, printer: str | None = None, product: 
 
     Raises:
         NotFound: there is no such print house, or nobody offers such a product.
-        Conflict: ``run_under_way``: try again.
+        Conflict: ``run_under_way``: another is being planned for long; try again.
     """
     recovery.guard(context)
     only = None if printer is None else context.printers.named(printer).name
@@ -72,7 +75,7 @@ def close(context: Context, *, actor: str, printer: str | None = None, product: 
         raise NotFound("No print house has such a product.")
     with context.database.transaction() as session:
         widen(session, print_rows.every_organisation(session))
-        if not print_rows.lock_freezing(session):
+        if not print_rows.lock_freezing(session, seconds=PATIENCE):
             raise Conflict("A run is being planned; try again.", code="run_under_way")
         for schedule in context.printers.schedules():
             for each in schedule.products:

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
@@ -16,6 +16,8 @@ from pyrage import x25519
 
 from printing.encryption import open_with
 from printing.manifest import Manifest, read_manifest
+from service.db import printing
+from service.domain.errors import Conflict
 from service.embedded.stack import Stack
 from service.printers.wired import Printers
 from service.usecases import print_forecasts, print_holds, print_runs
@@ -151,6 +153,24 @@ def test_several_schedulers_begin_a_run_once_and_one_that_was_missed_is_made_up_
     assert execute(database, "SELECT count(*), sum(letters) FROM print_deposit") == [(1, 2)]
     ((following,),) = execute(database, "SELECT next_at FROM print_cutoff WHERE provider = 'alpha/letter'")
     assert following == CUT_OFF + timedelta(days=3, hours=6, minutes=30)
+
+
+def test_an_operators_run_waits_for_one_that_is_being_planned_and_not_for_ever(
+    houses: Pipeline, database: TestDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    letter(houses, houses.organisation(), "1000")
+    houses.work()
+    with ThreadPoolExecutor(1) as pool, database.database.transaction() as planning:
+        assert printing.lock_freezing(planning)
+        monkeypatch.setattr(print_runs, "PATIENCE", 0.1)
+        with pytest.raises(Conflict) as refused:
+            print_runs.close(houses.context, actor="olga")
+        assert refused.value.code == "run_under_way"
+        monkeypatch.setattr(print_runs, "PATIENCE", 60.0)
+        closing = pool.submit(print_runs.close, houses.context, actor="olga")
+        assert wait([closing], timeout=0.5).done == set()
+        planning.commit()
+        assert closing.result(timeout=60) == 1
 
 
 def test_a_scheduler_that_dies_in_a_run_leaves_it_to_the_next(
