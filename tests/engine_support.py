@@ -1,6 +1,7 @@
 """Rows and steps for tests of the engine and of the tables: made as the owner, used as the application."""
 
 import threading
+import time
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +17,8 @@ from service.engine.steps import Outcome, Step, each, run_chunk
 from tests.pipeline_support import TestDatabase
 
 LEASE = 60
+SHORT_LEASE = 4
+"""Seconds of a lease that is outlasted: what goes before the first beat, and each beat, has three on a busy machine."""
 
 
 def execute(database: TestDatabase, statement: str, *values: object) -> list[tuple[Any, ...]]:
@@ -67,6 +70,13 @@ def lease_alone(database: TestDatabase, *, kind: JobKind = JobKind.SEAL) -> list
 def end_leases(database: TestDatabase) -> None:
     """As if the workers had been silent for longer than their leases."""
     execute(database, "UPDATE job SET lease_until = now() - interval '1 second' WHERE lease_until IS NOT NULL")
+
+
+def outlast_leases(database: TestDatabase) -> None:
+    """Work for longer than the leases that hold now: by the database's clock, which is the one they go by."""
+    (until,) = execute(database, "SELECT max(lease_until) FROM job")[0]
+    while not execute(database, "SELECT clock_timestamp() > %s", until)[0][0]:
+        time.sleep(0.1)
 
 
 def make_due(database: TestDatabase) -> None:

@@ -86,9 +86,8 @@ PUT: Final = Part(
     "job",
     f"""
     INSERT INTO job (id, kind, organisation_id, lane, subject_id, leg, due_at, wanted_at, trace)
-    SELECT id, kind, organisation_id, lane, subject_id, leg, coalesce(due_at, clock_timestamp()),
-           coalesce(due_at, clock_timestamp()), trace
-    FROM {GIVEN}
+    SELECT id, kind, organisation_id, lane, subject_id, leg, due, due, trace
+    FROM (SELECT *, coalesce(due_at, clock_timestamp()) AS due FROM {GIVEN}) AS given
     ON CONFLICT (kind, subject_id, leg) DO NOTHING
     """,  # noqa: S608  no value is ever put into the text
     (

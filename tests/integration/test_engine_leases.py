@@ -2,7 +2,6 @@
 
 import contextlib
 import threading
-import time
 import uuid
 from collections import Counter
 from collections.abc import Sequence
@@ -17,12 +16,14 @@ from service.engine.steps import Outcome, Step, run_chunk
 from service.engine.tallies import Account
 from tests.engine_support import (
     LEASE,
+    SHORT_LEASE,
     end_leases,
     execute,
     lease,
     lease_alone,
     make_due,
     organisations,
+    outlast_leases,
     put,
     row,
     there,
@@ -369,7 +370,7 @@ def test_work_that_is_longer_than_its_lease_stays_its_worker_s_where_the_step_sa
     put(database, sender, 2)
 
     def perform(works: Sequence[tuple[Leased, None]]) -> list[Outcome[None, bool]]:
-        time.sleep(1.3)
+        outlast_leases(database)
         return [Outcome(job, work, result=True) for job, work in works]
 
     step = Step(
@@ -377,6 +378,6 @@ def test_work_that_is_longer_than_its_lease_stays_its_worker_s_where_the_step_sa
     )
     seen: list[Account] = []
     before = threading.active_count()
-    assert run_chunk(database.database, step, lease_seconds=1, watch=seen.append) == 2
+    assert run_chunk(database.database, step, lease_seconds=SHORT_LEASE, watch=seen.append) == 2
     assert seen[0].outcomes[becomes] == 2
     assert threading.active_count() == before

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import time
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -27,7 +26,7 @@ from service.engine.tallies import Account
 from service.usecases import composing, deliveries, dossiers, letters, personal
 from service.usecases.admission import Upload
 from service.usecases.progress import MOST_NOTED, Progress
-from tests.engine_support import execute
+from tests.engine_support import SHORT_LEASE, execute, outlast_leases
 from tests.letter_check_support import code, ink, pages, text
 from tests.pipeline_support import Pipeline, TestDatabase
 from tests.usecase_support import (
@@ -225,23 +224,23 @@ def test_what_was_cancelled_while_it_was_composed_is_not_queued(
 
 
 def test_letters_that_are_looked_at_for_longer_than_a_lease_are_not_lost(
-    pipeline: Pipeline, organisation: Sender
+    pipeline: Pipeline, organisation: Sender, database: TestDatabase
 ) -> None:
     delivery = pipeline.hand_in(organisation(), "jan").delivery_id
     pipeline.work(JobKind.SEAL, JobKind.ROUTE)
     real = pipeline.context.letters
 
     class Slow:
-        """Each look takes a good part of a lease."""
+        """A look takes longer than the lease."""
 
         def check(self, looks: Sequence[Look]) -> Sequence[Findings | Retryable]:
-            time.sleep(1.3)
+            outlast_leases(database)
             return real.check(looks)
 
     context = change(pipeline, letters=Slow())
     seen: list[Account] = []
     step = letters.step(context)
-    assert run_chunk(context.database, step, lease_seconds=1, watch=seen.append) == 1
+    assert run_chunk(context.database, step, lease_seconds=SHORT_LEASE, watch=seen.append) == 1
     assert (seen[0].outcomes["done"], seen[0].outcomes["lost"]) == (1, 0), delivery
 
 

@@ -17,7 +17,7 @@ from service.engine.turns import Pace, run_until_idle
 from service.usecases import operations, retention, webhook_log, webhook_sending, webhooks
 from service.usecases.steps import all_steps
 from service.usecases.webhooks import Caller
-from tests.engine_support import execute
+from tests.engine_support import SHORT_LEASE, execute, outlast_leases
 from tests.pipeline_support import Pipeline, TestDatabase
 from tests.usecase_support import Sender
 from tests.webhook_support import HOST, Got, Receiver, ask, log_of, receiving, send, subscribe, trusting
@@ -147,13 +147,13 @@ def test_a_webhook_that_its_sender_disables_while_a_call_fails_is_no_alarm(
 
 
 def test_a_chunk_that_outlasts_its_lease_keeps_its_jobs_and_is_recorded(
-    pipeline: Pipeline, organisation: Sender, receiver: Receiver
+    pipeline: Pipeline, organisation: Sender, receiver: Receiver, database: TestDatabase
 ) -> None:
-    trusting(pipeline, HOST, seconds=5.0)
+    trusting(pipeline, HOST, seconds=30.0)
     sender = organisation()
     webhook = subscribe(pipeline, sender, receiver.url).webhook.id
     ask(pipeline, sender, webhook)
-    receiver.before = lambda _: time.sleep(1.4)
+    receiver.before = lambda _: outlast_leases(database)
     webhook_sending.put_due(pipeline.context)
-    run_chunk(pipeline.context.database, all_steps(pipeline.context)[JobKind.WEBHOOK], lease_seconds=1)
+    run_chunk(pipeline.context.database, all_steps(pipeline.context)[JobKind.WEBHOOK], lease_seconds=SHORT_LEASE)
     assert [each.state for each in log_of(pipeline, sender, webhook)] == ["sent"]
