@@ -177,7 +177,7 @@ SIGNING_LIES: dict[str, tuple[Any, type[Exception]]] = {
 def test_nothing_that_is_not_asked_for_is_believed(lie: str, served: tuple[RemoteService, str]) -> None:
     service, url = served
     made, expected = SIGNING_LIES[lie]
-    key = remote_key(url, timeout=1.0)
+    key = remote_key(url, timeout=2.0)
 
     def told(method: str, _: dict[str, Any], honest: dict[str, Any]) -> Any:
         if method != "signatures/signHash" or not honest:
@@ -188,7 +188,7 @@ def test_nothing_that_is_not_asked_for_is_believed(lie: str, served: tuple[Remot
     began = time.monotonic()
     with pytest.raises(expected) as caught:
         key.sign(HASHED)
-    assert time.monotonic() - began < 4
+    assert time.monotonic() - began < 12
     assert getattr(caught.value, "retryable", False)
     service.lie = None
     assert holds(key, key.sign(HASHED)), "it goes on when the service is right again"

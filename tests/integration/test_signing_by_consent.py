@@ -63,7 +63,7 @@ def _remote(shared: Pipeline, version: int) -> Iterator[tuple[Pipeline, Consents
     before = shared.context
     with consents(version) as (state, url):
         state.card = card_of(shared)
-        service = client(url, timeout=1.0)
+        service = client(url, timeout=3.0)
         shared.context = dataclasses.replace(before, consent=service)
         yield shared, state
         service.close()
@@ -306,7 +306,7 @@ def test_a_service_that_is_slow_or_away_is_said_to_be(remote: tuple[Pipeline, Co
     pipeline, state = remote
     _, request = asked_for(pipeline)
     second = go(pipeline, state, leave(pipeline, request))
-    state.hold = 1.5
+    state.hold = 4.5
     with pytest.raises(Retryable) as caught:
         go(pipeline, state, second)
     assert caught.value.code == "consent_unavailable"
