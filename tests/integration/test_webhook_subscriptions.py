@@ -1,7 +1,6 @@
 """What senders do with their webhooks: enable, rotate, remove, test; and what becomes of what waits."""
 
 import base64
-from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
@@ -17,16 +16,9 @@ from service.usecases.webhooks import Asked, Caller
 from tests.engine_support import execute
 from tests.pipeline_support import Pipeline, TestDatabase
 from tests.usecase_support import Sender
-from tests.webhook_support import HOST, Receiver, ask, log_of, receiving, send, subscribe, trusting
+from tests.webhook_support import Receiver, ask, log_of, send, subscribe
 
 PARKED = "SELECT count(*) FROM job WHERE parked_at IS NOT NULL"
-
-
-@pytest.fixture
-def receiver(pipeline: Pipeline) -> Iterator[Receiver]:
-    trusting(pipeline, HOST)
-    with receiving() as made:
-        yield made
 
 
 def test_a_parked_job_silences_no_webhook_that_is_enabled_and_stays_for_none_that_is_removed(

@@ -2,7 +2,6 @@
 
 import threading
 import time
-from collections.abc import Iterator
 from datetime import timedelta
 
 import psycopg
@@ -21,13 +20,6 @@ from tests.engine_support import SHORT_LEASE, execute, outlast_leases
 from tests.pipeline_support import Pipeline, TestDatabase
 from tests.usecase_support import Sender
 from tests.webhook_support import HOST, Got, Receiver, ask, log_of, receiving, send, subscribe, trusting
-
-
-@pytest.fixture
-def receiver(pipeline: Pipeline) -> Iterator[Receiver]:
-    trusting(pipeline, HOST)
-    with receiving() as made:
-        yield made
 
 
 def test_slow_receivers_do_not_make_others_wait_for_another_chunk(

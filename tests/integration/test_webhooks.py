@@ -5,7 +5,6 @@ import dataclasses
 import socket
 import threading
 import time
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -26,13 +25,6 @@ from tests.pipeline_support import Pipeline, TestDatabase
 from tests.post_support import handed_over, report, said
 from tests.usecase_support import Sender, activate, deliver, reader, with_post
 from tests.webhook_support import HOST, Receiver, again, ask, log_of, receiving, send, subscribe, trusting
-
-
-@pytest.fixture
-def receiver(pipeline: Pipeline) -> Iterator[Receiver]:
-    trusting(pipeline, HOST)
-    with receiving() as made:
-        yield made
 
 
 def test_a_letter_that_comes_back_is_told_once_however_often_it_is_scanned(
