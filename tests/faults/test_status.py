@@ -27,7 +27,7 @@ from tests.service_support import delivery_for
 
 pytestmark = pytest.mark.faults
 
-SECONDS = 20.0
+SECONDS = 45.0
 """For somebody who waits for it, on a machine that does other things too; some three seconds on one that does not."""
 LINES = 30
 """One screen, also with everything away."""
@@ -107,13 +107,17 @@ class Parts:
         """The part is not there within the block."""
         if part == "print house":
             moved = self.print_folder.rename(self.print_folder.with_name("print-elsewhere"))
-            yield
-            moved.rename(self.print_folder)
+            try:
+                yield
+            finally:
+                moved.rename(self.print_folder)
         else:
             supervisor = self.running.stack.supervisor
             supervisor.stop(PROGRAMS[part])
-            yield
-            supervisor.start_again(PROGRAMS[part])
+            try:
+                yield
+            finally:
+                supervisor.start_again(PROGRAMS[part])
 
     @contextmanager
     def frozen(self, part: str) -> Iterator[None]:
