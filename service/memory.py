@@ -1,4 +1,4 @@
-"""Memory of a process that serves for long: large blocks are given back, and what stays is not looked through again."""
+"""Memory of a process: large blocks are given back, and what stays is not looked through again and again."""
 
 import ctypes
 import gc
@@ -6,6 +6,7 @@ from typing import Final
 
 MEBIBYTE: Final = 1024 * 1024
 GARBAGE_THRESHOLDS: Final = (10_000, 20, 20)
+LOADING_THRESHOLDS: Final = (50_000, 20, 100)
 _MMAP_THRESHOLD: Final = -3
 """``M_MMAP_THRESHOLD`` of ``mallopt(3)``."""
 
@@ -23,6 +24,14 @@ def give_back_large_blocks() -> bool:
         return False
     mallopt.argtypes, mallopt.restype = [ctypes.c_int, ctypes.c_int], ctypes.c_int
     return bool(mallopt(_MMAP_THRESHOLD, MEBIBYTE))
+
+
+def load() -> None:
+    """Say that what is made from now on mostly stays: modules, of which a command loads hundreds.
+
+    Looking through them for cycles at Python's usual pace takes a tenth of the time until a command begins.
+    """
+    gc.set_threshold(*LOADING_THRESHOLDS)
 
 
 def settle() -> None:

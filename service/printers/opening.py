@@ -18,7 +18,6 @@ from printing.providers.base import PrintProvider
 from printing.providers.directory import DirectoryProvider
 from printing.providers.http import HttpProvider
 from printing.providers.s3 import Bucket, S3Provider
-from printing.providers.sftp import SftpProvider, SftpServer
 from service.domain.cutoffs import read_hours
 from service.outgoing import hosts_of, http_client
 from service.printers import description
@@ -104,6 +103,9 @@ def open_way(way: Way, folder: Path, *, file: str, closing: contextlib.ExitStack
         return DirectoryProvider(folder / way.folder, None if way.incoming is None else folder / way.incoming)
     if isinstance(way, description.HttpWay):
         return _by_calls(way, folder, file=file)
+    # Only who has such a print house waits for a library of SSH to load, with each command.
+    from printing.providers.sftp import SftpProvider, SftpServer
+
     told = msgspec.structs.asdict(way) | {"key_file": folder / way.key_file}
     try:
         return SftpProvider(SftpServer(**told)) if isinstance(way, description.SftpWay) else S3Provider(Bucket(**told))
