@@ -61,7 +61,7 @@ def test_two_operators_end_a_parked_job_and_one_alone_can_not(walk: Walk, servic
     job = uuid.uuid4()
     # A job that waits for a delivery which is there, parked as a worker would have done it.
     delivery = service.hand_in("jan")["id"]
-    service.until_status(delivery, "to_print")
+    service.until_status(delivery, "to_print", "batched", "handed_over")
     rows(
         service,
         "INSERT INTO job (id, kind, organisation_id, lane, subject_id, parked_at, last_error)"
