@@ -97,7 +97,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_collection_finish() -> None:
-    """Keep memory as the service's processes do: a sixth of the time goes into looking for cycles otherwise."""
+    """Keep memory as the service's processes do, which look for cycles less often than Python does by itself."""
     memory.settle()
 
 
